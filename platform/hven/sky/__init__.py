@@ -1,0 +1,21 @@
+"""The sky: HEALPix index, regions, coverage, positions from names."""
+
+from hven.sky.coverage import coverage
+from hven.sky.healpix import healpix_29
+from hven.sky.names import ra_dec_from_2mass
+from hven.sky.region_text import parse_region
+from hven.sky.regions import Box, Cone, Moc, Region, box, cone, moc
+
+__all__ = [
+    "Box",
+    "Cone",
+    "Moc",
+    "Region",
+    "box",
+    "cone",
+    "coverage",
+    "healpix_29",
+    "moc",
+    "parse_region",
+    "ra_dec_from_2mass",
+]

@@ -1,0 +1,105 @@
+"""From a region to the ranges of HEALPix cells that cover it, by descending the HEALPix tree from the twelve base cells."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hven.sky.healpix import ORDER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from hven.sky.regions import Region
+
+OUTSIDE, TOUCHING, INSIDE = 0, 1, 2
+"""How a cell lies to a region: no point of it inside, perhaps some, certainly all."""
+
+_UNDECIDED = 320
+"""Descent stops once so many cells lie on the border: about as many ranges as a query gains from."""
+
+_ROUNDING = 1e-11
+
+
+def cell_radius(order: int) -> float:
+    """Return an upper bound [rad] of the distance from the centre of a cell of `order` to any of its points.
+
+    The widest cells lie where the polar caps begin: sqrt(0.894**2 + 0.585**2) = 1.068 / nside. A little is added for
+    rounding.
+
+    Examples
+    --------
+    >>> round(cell_radius(10), 6)
+    0.001074
+    """
+    return 1.1 / (1 << order) + _ROUNDING
+
+
+def cover(region: "Region") -> "NDArray[np.int64]":
+    """Return ranges of cells of order 29 that hold every point of `region`, and little else.
+
+    Returns
+    -------
+    numpy.ndarray
+        Half-open ranges, int64, shape (n, 2), sorted, not touching one another.
+
+    Examples
+    --------
+    >>> from hven.sky import box
+    >>> cover(box(0, 360, -90, 90)).tolist() == [[0, 12 * 4**29]]
+    True
+    """
+    found: list[NDArray[np.int64]] = []
+    cells = np.arange(12, dtype=np.int64)
+    for order in range(ORDER + 1):
+        relation = region.relation(cells, order)
+        found.append(as_ranges(cells[relation == INSIDE], order))
+        cells = cells[relation == TOUCHING]
+        if not cells.size or cells.size > _UNDECIDED or order == ORDER:
+            found.append(as_ranges(cells, order))
+            break
+        cells = (4 * cells[:, None] + np.arange(4, dtype=np.int64)).ravel()
+    return merged(np.concatenate(found))
+
+
+def as_ranges(cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int64]":
+    """Return the ranges (n, 2) of order 29 that `cells` (n,) of `order` span.
+
+    Examples
+    --------
+    >>> as_ranges(np.array([3]), 28).tolist()
+    [[12, 16]]
+    """
+    shift = 2 * (ORDER - order)
+    return np.stack([cells << shift, (cells + 1) << shift], axis=1)
+
+
+def merged(ranges: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Return the same cells as sorted ranges that neither overlap nor touch.
+
+    Examples
+    --------
+    >>> merged(np.array([[5, 9], [0, 2], [2, 3], [6, 7]])).tolist()
+    [[0, 3], [5, 9]]
+    """
+    ranges = ranges[ranges[:, 0] < ranges[:, 1]]
+    if not len(ranges):
+        return np.empty((0, 2), np.int64)
+    ranges = ranges[np.argsort(ranges[:, 0], kind="stable")]
+    reached = np.maximum.accumulate(ranges[:, 1])
+    first = np.concatenate([[True], ranges[1:, 0] > reached[:-1]])
+    last = np.concatenate([first[1:], [True]])
+    return np.stack([ranges[first, 0], reached[last]], axis=1)
+
+
+def in_ranges(cells: "NDArray[np.int64]", ranges: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Return which `cells` (n,) lie in sorted, separate half-open `ranges` (m, 2).
+
+    Examples
+    --------
+    >>> in_ranges(np.array([1, 3, 4]), np.array([[0, 2], [4, 5]])).tolist()
+    [True, False, True]
+    """
+    if not len(ranges):
+        return np.zeros(cells.shape, bool)
+    at = np.searchsorted(ranges[:, 0], cells, side="right") - 1
+    return np.asarray((at >= 0) & (cells < ranges[np.maximum(at, 0), 1]))

@@ -1,0 +1,46 @@
+"""Where on the sky a dataset has objects: a short MOC for its catalog entry."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hven.sky.cover import as_ranges, merged
+from hven.sky.healpix import ORDER
+from hven.sky.moc_text import moc_text
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_FINEST = 10
+_LONGEST = 4000
+
+
+def coverage(cells: "NDArray[np.int64]") -> str:
+    """Return the MOC, as ASCII text under 4 kB, of the cells that hold objects.
+
+    Parameters
+    ----------
+    cells
+        ``_healpix_29`` of the objects, int64, shape (n,), in any order.
+
+    Returns
+    -------
+    str
+        The finest MOC, order 10 (3.4 arcmin) or coarser, that is short enough; ``""`` when there are no objects.
+
+    Examples
+    --------
+    >>> from hven.sky import healpix_29
+    >>> coverage(healpix_29([10.0, 10.0], [20.0, 20.01]))
+    '10/5085024 5085026'
+    """
+    cells = np.asarray(cells, np.int64) >> (2 * (ORDER - _FINEST))
+    held = np.unique(cells[np.concatenate([[True], np.diff(cells) != 0])]) if cells.size else cells
+    for order in range(_FINEST, -1, -1):
+        ranges = merged(as_ranges(held, order))
+        if len(ranges) <= _LONGEST:
+            text = moc_text(ranges, order)
+            if len(text) <= _LONGEST:
+                return text
+        held = np.unique(held >> 2)
+    raise AssertionError("twelve cells of order 0 always fit")
