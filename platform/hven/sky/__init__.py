@@ -1,6 +1,6 @@
 """The sky: HEALPix index, regions, coverage, positions from names."""
 
-from hven.sky.coverage import coverage
+from hven.sky.coverage import coverage, join_coverage
 from hven.sky.healpix import healpix_29
 from hven.sky.names import ra_dec_from_2mass
 from hven.sky.region_text import parse_region
@@ -15,6 +15,7 @@ __all__ = [
     "cone",
     "coverage",
     "healpix_29",
+    "join_coverage",
     "moc",
     "parse_region",
     "ra_dec_from_2mass",

@@ -6,7 +6,7 @@ import numpy as np
 
 from hven.sky.cover import as_ranges, merged
 from hven.sky.healpix import ORDER
-from hven.sky.moc_text import moc_text
+from hven.sky.moc_text import moc_text, parse_moc
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -36,11 +36,26 @@ def coverage(cells: "NDArray[np.int64]") -> str:
     """
     cells = np.asarray(cells, np.int64) >> (2 * (ORDER - _FINEST))
     held = np.unique(cells[np.concatenate([[True], np.diff(cells) != 0])]) if cells.size else cells
+    return _short(as_ranges(held, _FINEST))
+
+
+def join_coverage(one: str, other: str) -> str:
+    """Return the MOC, under 4 kB, of what either of two MOC texts covers.
+
+    Examples
+    --------
+    >>> join_coverage("0/3", "1/16-17")
+    '0/3 1/16-17'
+    """
+    return _short(np.concatenate([parse_moc(one), parse_moc(other)]))
+
+
+def _short(ranges: "NDArray[np.int64]") -> str:
     for order in range(_FINEST, -1, -1):
-        ranges = merged(as_ranges(held, order))
-        if len(ranges) <= _LONGEST:
-            text = moc_text(ranges, order)
+        shift = 2 * (ORDER - order)
+        coarse = merged(np.stack([ranges[:, 0] >> shift, -(-ranges[:, 1] >> shift)], axis=1) << shift)
+        if len(coarse) <= _LONGEST:
+            text = moc_text(coarse, order)
             if len(text) <= _LONGEST:
                 return text
-        held = np.unique(held >> 2)
     raise AssertionError("twelve cells of order 0 always fit")

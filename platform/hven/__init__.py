@@ -1,0 +1,77 @@
+"""Hven: a plugin-based lakehouse and analytics platform for sky surveys.
+
+Everything here is public. Names are imported when first used, so that ``import hven`` stays light.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hven import errors, methods, mocks, sky
+    from hven.compute import Run, Selection, plan, run, select, status
+    from hven.errors import HvenError
+    from hven.ingest import export_dataset, ingest_files
+    from hven.lake import Lake, create, open
+    from hven.plugins import (
+        Analysis,
+        Cube,
+        Images,
+        Model,
+        Spectra,
+        Table,
+        Whole,
+        analysis,
+        exporter,
+        hookimpl,
+        reader,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Analysis": "hven.plugins",
+    "Cube": "hven.plugins",
+    "HvenError": "hven.errors",
+    "Images": "hven.plugins",
+    "Lake": "hven.lake",
+    "Model": "hven.plugins",
+    "Run": "hven.compute",
+    "Selection": "hven.compute",
+    "Spectra": "hven.plugins",
+    "Table": "hven.plugins",
+    "Whole": "hven.plugins",
+    "analysis": "hven.plugins",
+    "create": "hven.lake",
+    "export_dataset": "hven.ingest",
+    "exporter": "hven.plugins",
+    "hookimpl": "hven.plugins",
+    "ingest_files": "hven.ingest",
+    "open": "hven.lake",
+    "plan": "hven.compute",
+    "reader": "hven.plugins",
+    "run": "hven.compute",
+    "select": "hven.compute",
+    "status": "hven.compute",
+}
+_FLOORS = ("errors", "methods", "mocks", "sky", "testing")
+
+__all__ = [  # noqa: PLE0604
+    "__version__",
+    "errors",
+    "methods",
+    "mocks",
+    "sky",
+    *sorted(_HOMES),
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _FLOORS:
+        return import_module(f"hven.{name}")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'hven' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,201 @@
+"""A catalog: the complete, pinned list of datasets at one commit, and an ordinary Intake v2 catalog on disk."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from hven.catalog.entry import Entry
+from hven.errors import DatasetNotFoundError, LakeFormatError, did_you_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMAT = 1
+_TABLE = ("hven.lake.intake_readers:PinnedTable", "hven.lake.intake_readers:PinnedTableReader", "polars:LazyFrame")
+_ARRAYS = ("hven.lake.intake_readers:PinnedArrays", "hven.lake.intake_readers:PinnedArraysReader", "xarray:Dataset")
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What a commit says of itself.
+
+    Attributes
+    ----------
+    number
+        Of its catalog; 0 is the empty lake.
+    transaction
+        The id of the transaction that wrote it.
+    created
+        UTC, ISO 8601.
+    message
+        By whoever committed.
+    changed
+        Dataset name -> ``created``, ``changed`` or ``dropped``.
+    """
+
+    number: int
+    transaction: str
+    created: str
+    message: str = ""
+    changed: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The datasets of a lake at one commit.
+
+    Examples
+    --------
+    >>> catalog = Catalog(Commit(0, "t", "2026-01-01T00:00:00Z"))
+    >>> Catalog.from_json(catalog.to_json()) == catalog, len(catalog)
+    (True, 0)
+    """
+
+    commit: Commit
+    entries: Mapping[str, Entry] = field(default_factory=dict)
+    schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """The number of this catalog."""
+        return self.commit.number
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.entries)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __getitem__(self, name: str) -> Entry:
+        """Return the entry of a dataset.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            With the nearest names, when there is none.
+        """
+        try:
+            return self.entries[name]
+        except KeyError:
+            known = ", ".join(self.entries) or "none yet"
+            raise DatasetNotFoundError(
+                f"there is no dataset {name!r}",
+                where=f"catalog {self.number}",
+                hint=did_you_mean(name, self.entries, f"The datasets are: {known}."),
+            ) from None
+
+    def search(self, text: str | None = None, kind: str | None = None, survey: str | None = None) -> list[Entry]:
+        """Return the entries that fit everything asked, in the order of their names.
+
+        Parameters
+        ----------
+        text
+            Found, without regard to case, in name, title, description, survey, column names or citation.
+        kind
+            Exactly this kind of dataset.
+        survey
+            Found, without regard to case, in the survey's name.
+
+        Examples
+        --------
+        >>> Catalog(Commit(0, "t", "2026-01-01T00:00:00Z")).search("apogee")
+        []
+        """
+        return [
+            entry
+            for entry in self.entries.values()
+            if (kind is None or entry.kind == kind)
+            and (survey is None or survey.casefold() in entry.survey.casefold())
+            and (text is None or text.casefold() in _words(entry))
+        ]
+
+    def frame(self) -> "pl.DataFrame":
+        """Return the catalog as a Polars frame, a row a dataset."""
+        import polars as pl
+
+        columns = ("name", "kind", "survey", "title", "description", "coverage", "created", "changed")
+        rows = [
+            {key: getattr(e, key) for key in columns}
+            | {"rows": e.counts.rows, "bytes": e.counts.bytes, "columns": list(e.columns)}
+            for e in self.entries.values()
+        ]
+        schema: Any = dict.fromkeys(columns[:6], pl.String) | dict.fromkeys(("created", "changed"), pl.Int64)
+        schema |= {"rows": pl.Int64, "bytes": pl.Int64, "columns": pl.List(pl.String)}
+        return pl.DataFrame(rows, schema=schema)
+
+    def to_json(self) -> bytes:
+        """Return the catalog as the text of an Intake v2 catalog (JSON, which is YAML), addresses relative to itself."""
+        data, entries = {}, {}
+        for name, entry in self.entries.items():
+            datatype, reader, output = _TABLE if entry.pin.engine == "delta" else _ARRAYS
+            data[f"{name}:data"] = {
+                "datatype": datatype,
+                "kwargs": {
+                    "url": f"{{CATALOG_DIR}}/../{entry.pin.path}",
+                    "version": entry.pin.version,
+                    "schema": entry.schema,
+                },
+                "metadata": {},
+                "user_parameters": {},
+            }
+            entries[f"{name}:reader"] = {
+                "reader": reader,
+                "kwargs": {"args": [f"{{data({name}:data)}}"]},
+                "output_instance": output,
+                "metadata": entry.to_json(),
+                "user_parameters": {},
+            }
+        told = {
+            "format": FORMAT,
+            "number": self.commit.number,
+            "transaction": self.commit.transaction,
+            "created": self.commit.created,
+            "message": self.commit.message,
+            "changed": dict(self.commit.changed),
+            "schedules": {name: dict(rule) for name, rule in self.schedules.items()},
+        }
+        document = {
+            "version": 2,
+            "metadata": {"hven": told},
+            "user_parameters": {},
+            "aliases": {name: f"{name}:reader" for name in self.entries},
+            "data": data,
+            "entries": entries,
+        }
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes, where: str = "") -> Self:
+        """Return the catalog that `to_json` wrote.
+
+        Raises
+        ------
+        LakeFormatError
+            If the text is not such a catalog, or of a format newer than this hven knows.
+        """
+        try:
+            document = json.loads(text)
+            told = document["metadata"]["hven"]
+            number, form = told["number"], told["format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise LakeFormatError(
+                "this is not a catalog of a lake",
+                where=where,
+                hint="Restore the file from a copy of the lake; the catalogs before it still open with lake.at(number).",
+            ) from error
+        if form > FORMAT:
+            raise LakeFormatError(
+                f"the catalog has format {form}", where=where, expected=f"at most {FORMAT}", hint="Install a newer hven."
+            )
+        commit = Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
+        entries = (Entry.from_json(item["metadata"]) for item in document["entries"].values())
+        return cls(commit, {entry.name: entry for entry in entries}, told.get("schedules", {}))
+
+
+def _words(entry: Entry) -> str:
+    texts = (entry.name, entry.title, entry.description, entry.survey, *entry.columns, *entry.citation)
+    return "\n".join(texts).casefold()

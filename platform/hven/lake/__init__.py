@@ -1,0 +1,30 @@
+"""Where data rests: the lake, its transactions, tables, arrays and releases."""
+
+from hven.lake.handle import DatasetHandle, Version
+from hven.lake.lake import Lake, create, open
+from hven.lake.parts import BLOCK_ROWS, Block, Part
+from hven.lake.source import Source
+from hven.lake.staging import StagedArrays, StagedTable
+from hven.lake.tables import WrittenPart, new_segment
+from hven.lake.transaction import Transaction
+from hven.lake.where import check_columns, parse_where, where_text
+
+__all__ = [
+    "BLOCK_ROWS",
+    "Block",
+    "DatasetHandle",
+    "Lake",
+    "Part",
+    "Source",
+    "StagedArrays",
+    "StagedTable",
+    "Transaction",
+    "Version",
+    "WrittenPart",
+    "check_columns",
+    "create",
+    "new_segment",
+    "open",
+    "parse_where",
+    "where_text",
+]

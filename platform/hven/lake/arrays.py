@@ -1,0 +1,306 @@
+"""Arrays: Zarr v3 in Icechunk, one repository a dataset, one group a segment, every Zarr write through one guarded writer.
+
+Two versions of Icechunk are served (1.1 on Python 3.11, 2 on later ones); where they differ is kept in this file.
+Repositories are made in the format that both read.
+"""
+
+import inspect
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hven.errors import ConflictError, DataRefusedError, LakeFormatError
+from hven.lake.locks import locked
+from hven.lake.parts import CHUNK, SHARD, Part
+from hven.lake.store import Store, storage_error
+from hven.schema.conventions import STRING
+
+if TYPE_CHECKING:
+    import icechunk
+    import xarray as xr
+
+_TEXT_VALID = "_valid"
+_SMALL = 8 * 2**20
+_OWN = "hven"
+
+
+@dataclass(frozen=True)
+class ArraysAt:
+    """A repository of arrays: the lake's store and the repository's key in it."""
+
+    store: Store
+    path: str
+
+    @property
+    def lock(self) -> str:
+        """Name of the lock under which references of this repository change (local stores only)."""
+        return f"refs-{self.path}"
+
+
+def create_arrays(at: ArraysAt) -> str:
+    """Create an empty repository and return the snapshot it begins with."""
+    import icechunk
+
+    options: dict[str, Any] = {}
+    if "spec_version" in inspect.signature(icechunk.Repository.create).parameters:
+        options["spec_version"] = 1  # Icechunk 1.1 cannot open the newer format.
+    with _told(at), locked(at.store, at.lock):
+        repository = icechunk.Repository.create(_storage(at), **options)
+        return str(repository.lookup_branch("main"))
+
+
+def begin_branch(at: ArraysAt, branch: str, snapshot: str) -> None:
+    """Make a branch at a snapshot; every transaction or run writes on one of its own."""
+    with _told(at), locked(at.store, at.lock):
+        _repository(at).create_branch(branch, snapshot)
+
+
+def branch_snapshot(at: ArraysAt, branch: str) -> str | None:
+    """Return the snapshot at the tip of a branch, or None when there is no such branch."""
+    with _told(at):
+        repository = _repository(at)
+        return str(repository.lookup_branch(branch)) if branch in set(repository.list_branches()) else None
+
+
+@contextmanager
+def writing(at: ArraysAt, branch: str) -> Iterator["icechunk.Session"]:
+    """Give a writable session on a branch, for `add_group` and forks; `commit` it."""
+    with _told(at):
+        yield _repository(at).writable_session(branch)
+
+
+def commit(at: ArraysAt, session: "icechunk.Session", message: str) -> str:
+    """Commit a session and return the new snapshot; nothing to commit gives the snapshot it began with."""
+    with _told(at), locked(at.store, at.lock):
+        if not session.has_uncommitted_changes:
+            return str(session.snapshot_id)
+        return str(session.commit(message))
+
+
+def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
+    """Write a Dataset as one group of a session, shard by shard, computing lazy variables as they are needed.
+
+    Parameters
+    ----------
+    session
+        A writable session, or a fork of one.
+    name
+        The group: the segment.
+    data
+        Variables over ``object`` are cut into shards of whole objects; others are kept whole.
+    """
+    import dask
+    import zarr
+
+    group = zarr.open_group(session.store, mode="a").create_group(name, attributes=_plain(data.attrs) | {_OWN: _index(data)})
+    stored = _storable(data)
+    arrays = {key: _create(group, str(key), variable) for key, variable in stored.items()}
+    by_object = {key: v for key, v in stored.items() if v.dims[:1] == ("object",)}
+    rows = int(data.sizes.get("object", 0))
+    for start in range(0, rows, SHARD):
+        cut = {key: v[start : start + SHARD].data for key, v in by_object.items()}
+        for key, values in dask.compute(cut, scheduler="threads")[0].items():
+            arrays[key][start : start + SHARD] = np.asarray(values)
+    for key, variable in stored.items():
+        if key not in by_object:
+            arrays[key][...] = np.asarray(variable.values)
+
+
+@lru_cache(maxsize=256)
+def array_parts(at: ArraysAt, snapshot: str) -> tuple[Part, ...]:
+    """Return the segments of a pinned snapshot, in the order in which they came."""
+    root = open_root(at, snapshot)
+    parts = []
+    for name in sorted(root.group_keys()):
+        group: Any = root[name]
+        told = group.attrs[_OWN]
+        reach = told.get("healpix")
+        parts.append(Part(name, name, told["rows"], 0, SHARD, tuple(reach) if reach else None))
+    return tuple(parts)
+
+
+@lru_cache(maxsize=64)
+def open_root(at: ArraysAt, snapshot: str) -> Any:
+    """Return the root Zarr group of a pinned snapshot, read-only."""
+    import zarr
+
+    with _told(at):
+        return zarr.open_group(_repository(at).readonly_session(snapshot_id=snapshot).store, mode="r")
+
+
+def open_segment(
+    at: ArraysAt, snapshot: str, name: str, chunk: int | None = CHUNK, columns: Sequence[str] | None = None
+) -> "xr.Dataset":
+    """Return one segment (some variables) lazily: Dask arrays of `chunk` objects; with None, unread indexable arrays.
+
+    Text is read at once: it cannot be lazy and know its nulls.
+    """
+    import xarray as xr
+
+    with _told(at):
+        store = _repository(at).readonly_session(snapshot_id=snapshot).store
+        chunks: Any = None if chunk is None else {"object": chunk}
+        data = xr.open_zarr(
+            store, group=name, consolidated=False, chunks=chunks, decode_cf=False, zarr_format=3
+        )
+    if columns is not None:
+        told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
+        data = data[[str(n) for n in data.variables if n in told]]
+    if chunk is not None and "object" not in data.dims:
+        data = data.chunk()
+    return _readable(data)
+
+
+def read_segment(
+    at: ArraysAt, snapshot: str, name: str, start: int, stop: int, columns: Sequence[str] | None = None
+) -> "xr.Dataset":
+    """Return objects of one segment in memory (variables without ``object`` whole)."""
+    data = open_segment(at, snapshot, name, None, columns)
+    if "object" in data.dims:
+        data = data.isel(object=slice(start, stop))
+    with _told(at):
+        return data.load()
+
+
+def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
+    import zarr
+
+    text = variable.dtype.kind == "T"
+    by_object = variable.dims[:1] == ("object",)
+    shape = tuple(variable.shape)
+    shards: tuple[int, ...] | None = None
+    chunks: Any = "auto"
+    if by_object and shape[0] > 0:
+        chunks = (min(CHUNK, shape[0]), *shape[1:])
+        if not text and shape[0] > CHUNK:
+            shards = (SHARD, *shape[1:])
+    elif variable.nbytes <= _SMALL or text:
+        chunks = tuple(max(n, 1) for n in shape)
+    return group.create_array(
+        name,
+        shape=shape,
+        dtype=variable.dtype,
+        chunks=chunks,
+        shards=shards,
+        compressors=zarr.codecs.BloscCodec(cname="lz4", shuffle="shuffle") if not text else "auto",
+        fill_value=_fill(variable.dtype),
+        dimension_names=[str(d) for d in variable.dims],
+        attributes=_plain(variable.attrs),
+    )
+
+
+def _fill(dtype: np.dtype[Any]) -> Any:
+    return {"f": float("nan"), "b": False, "T": ""}.get(dtype.kind, 0)
+
+
+def _storable(data: "xr.Dataset") -> dict[str, "xr.Variable"]:
+    """Return the variables as Zarr keeps them: text without nulls, and what was null in ``<c>_valid``."""
+    import xarray as xr
+
+    stored: dict[str, xr.Variable] = {}
+    for key, variable in data.variables.items():
+        name, plain = str(key), variable.to_base_variable()
+        if "object" in plain.dims and plain.dims[0] != "object":
+            plain = plain.transpose("object", ...)
+        if plain.dtype.kind in "OSUT":
+            texts = np.asarray(plain.values, dtype=object)
+            null = np.array([t is None for t in texts.ravel()], dtype=bool).reshape(texts.shape)
+            clean = np.where(null, "", texts).astype(np.dtypes.StringDType())
+            stored[name] = xr.Variable(plain.dims, clean, plain.attrs)
+            if null.any():
+                stored[name + _TEXT_VALID] = xr.Variable(plain.dims, ~null)
+        elif plain.dtype.kind in "fiub":
+            stored[name] = plain
+        else:
+            raise DataRefusedError(
+                f"variable {name!r} has type {plain.dtype}",
+                expected="numbers, true/false or text",
+                hint="Convert it, or leave it out.",
+            )
+    return stored
+
+
+def _readable(data: "xr.Dataset") -> "xr.Dataset":
+    for name in [str(n) for n, v in data.variables.items() if v.dtype.kind == "T"]:
+        valid = name + _TEXT_VALID
+        values = data[name].values.astype(STRING)
+        if valid in data.variables:
+            values[~data[valid].values] = None
+            data = data.drop_vars(valid)
+        data[name] = (data[name].dims, values, data[name].attrs)
+    coordinates = [n for n, v in data.variables.items() if v.dims and "object" not in v.dims and v.dims == (n,)]
+    data.attrs.pop(_OWN, None)
+    return data.set_coords(coordinates)
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return attributes as JSON values: NumPy numbers become Python's."""
+    return {str(k): v.tolist() if isinstance(v, np.generic | np.ndarray) else v for k, v in attrs.items()}
+
+
+def _index(data: "xr.Dataset") -> dict[str, Any]:
+    """Return what a segment's group tells under `_OWN`: rows, and the reach of ``_healpix_29`` when it has one."""
+    told: dict[str, Any] = {"rows": int(data.sizes.get("object", 0))}
+    if "_healpix_29" in data.variables and told["rows"]:
+        values = np.asarray(data["_healpix_29"].values)
+        told["healpix"] = [int(values.min()), int(values.max())]
+    return told
+
+
+@lru_cache(maxsize=64)
+def _opened(at: ArraysAt, pid: int) -> "icechunk.Repository":
+    import icechunk
+
+    with _told(at):
+        return icechunk.Repository.open(_storage(at))
+
+
+def _repository(at: ArraysAt) -> "icechunk.Repository":
+    import os
+
+    return _opened(at, os.getpid())
+
+
+def _storage(at: ArraysAt) -> Any:
+    import icechunk
+
+    # It warns on every local open that local commits are not safe; hven's lock is what makes them so.
+    icechunk.set_logs_filter("error")
+    address = at.store.address(at.path)
+    if at.store.is_local:
+        return icechunk.local_filesystem_storage(address)
+    scheme, rest = address.split("://", 1)
+    bucket, prefix = rest.split("/", 1)
+    if scheme == "s3":
+        options = {key: value for key, value in at.store.options if key in ("region", "endpoint_url")}
+        return icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True, **options)
+    raise LakeFormatError(
+        f"arrays cannot rest in a {scheme} store", where=address, expected="a folder or s3://", hint="Move the lake."
+    )
+
+
+@contextmanager
+def _told(at: ArraysAt) -> Iterator[None]:
+    import icechunk
+
+    where = at.store.address(at.path)
+    try:
+        yield
+    except icechunk.ConflictError as error:
+        raise ConflictError(
+            "another writer changed the arrays at the same moment",
+            where=where,
+            hint="Nothing of this change was published. Do it again.",
+        ) from error
+    except icechunk.IcechunkError as error:
+        if "doesn't exist" in str(error) or "not found" in str(error):
+            raise LakeFormatError(
+                "the arrays of a dataset, or the pinned version of them, are missing",
+                where=where,
+                hint="Restore them from a copy of the lake, or open a newer catalog.",
+            ) from error
+        raise storage_error(error, where) from error

@@ -1,0 +1,291 @@
+"""A lake: opened, created, travelled in time, released."""
+
+import hashlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+
+from hven.catalog import FORMAT, Catalog, Commit
+from hven.errors import (
+    LakeExistsError,
+    LakeFormatError,
+    LakeNotFoundError,
+    ReadOnlyError,
+    ReleaseExistsError,
+    VersionNotFoundError,
+    did_you_mean,
+)
+from hven.lake import chain
+from hven.lake.handle import DatasetHandle
+from hven.lake.locks import PATIENCE, locked
+from hven.lake.store import Store
+from hven.lake.transaction import Transaction, transaction
+from hven.schema import check_name
+
+_IDENTITY = "hven.json"
+
+
+class Lake:
+    """A store of datasets, versioned as one: a folder or an object-store prefix.
+
+    Opened plainly, a lake follows its newest commit. `at` and `pinned` give views that stay at one.
+
+    Examples
+    --------
+    >>> import hven, polars as pl, tempfile
+    >>> lake = hven.create(tempfile.mkdtemp() + "/lake")
+    >>> with lake.transaction("two stars") as tx:
+    ...     tx.write("stars", pl.DataFrame({"object_id": [1, 2], "feh": [0.1, -0.3]}))
+    >>> lake["stars"].table(where="feh < 0").collect()["object_id"].to_list()
+    [2]
+    """
+
+    def __init__(self, store: Store, id: str, number: int | None = None) -> None:
+        self.store = store
+        self.id = id
+        self._pinned = number
+        self._known = number or 0
+
+    def __repr__(self) -> str:
+        state = "pinned to" if self.is_pinned else "at"
+        return f"<hven lake {self.url!r} {state} catalog {self.number}: {len(self)} datasets>"
+
+    @property
+    def url(self) -> str:
+        """The lake's absolute path or URL."""
+        return self.store.url
+
+    @property
+    def is_pinned(self) -> bool:
+        """Whether this view stays at one commit, and cannot be written."""
+        return self._pinned is not None
+
+    @property
+    def number(self) -> int:
+        """The number of the catalog this view shows."""
+        if self._pinned is not None:
+            return self._pinned
+        self._known = chain.newest_number(self.store, self._known)
+        return self._known
+
+    @property
+    def catalog(self) -> Catalog:
+        """What there is."""
+        return chain.load_catalog(self.store, self.number)
+
+    def __getitem__(self, name: str) -> DatasetHandle:
+        """Return a handle on a dataset, pinned to the commit that this view shows now.
+
+        Raises
+        ------
+        DatasetNotFoundError
+            With the nearest names.
+        """
+        view = self.pinned()
+        return DatasetHandle(view, view.catalog[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.catalog)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.catalog
+
+    def __len__(self) -> int:
+        return len(self.catalog)
+
+    def at(self, version: int | str) -> "Lake":
+        """Return the lake as it was: at a catalog number (``7``) or a release (``"dr1"``). Read-only.
+
+        Raises
+        ------
+        VersionNotFoundError
+            If there is no such commit or release.
+        """
+        if isinstance(version, str) and not version.isdecimal():
+            return Lake(self.store, self.id, self._release_number(version))
+        number = int(version)
+        chain.load_catalog(self.store, number)
+        return Lake(self.store, self.id, number)
+
+    def pinned(self) -> "Lake":
+        """Return a view that stays at the commit this one shows now."""
+        return self if self.is_pinned else Lake(self.store, self.id, self.number)
+
+    def transaction(self, message: str = "") -> AbstractContextManager[Transaction]:
+        """Give a transaction: what is done in its ``with`` block is published as one commit when the block ends well.
+
+        Examples
+        --------
+        >>> with lake.transaction("new stars") as tx:  # doctest: +SKIP
+        ...     tx.append("stars", frame)
+        """
+        return transaction(self, message)
+
+    def log(self) -> list[Commit]:
+        """Return the commits up to this view's, newest first."""
+        return [catalog.commit for catalog in self.history()]
+
+    def history(self) -> Iterator[Catalog]:
+        """Give the catalogs up to this view's, newest first; those that retention removed are passed over."""
+        for number in range(self.number, -1, -1):
+            try:
+                yield chain.load_catalog(self.store, number)
+            except VersionNotFoundError:
+                continue
+
+    def release(self, name: str, version: int | None = None) -> int:
+        """Name a commit (this view's by default): it is kept for good, and ``lake.at(name)`` opens it. Return its number.
+
+        Raises
+        ------
+        ReleaseExistsError
+            If the name is taken: releases do not move.
+        """
+        check_name(name, "release")
+        if name.isdecimal():
+            check_name("-", "release")
+        number = self.number if version is None else version
+        text = self.store.get(chain.catalog_key(chain.load_catalog(self.store, number).number))
+        told = {
+            "catalog": number,
+            "sha256": hashlib.sha256(text).hexdigest(),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        try:
+            self.store.create(_release_key(name), json.dumps(told).encode())
+        except FileExistsError as error:
+            raise ReleaseExistsError(
+                f"release {name!r} exists",
+                where=f"catalog {self._release_number(name)}",
+                hint="Releases do not move: choose another name.",
+            ) from error
+        return number
+
+    def releases(self) -> dict[str, int]:
+        """Return release name -> catalog number."""
+        keys = [key for key in self.store.list("releases") if key.endswith(".json")]
+        return {
+            key.removeprefix("releases/").removesuffix(".json"): int(json.loads(self.store.get(key))["catalog"])
+            for key in keys
+        }
+
+    def lock(self, name: str, patience: float = PATIENCE) -> AbstractContextManager[None]:
+        """Hold a lock of this lake (an operating-system lock on local lakes, nothing on object stores)."""
+        return locked(self.store, name, patience=patience)
+
+    def _release_number(self, name: str) -> int:
+        text = self.store.get_or_none(_release_key(check_name(name, "release")))
+        if text is None:
+            known = self.releases()
+            raise VersionNotFoundError(
+                f"there is no release {name!r}",
+                where=self.url,
+                hint=did_you_mean(name, known, f"The releases are: {', '.join(known) or 'none yet'}."),
+            )
+        told = json.loads(text)
+        number = int(told["catalog"])
+        if hashlib.sha256(self.store.get(chain.catalog_key(number))).hexdigest() != told["sha256"]:
+            raise LakeFormatError(
+                f"catalog {number} is not the one that release {name!r} names",
+                where=self.url,
+                hint="Its file was changed: restore it from a copy of the lake.",
+            )
+        return number
+
+
+def create(url: str | os.PathLike[str], **options: str) -> Lake:
+    """Create an empty lake and return it.
+
+    Parameters
+    ----------
+    url
+        A folder that is not there yet or empty, or an object-store prefix (``s3://bucket/prefix``).
+    **options
+        Of the object store (``region``, ``endpoint_url``, ...); credentials come from the environment.
+
+    Raises
+    ------
+    LakeExistsError
+        If something is there already.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> len(create(tempfile.mkdtemp() + "/lake"))
+    0
+    """
+    store = Store.at(url, **options)
+    if store.local_path is not None and store.local_path.is_file():
+        raise LakeExistsError("a file is in the way", where=store.url, hint="Choose another folder.")
+    taken = store.exists(_IDENTITY)
+    if taken or _occupied(store):
+        raise LakeExistsError(
+            "there is a lake already" if taken else "the folder is not empty",
+            where=store.url,
+            hint="Open it with hven.open(url)." if taken else "Choose an empty folder, or a new one.",
+        )
+    identity, number = uuid.uuid4().hex, 0
+    commit = Commit(number, uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="milliseconds"), "created the lake")
+    # The catalog first: a lake is there once its identity is, and then it must open.
+    store.create(chain.catalog_key(number), Catalog(commit).to_json())
+    store.create(_IDENTITY, json.dumps({"format": FORMAT, "lake": identity}).encode())
+    return Lake(store, identity)
+
+
+def open(url: str | os.PathLike[str], **options: str) -> Lake:
+    """Open a lake. ``url@version`` (a catalog number or a release) gives a view that stays there.
+
+    Raises
+    ------
+    LakeNotFoundError
+        If there is no lake.
+    LakeFormatError
+        If it is of a format that this hven does not read.
+
+    Examples
+    --------
+    >>> open("/nowhere")
+    Traceback (most recent call last):
+    ...
+    hven.errors.LakeNotFoundError: there is no lake (/nowhere). Create one with hven.create(url) or 'hven create PATH'.
+    """
+    address, version = _split_version(os.fspath(url))
+    store = Store.at(address, **options)
+    text = store.get_or_none(_IDENTITY)
+    if text is None:
+        raise LakeNotFoundError(
+            "there is no lake", where=store.url, hint="Create one with hven.create(url) or 'hven create PATH'."
+        )
+    try:
+        told = json.loads(text)
+        form, identity = int(told["format"]), str(told["lake"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LakeFormatError(
+            "hven.json is not that of a lake", where=store.url, hint="Restore the file from a copy of the lake."
+        ) from error
+    if form > FORMAT:
+        raise LakeFormatError(
+            f"the lake has format {form}", where=store.url, expected=f"at most {FORMAT}", hint="Install a newer hven."
+        )
+    lake = Lake(store, identity)
+    return lake if version is None else lake.at(version)
+
+
+def _split_version(url: str) -> tuple[str, str | None]:
+    match = re.fullmatch(r"(.+)@([A-Za-z0-9_.\-]+)", url)
+    return (url, None) if match is None or Store.at(url).exists(_IDENTITY) else (match[1], match[2])
+
+
+def _occupied(store: Store) -> bool:
+    path = store.local_path
+    if path is None:
+        return bool(store.list(""))
+    return path.is_dir() and any(path.iterdir())
+
+
+def _release_key(name: str) -> str:
+    return f"releases/{name}.json"

@@ -1,0 +1,78 @@
+"""Staged datasets: what the workers of a run write, block by block, before one commit makes it a dataset."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hven.lake import arrays, tables
+from hven.lake.store import Store
+from hven.lake.tables import WrittenPart
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+
+
+@dataclass(frozen=True)
+class StagedTable:
+    """A table that is being written by a run, and that no catalog knows. Travels to workers.
+
+    Attributes
+    ----------
+    store, path
+        Where it will rest.
+    """
+
+    store: Store
+    path: str
+
+    def write(self, segment: str, key: str, frame: "pl.DataFrame") -> WrittenPart:
+        """Write the rows of one block as one file, under a new name at every attempt, and return what it is."""
+        return tables.write_part(self.store, self.path, segment, key, tables.tableable(frame, self.path))
+
+
+@dataclass(frozen=True)
+class StagedArrays:
+    """Arrays that are being written by a run, on a branch of their own repository.
+
+    Attributes
+    ----------
+    store, path
+        Where they will rest.
+    branch
+        The run's own branch.
+    """
+
+    store: Store
+    path: str
+    branch: str
+
+    @property
+    def at(self) -> arrays.ArraysAt:
+        """The repository."""
+        return arrays.ArraysAt(self.store, self.path)
+
+    def begin(self) -> str:
+        """Create repository and branch when they are not there yet, and return the snapshot to go on from."""
+        if not self.store.list(self.path):
+            arrays.begin_branch(self.at, self.branch, arrays.create_arrays(self.at))
+        snapshot = arrays.branch_snapshot(self.at, self.branch)
+        if snapshot is None:
+            raise RuntimeError(f"branch {self.branch} vanished from {self.path}")
+        return snapshot
+
+    def session(self) -> AbstractContextManager[Any]:
+        """Give a writable session; its forks go to workers, come back, and are merged before `commit`."""
+        return arrays.writing(self.at, self.branch)
+
+    def write(self, fork: Any, segment: str, data: "xr.Dataset") -> Any:
+        """Write one block as a segment into a fork, and return the fork: forgetting it would lose the block."""
+        arrays.add_group(fork, segment, data)
+        return fork
+
+    def commit(self, session: Any, forks: Sequence[Any], message: str) -> str:
+        """Merge what workers returned, commit it on the run's branch, and return the snapshot."""
+        if forks:
+            session.merge(*forks)
+        return arrays.commit(self.at, session, message)

@@ -1,0 +1,300 @@
+"""Tables: Delta Lake (delta-rs) for versions, Parquet files of our own cut for rows, Polars for asking.
+
+A table is written from its *pinned* version: what crashed or losing writers left behind is put aside by restoring the
+pinned version first, so that nobody's uncommitted rows ever become visible.
+"""
+
+import io
+import json
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from hven.errors import ConflictError, DataRefusedError, LakeFormatError
+from hven.lake.parts import ROW_GROUP, Part
+from hven.lake.store import Store, storage_error
+
+if TYPE_CHECKING:
+    import polars as pl
+    from deltalake import DeltaTable
+
+_ROWS_A_FILE = 64 * ROW_GROUP
+_HEALPIX = "_healpix_29"
+
+
+@dataclass(frozen=True)
+class WrittenPart:
+    """A Parquet file that is written, and that no table refers to yet. Small; travels from workers.
+
+    Attributes
+    ----------
+    path
+        Relative to the table.
+    rows, bytes
+        Its size.
+    stats
+        Delta's statistics, as JSON text.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    stats: str
+
+
+def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.DataFrame") -> WrittenPart:
+    """Write one Parquet file of a table, under a name of its own for each attempt, and return what it is.
+
+    Parameters
+    ----------
+    store, table
+        The lake's store, and the table's key in it.
+    segment
+        The segment that the file belongs to.
+    key
+        Orders the file within its segment.
+    frame
+        Its rows, as `tableable` returned them.
+    """
+    path = f"{segment}/{key}-{uuid.uuid4().hex[:12]}.parquet"
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
+    content = buffer.getvalue()
+    store.put(f"{table}/{path}", content)
+    return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame)))
+
+
+def write_parts(store: Store, table: str, segment: str, frame: "pl.DataFrame") -> list[WrittenPart]:
+    """Write a frame as the files of one segment, in its order."""
+    starts = range(0, max(frame.height, 1), _ROWS_A_FILE)
+    return [
+        write_part(store, table, segment, f"part-{index:05d}", frame.slice(start, _ROWS_A_FILE))
+        for index, start in enumerate(starts)
+    ]
+
+
+def new_segment(number: int) -> str:
+    """Return the name of a new segment; segments sort in the order in which they came."""
+    return f"segment-{number:08d}-{uuid.uuid4().hex[:8]}"
+
+
+def tableable(frame: "pl.DataFrame", where: str) -> "pl.DataFrame":
+    """Return `frame` with the types that tables keep: NaN as null, no unsigned integers, no categories.
+
+    Raises
+    ------
+    DataRefusedError
+        For column types that tables do not keep, naming the column.
+    """
+    import polars as pl
+
+    smaller = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64, pl.UInt64: pl.Int64}
+    kept = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.Boolean, pl.String)
+    columns = []
+    for series in frame.iter_columns():
+        dtype = series.dtype
+        if dtype.is_float():
+            columns.append(series.fill_nan(None))
+        elif type(dtype) in smaller or dtype in smaller:
+            try:
+                columns.append(series.cast(smaller[type(dtype)]))
+            except pl.exceptions.InvalidOperationError as error:
+                raise DataRefusedError(
+                    f"column {series.name!r} has unsigned integers above 2^63 - 1",
+                    where=where,
+                    hint="Tables keep signed 64-bit integers: cast to text, or to another numbering.",
+                ) from error
+        elif dtype in (pl.Categorical, pl.Enum) or isinstance(dtype, pl.Categorical | pl.Enum):
+            columns.append(series.cast(pl.String))
+        elif dtype in kept:
+            columns.append(series)
+        else:
+            raise DataRefusedError(
+                f"column {series.name!r} has type {dtype}",
+                where=where,
+                expected="numbers, true/false or text",
+                hint="Cast the column (dates to MJD or ISO text, vectors to arrays), or leave it out.",
+            )
+    return pl.DataFrame(columns)
+
+
+def create_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequence[WrittenPart]) -> int:
+    """Create a Delta table of files that are written, and return its version. `frame` gives the columns; its rows do not count."""
+    import polars as pl
+    from deltalake import Schema
+    from deltalake.transaction import create_table_with_add_actions
+
+    with _told(store, table):
+        create_table_with_add_actions(
+            store.address(table),
+            Schema.from_arrow(pl.DataFrame(schema=frame.schema).to_arrow().schema),
+            [_add(part) for part in parts],
+            mode="error",
+            configuration={"delta.enableExpiredLogCleanup": "false"},
+            storage_options=dict(store.options),
+            commit_properties=_once(),
+            post_commithook_properties=_quiet(),
+        )
+    return 0
+
+
+def change_table(
+    store: Store, table: str, pinned: int, add: Sequence[WrittenPart], remove: Sequence[Part] = ()
+) -> int:
+    """Add and remove files in one Delta commit on top of the pinned version, and return the new version to pin.
+
+    Raises
+    ------
+    ConflictError
+        If another writer got in between.
+    """
+    from deltalake.transaction import RemoveAction
+
+    with _told(store, table):
+        live = _open(store, table)
+        if live.version() != pinned:
+            live.restore(pinned, commit_properties=_once(), post_commithook_properties=_quiet())
+            live = _open(store, table)
+        now = int(time.time() * 1000)
+        gone = [RemoveAction(part.path, True, now, part.bytes, {}) for part in remove]
+        base = live.version()
+        live.create_write_transaction(
+            [*gone, *(_add(part) for part in add)],
+            "append",
+            live.schema(),
+            commit_properties=_once(),
+            post_commithook_properties=_quiet(),
+        )
+        return base + 1
+
+
+@lru_cache(maxsize=1024)
+def table_parts(store: Store, table: str, version: int) -> tuple[Part, ...]:
+    """Return the files of a pinned version, in the order of the dataset: segments as they came, each in its own order."""
+    actions = _actions(store, table, version)
+    low, high = f"min.{_HEALPIX}", f"max.{_HEALPIX}"
+    parts = []
+    for row in actions.iter_rows(named=True):
+        reach = (row[low], row[high]) if row.get(low) is not None and row.get(high) is not None else None
+        segment = row["path"].split("/")[0]
+        parts.append(Part(row["path"], segment, row["num_records"], row["size_bytes"], ROW_GROUP, reach))
+    return tuple(sorted(parts, key=lambda part: part.path))
+
+
+def null_columns(store: Store, table: str, version: int) -> frozenset[str]:
+    """Return the columns that have nulls in a pinned version, as the files' statistics tell."""
+    actions = _actions(store, table, version)
+    return frozenset(
+        name.removeprefix("null_count.")
+        for name in actions.columns
+        if name.startswith("null_count.") and actions[name].fill_null(1).sum()
+    )
+
+
+@lru_cache(maxsize=256)
+def _actions(store: Store, table: str, version: int) -> "pl.DataFrame":
+    import polars as pl
+
+    with _told(store, table):
+        return pl.DataFrame(_open(store, table, version).get_add_actions(flatten=True))
+
+
+def scan_parts(store: Store, table: str, parts: Sequence[Part], columns: "pl.Schema") -> "pl.LazyFrame":
+    """Return a LazyFrame over files of a table, in order; of no files, an empty one with these columns."""
+    import polars as pl
+
+    if not parts:
+        return pl.LazyFrame(schema=columns)
+    paths = [store.address(f"{table}/{part.path}") for part in parts]
+    return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None)
+
+
+def read_rows(
+    store: Store, table: str, part: Part, start: int, stop: int, columns: Sequence[str] | None = None
+) -> "pl.DataFrame":
+    """Return rows of one file in memory; only the row groups and columns that are needed are read."""
+    import polars as pl
+
+    lazy = pl.scan_parquet(
+        store.address(f"{table}/{part.path}"), glob=False, storage_options=dict(store.options) or None
+    ).slice(start, stop - start)
+    try:
+        return (lazy if columns is None else lazy.select(columns)).collect()
+    except (OSError, pl.exceptions.ComputeError) as error:
+        raise storage_error(error, store.address(f"{table}/{part.path}")) from error
+
+
+@lru_cache(maxsize=1024)
+def table_columns(store: Store, table: str, version: int) -> "pl.Schema":
+    """Return the columns of a pinned version with their Polars types."""
+    import polars as pl
+
+    with _told(store, table):
+        empty: Any = pl.DataFrame(pl.from_arrow(_arrow_empty(_open(store, table, version))))
+    return pl.Schema(empty.schema)
+
+
+def _arrow_empty(table: "DeltaTable") -> Any:
+    import pyarrow as pa
+
+    return pa.schema(table.schema().to_arrow()).empty_table()
+
+
+def _open(store: Store, table: str, version: int | None = None) -> "DeltaTable":
+    from deltalake import DeltaTable
+
+    return DeltaTable(store.address(table), version=version, storage_options=dict(store.options) or None)
+
+
+def _add(part: WrittenPart) -> Any:
+    from deltalake.transaction import AddAction
+
+    return AddAction(part.path, part.bytes, {}, int(time.time() * 1000), True, part.stats)
+
+
+def _once() -> Any:
+    from deltalake import CommitProperties
+
+    return CommitProperties(max_commit_retries=0)
+
+
+def _quiet() -> Any:
+    from deltalake import PostCommitHookProperties
+
+    return PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+def _statistics(frame: "pl.DataFrame") -> dict[str, Any]:
+    """Return Delta's statistics of a file: counts, and the reach of every number."""
+    low, high = {}, {}
+    for series in frame.iter_columns():
+        if series.dtype.is_numeric() and series.null_count() < series.len():
+            low[series.name], high[series.name] = series.min(), series.max()
+    nulls = {series.name: series.null_count() for series in frame.iter_columns()}
+    return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
+
+
+@contextmanager
+def _told(store: Store, table: str) -> Iterator[None]:
+    from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+    try:
+        yield
+    except CommitFailedError as error:
+        raise ConflictError(
+            "another writer changed the table at the same moment",
+            where=store.address(table),
+            hint="Nothing of this change was published. Do it again.",
+        ) from error
+    except TableNotFoundError as error:
+        raise LakeFormatError(
+            "the files of a table are missing",
+            where=store.address(table),
+            hint="Restore them from a copy of the lake, or drop the dataset.",
+        ) from error
+    except (DeltaError, OSError) as error:
+        raise storage_error(error, store.address(table)) from error

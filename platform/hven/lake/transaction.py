@@ -1,0 +1,541 @@
+"""A transaction: changes to several datasets, published as one commit or not at all."""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hven.catalog import Catalog, Commit, Counts, Entry, Pin
+from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, ReadOnlyError, did_you_mean
+from hven.lake import arrays, chain, tables
+from hven.lake.locks import locked
+from hven.lake.parts import Part
+from hven.lake.source import Source, schema_key
+from hven.lake.staging import StagedArrays, StagedTable
+from hven.lake.where import parse_where
+from hven.schema import KINDS, Schema, check_name, dataset_to_frame
+from hven.sky import coverage
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+
+    from hven.lake.lake import Lake
+    from hven.lake.tables import WrittenPart
+
+_TEXTS = ("title", "survey", "description", "citation", "provenance", "identity")
+
+
+@dataclass
+class Transaction:
+    """Changes that are written, and that become visible together when the ``with`` block ends well.
+
+    Writers of one dataset take turns: on a local lake the first change of a dataset takes its lock, and keeps it until the
+    end. On an object store a lost race is a `ConflictError` instead.
+
+    Examples
+    --------
+    >>> with lake.transaction("new stars") as tx:  # doctest: +SKIP
+    ...     tx.append("stars", frame)
+    ...     tx.drop("old_stars")
+    """
+
+    lake: "Lake"
+    message: str = ""
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    commit_number: int | None = None
+    _base: Catalog = field(init=False, repr=False)
+    _changes: dict[str, Entry | None] = field(default_factory=dict, repr=False)
+    _schedules: dict[str, Mapping[str, Any] | None] = field(default_factory=dict, repr=False)
+    _held: ExitStack = field(default_factory=ExitStack, repr=False)
+
+    def __post_init__(self) -> None:
+        self._base = self.lake.catalog
+
+    # ------------------------------------------------------------------ what people call
+
+    def write(
+        self,
+        name: str,
+        data: "pl.DataFrame | xr.Dataset",
+        *,
+        kind: str | None = None,
+        schema: Schema | None = None,
+        **texts: Any,
+    ) -> None:
+        """Create a dataset, or replace it whole.
+
+        Parameters
+        ----------
+        name
+            Of the dataset.
+        data
+            A Polars frame, or an xarray Dataset: 1-D variables over one dimension make a table, anything else arrays.
+        kind
+            One of `hven.schema.KINDS`; by default ``table``, ``spectra`` when there is a wavelength, else ``result``.
+        schema
+            Units, descriptions and UCDs that a frame cannot carry.
+        **texts
+            ``title``, ``survey``, ``description``, ``citation``, ``provenance``, ``identity``.
+
+        Raises
+        ------
+        DataRefusedError
+            For data that cannot be kept; nothing was published.
+        ConflictError
+            If another process is writing this dataset, or replaced it since this transaction began.
+        """
+        check_name(name)
+        _check_texts(texts)
+        self._claim(name, must_be_as_found=True)
+        frame, arrays_ = _split(data, kind)
+        if frame is not None:
+            frame = tables.tableable(frame, f"dataset {name!r}")
+            _check_ids(frame, name)
+            told = schema if schema is not None else _schema_of(data)
+            path = self.new_path(name, "table")
+            parts = tables.write_parts(self._store, path, tables.new_segment(0), frame)
+            version = tables.create_table(self._store, path, frame, parts)
+            pin, columns = Pin("delta", path, version), Schema.of_frame(frame, told or ())
+            self._set(name, pin, columns, kind or "table", _coverage(frame), texts)
+            return
+        assert arrays_ is not None
+        _check_object_ids(arrays_, name)
+        pin = self._write_group(Pin("icechunk", self.new_path(name, "arrays"), ""), arrays_, number=0)
+        self._set(name, pin, Schema.of_dataset(arrays_), kind or _kind(arrays_), _coverage(arrays_), texts, arrays_)
+
+    def append(self, name: str, data: "pl.DataFrame | xr.Dataset") -> None:
+        """Add objects to a dataset, as a new segment.
+
+        Raises
+        ------
+        DataRefusedError
+            If the columns are not those of the dataset, or an ``object_id`` is in it already.
+        """
+        entry = self._claim(name)
+        source = self._source(entry)
+        if source.is_table:
+            frame = _aligned(_as_frame(data), source)
+            _check_ids(frame, name)
+            self._refuse_known_ids(source, frame)
+            self._change_table(entry, add=[frame])
+            return
+        arrays_ = _as_arrays(data, name)
+        missing = [c.name for c in source.schema if c.name not in arrays_.variables]
+        extra = [str(v) for v in arrays_.variables if str(v) not in source.schema]
+        if missing or extra:
+            raise _misfit(name, missing, extra)
+        _check_object_ids(arrays_, name)
+        if "object_id" in arrays_.variables:
+            known = source.scan().select("object_id").collect()["object_id"].to_numpy()
+            _refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
+        pin = self._write_group(entry.pin, arrays_, number=len(source.parts))
+        cover = _joined_coverage(entry, arrays_)
+        self._set(name, pin, source.schema, entry.kind, cover, {}, like=entry)
+
+    def upsert(self, name: str, data: "pl.DataFrame | xr.Dataset", on: str = "object_id") -> None:
+        """Put rows into a table: those whose key is there are replaced (and move to a new segment), others are added.
+
+        Raises
+        ------
+        DataRefusedError
+            If the keys repeat, the columns do not fit, or the dataset keeps arrays.
+        """
+        import polars as pl
+
+        entry = self._claim(name)
+        source = self._table_source(entry, "upsert")
+        frame = _aligned(_as_frame(data), source)
+        repeated = frame.height - frame[on].n_unique() if on in frame.columns else 0
+        if on not in frame.columns or repeated or frame[on].null_count():
+            raise DataRefusedError(
+                f"{on!r} does not name each row once ({repeated} repeat)",
+                where=f"dataset {name!r}",
+                hint="Give one row a key, or another key with on=.",
+            )
+        keys = frame[on].implode()
+        self._change_table(entry, add=[frame], gone=pl.col(on).is_in(keys))
+
+    def delete(self, name: str, where: "str | pl.Expr") -> None:
+        """Remove the rows of a table for which `where` is true; the other files stay untouched.
+
+        Raises
+        ------
+        WhereError, MissingColumnError
+            If `where` does not fit the table.
+        """
+        entry = self._claim(name)
+        source = self._table_source(entry, "delete")
+        self._change_table(entry, gone=parse_where(where, source.frame_schema(), name))
+
+    def drop(self, name: str) -> None:
+        """Remove a dataset from the catalog; releases and older catalogs keep it."""
+        self._claim(name)
+        self._changes[name] = None
+
+    def describe(self, name: str, **texts: Any) -> None:
+        """Change what is said of a dataset (``title``, ``survey``, ``description``, ``citation``, ``provenance``)."""
+        _check_texts(texts)
+        entry = self._claim(name)
+        self._changes[name] = replace(entry, **_tupled(texts))
+
+    def schedule(self, name: str, rule: Mapping[str, Any] | None) -> None:
+        """Keep a schedule in the catalog, or with None remove it."""
+        self._schedules[check_name(name, "schedule")] = rule
+
+    # ------------------------------------------------------------------ what runs call
+
+    def publish_table(
+        self, name: str, staged: StagedTable, parts: "list[WrittenPart]", frame: "pl.DataFrame", schema: Schema, **texts: Any
+    ) -> None:
+        """Make a dataset of what the workers of a run wrote; `frame` shows its columns (its rows do not count)."""
+        check_name(name)
+        self._claim(name, must_be_as_found=True)
+        version = tables.create_table(self._store, staged.path, tables.tableable(frame, name), parts)
+        kind, cover = texts.pop("kind", "table"), texts.pop("coverage", "")
+        self._set(name, Pin("delta", staged.path, version), schema, kind, cover, texts)
+
+    def publish_arrays(self, name: str, staged: StagedArrays, snapshot: str, schema: Schema, **texts: Any) -> None:
+        """Make a dataset of the arrays that the workers of a run wrote."""
+        check_name(name)
+        self._claim(name, must_be_as_found=True)
+        kind, cover = texts.pop("kind", "result"), texts.pop("coverage", "")
+        self._set(name, Pin("icechunk", staged.path, snapshot), schema, kind, cover, texts)
+
+    def new_path(self, name: str, engine: str) -> str:
+        """Return where a new dataset of that name rests: creating or replacing one makes a new place."""
+        return f"data/{name}/{uuid.uuid4().hex[:12]}/{engine}"
+
+    # ------------------------------------------------------------------ publishing
+
+    def publish(self) -> int | None:
+        """Publish the changes as one commit and return its number; with nothing to publish, None."""
+        if not self._changes and not self._schedules:
+            return None
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+
+        def build(top: Catalog, number: int) -> Catalog:
+            told = {name: _verb(top.entries.get(name), entry) for name, entry in self._changes.items()}
+            commit = Commit(number, self.id, created, self.message, told)
+            entries = dict(top.entries)
+            for name, entry in self._changes.items():
+                if entry is None:
+                    entries.pop(name, None)
+                    continue
+                before = top.entries.get(name)
+                entries[name] = replace(entry, created=before.created if before else number, changed=number)
+            schedules = {**top.schedules, **self._schedules}
+            kept = {name: rule for name, rule in schedules.items() if rule is not None}
+            return Catalog(commit, dict(sorted(entries.items())), kept)
+
+        self.commit_number = chain.publish(self._store, self._base, set(self._changes), build).number
+        return self.commit_number
+
+    def close(self) -> None:
+        """Let go of the locks."""
+        self._held.close()
+
+    # ------------------------------------------------------------------ parts of the above
+
+    @property
+    def _store(self) -> Any:
+        return self.lake.store
+
+    def _claim(self, name: str, *, must_be_as_found: bool = False) -> Any:
+        """Take the lock of a dataset and return its newest entry (or what this transaction made of it)."""
+        if name in self._changes:
+            entry = self._changes[name]
+            if entry is None and not must_be_as_found:
+                raise DatasetNotFoundError(
+                    f"{name!r} was dropped in this transaction", hint="Write it anew, or do not drop it."
+                )
+            return entry
+        check_name(name)
+        self._held.enter_context(locked(self._store, f"dataset-{name}"))
+        newest = chain.load_catalog(self._store, chain.newest_number(self._store, self._base.number))
+        found, now = self._base.entries.get(name), newest.entries.get(name)
+        if must_be_as_found:
+            if found != now:
+                raise ConflictError(
+                    f"{name!r} changed since this transaction began",
+                    where=f"catalog {newest.number}, {newest.commit.message or 'no message'}",
+                    hint="Nothing of this transaction was published. Look at the new state and do it again.",
+                )
+            return now
+        if now is None:
+            raise DatasetNotFoundError(
+                f"there is no dataset {name!r}",
+                where=self._store.url,
+                hint=did_you_mean(name, newest.entries, "Create it with tx.write(name, data)."),
+            )
+        # Taking turns: what the one before us committed is what we build upon.
+        self._base = replace(self._base, entries={**self._base.entries, name: now})
+        return now
+
+    def _source(self, entry: Entry) -> Source:
+        return Source(self._store, entry.name, entry.kind, entry.pin, entry.schema)
+
+    def _table_source(self, entry: Entry, verb: str) -> Source:
+        source = self._source(entry)
+        if not source.is_table:
+            raise DataRefusedError(
+                f"{entry.name!r} keeps arrays", expected="a table", hint=f"To {verb} objects, write the dataset anew."
+            )
+        return source
+
+    def _change_table(
+        self, entry: Entry, add: "list[pl.DataFrame] | None" = None, gone: "pl.Expr | None" = None
+    ) -> None:
+        """Commit new segments, and rewrite the files that hold rows for which `gone` is true."""
+        import polars as pl
+
+        source = self._source(entry)
+        path, parts = entry.pin.path, source.parts
+        removed: list[Part] = []
+        written: list[WrittenPart] = []
+        for part in parts if gone is not None else ():
+            frame = source.scan([part]).collect()
+            stays = frame.filter(~gone.fill_null(value=False))  # type: ignore[union-attr]
+            if stays.height == frame.height:
+                continue
+            removed.append(part)
+            if stays.height:
+                key = part.path.rsplit("/", 1)[1].rsplit("-", 1)[0]
+                written.append(tables.write_part(self._store, path, part.segment, key, stays))
+        number = 1 + max((int(part.segment.split("-")[1]) for part in parts), default=-1)
+        for frame in add or ():
+            if frame.height:
+                written += tables.write_parts(self._store, path, tables.new_segment(number), frame)
+        if not written and not removed:
+            self._changes[entry.name] = self._changes.get(entry.name, entry)
+            return
+        version = tables.change_table(self._store, path, int(entry.pin.version), written, removed)
+        pin = replace(entry.pin, version=version)
+        cover = entry.coverage
+        if cover and add:
+            cover = _joined_coverage(entry, pl.concat(add))
+        self._set(entry.name, pin, source.schema, entry.kind, cover, {}, like=entry)
+
+    def _write_group(self, pin: Pin, data: "xr.Dataset", number: int) -> Pin:
+        """Write a Dataset as a segment on this transaction's branch, from the pinned snapshot, and return the new pin."""
+        at = arrays.ArraysAt(self._store, pin.path)
+        snapshot = str(pin.version) or arrays.create_arrays(at)
+        # A branch a step: a dataset may be changed twice in one transaction.
+        branch = f"txn-{self.id}-{uuid.uuid4().hex[:8]}"
+        arrays.begin_branch(at, branch, snapshot)
+        with arrays.writing(at, branch) as session:
+            arrays.add_group(session, tables.new_segment(number), data)
+            return replace(pin, version=arrays.commit(at, session, self.message or "hven"))
+
+    def _refuse_known_ids(self, source: Source, frame: "pl.DataFrame") -> None:
+        if "object_id" in frame.columns:
+            known = source.scan().select("object_id").collect()["object_id"].to_numpy()
+            _refuse_repeats(np.intersect1d(known, frame["object_id"].to_numpy()), source.name)
+
+    def _set(
+        self,
+        name: str,
+        pin: Pin,
+        columns: Schema,
+        kind: str,
+        cover: str,
+        texts: Mapping[str, Any],
+        data: "xr.Dataset | None" = None,
+        like: Entry | None = None,
+    ) -> None:
+        if kind not in KINDS:
+            raise DataRefusedError(f"{kind!r} is no kind of dataset", expected=", ".join(KINDS), hint="Choose one.")
+        self._store.put(schema_key(columns.digest), columns.to_json())
+        parts = Source(self._store, name, kind, pin, columns.digest).parts
+        counts = Counts(sum(p.rows for p in parts), sum(p.bytes for p in parts), len({p.segment for p in parts}))
+        if like is not None:
+            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover)
+            return
+        self._changes[name] = Entry(
+            name,
+            kind,
+            pin,
+            columns.digest,
+            counts,
+            columns.names,
+            coverage=cover,
+            wavelength=_wavelength(data),
+            **_tupled(texts),
+        )
+
+
+@contextmanager
+def transaction(lake: "Lake", message: str) -> Iterator[Transaction]:
+    """Give a transaction; publish it when the block ends well, publish nothing when it raises."""
+    if lake.is_pinned:
+        raise ReadOnlyError(
+            "this view of the lake is pinned to one commit", where=lake.url, hint="Write through hven.open(url)."
+        )
+    tx = Transaction(lake, message)
+    try:
+        yield tx
+        tx.publish()
+    finally:
+        tx.close()
+
+
+def _split(data: Any, kind: str | None) -> "tuple[pl.DataFrame | None, xr.Dataset | None]":
+    """Return data as a frame or as arrays: whichever it is to be kept as."""
+    import polars as pl
+    import xarray as xr
+
+    if isinstance(data, pl.LazyFrame):
+        data = data.collect()
+    if isinstance(data, pl.DataFrame):
+        return data, None
+    if not isinstance(data, xr.Dataset):
+        raise DataRefusedError(
+            f"data of type {type(data).__name__}",
+            expected="a Polars DataFrame or an xarray Dataset",
+            hint="Convert it, for example with pl.from_pandas(frame) or table.to_pandas() of astropy.",
+        )
+    flat = {v.dims for v in data.variables.values()}
+    if kind in (None, "table") and len(flat) == 1 and all(len(d) == 1 for d in flat):
+        return dataset_to_frame(data.compute()), None
+    return None, data
+
+
+def _as_frame(data: Any) -> "pl.DataFrame":
+    frame, _ = _split(data, "table")
+    if frame is None:
+        raise DataRefusedError(
+            "these are arrays", expected="rows for a table", hint="Give a frame, or 1-D variables over one dimension."
+        )
+    return frame
+
+
+def _as_arrays(data: Any, name: str) -> "xr.Dataset":
+    import xarray as xr
+
+    if not isinstance(data, xr.Dataset):
+        raise DataRefusedError(
+            f"data of type {type(data).__name__}",
+            where=f"dataset {name!r}",
+            expected="an xarray Dataset",
+            hint="The dataset keeps arrays; append Datasets to it.",
+        )
+    return data
+
+
+def _schema_of(data: Any) -> Schema | None:
+    import xarray as xr
+
+    return Schema.of_dataset(data) if isinstance(data, xr.Dataset) else None
+
+
+def _aligned(frame: "pl.DataFrame", source: Source) -> "pl.DataFrame":
+    """Return a frame with exactly the columns and types of a table; absent columns become nulls.
+
+    Raises
+    ------
+    DataRefusedError
+        For columns that the table does not have, or values that its types cannot hold.
+    """
+    import polars as pl
+
+    columns = source.frame_schema()
+    extra = [c for c in frame.columns if c not in columns]
+    if extra:
+        raise _misfit(source.name, [], extra)
+    frame = tables.tableable(frame, f"dataset {source.name!r}")
+    try:
+        return frame.select(
+            (pl.col(n).cast(d) if n in frame.columns else pl.lit(None, dtype=d)).alias(n) for n, d in columns.items()
+        )
+    except pl.exceptions.PolarsError as error:
+        raise DataRefusedError(
+            f"values do not fit the table's types: {str(error).splitlines()[0]}",
+            where=f"dataset {source.name!r}",
+            hint="Cast the columns first.",
+        ) from error
+
+
+def _misfit(name: str, missing: list[str], extra: list[str]) -> DataRefusedError:
+    told = [f"misses {', '.join(map(repr, missing))}"] * bool(missing) + [f"has {', '.join(map(repr, extra))}"] * bool(
+        extra
+    )
+    return DataRefusedError(
+        f"the data {' and '.join(told)}",
+        where=f"dataset {name!r}",
+        expected="the columns of the dataset",
+        hint="Rename or leave out columns, or write the dataset anew with tx.write.",
+    )
+
+
+def _check_ids(frame: "pl.DataFrame", name: str) -> None:
+    if "object_id" not in frame.columns:
+        return
+    ids = frame["object_id"]
+    if ids.null_count() or ids.n_unique() != ids.len():
+        raise DataRefusedError(
+            f"object_id is missing in {ids.null_count()} rows and repeats in {ids.len() - ids.n_unique()}",
+            where=f"dataset {name!r}",
+            expected="a unique, non-null object_id for every row",
+            hint="Ingest makes such ids; or leave the column out.",
+        )
+
+
+def _check_object_ids(data: "xr.Dataset", name: str) -> None:
+    import polars as pl
+
+    if "object_id" in data.variables:
+        _check_ids(pl.DataFrame({"object_id": np.asarray(data["object_id"].values)}), name)
+
+
+def _refuse_repeats(repeated: "np.ndarray[Any, Any]", name: str) -> None:
+    if len(repeated):
+        raise DataRefusedError(
+            f"{len(repeated)} objects are in it already, for example object_id {repeated[0]}",
+            where=f"dataset {name!r}",
+            hint="Use tx.upsert to replace them.",
+        )
+
+
+def _coverage(data: Any) -> str:
+    names = data.columns if hasattr(data, "columns") else data.variables
+    if "_healpix_29" not in names:
+        return ""
+    values = data["_healpix_29"]
+    pixels = values.drop_nulls().to_numpy() if hasattr(values, "drop_nulls") else np.asarray(values.values)
+    return coverage(pixels) if len(pixels) else ""
+
+
+def _joined_coverage(entry: Entry, data: Any) -> str:
+    from hven.sky import join_coverage
+
+    return join_coverage(entry.coverage, _coverage(data))
+
+
+def _kind(data: "xr.Dataset") -> str:
+    return "spectra" if {"object", "wavelength"} <= set(data.dims) else "result"
+
+
+def _wavelength(data: "xr.Dataset | None") -> tuple[float, float] | None:
+    if data is None or "wavelength" not in data.variables or not data["wavelength"].size:
+        return None
+    return float(data["wavelength"].min()), float(data["wavelength"].max())
+
+
+def _check_texts(texts: Mapping[str, Any]) -> None:
+    for name in texts:
+        if name not in _TEXTS:
+            raise DataRefusedError(
+                f"a dataset has no {name!r}", expected=", ".join(_TEXTS), hint=did_you_mean(name, _TEXTS, "Leave it out.")
+            )
+
+
+def _tupled(texts: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if k in ("citation", "identity") and not isinstance(v, str) else v for k, v in texts.items()}
+
+
+def _verb(before: Entry | None, after: Entry | None) -> str:
+    return "dropped" if after is None else "changed" if before else "created"

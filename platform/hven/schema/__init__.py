@@ -1,0 +1,22 @@
+"""What data looks like: kinds, columns, units, UCDs, and the conventions between tables and Datasets."""
+
+from hven.schema.canonical import CANONICAL, describe
+from hven.schema.columns import Column, Schema
+from hven.schema.conventions import dataset_to_frame, frame_to_dataset
+from hven.schema.kinds import KINDS, Kind
+from hven.schema.names import check_name
+from hven.schema.units import conversion_factor, parse_unit
+
+__all__ = [
+    "CANONICAL",
+    "KINDS",
+    "Column",
+    "Kind",
+    "Schema",
+    "check_name",
+    "conversion_factor",
+    "dataset_to_frame",
+    "describe",
+    "frame_to_dataset",
+    "parse_unit",
+]

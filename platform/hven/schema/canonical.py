@@ -1,0 +1,116 @@
+"""The canonical column names of hven, with units, UCDs and descriptions."""
+
+import re
+from dataclasses import replace
+
+from hven.schema.columns import Column
+
+
+def _column(name: str, unit: str, ucd: str, description: str, dtype: str = "float64") -> Column:
+    return Column(name, dtype, ("object",), unit, description, ucd)
+
+
+CANONICAL: dict[str, Column] = {
+    column.name: column
+    for column in (
+        _column("object_id", "", "meta.id;meta.main", "Unique id of the object in this dataset", "int64"),
+        _column("source_id", "", "meta.id", "Identifier given by the survey; may repeat", "int64"),
+        _column("_healpix_29", "", "pos.healpix", "HEALPix index of order 29, nested, ICRS", "int64"),
+        _column("ra", "deg", "pos.eq.ra;meta.main", "Right ascension, ICRS"),
+        _column("dec", "deg", "pos.eq.dec;meta.main", "Declination, ICRS"),
+        _column("parallax", "mas", "pos.parallax.trig", "Parallax"),
+        _column("pmra", "mas/yr", "pos.pm;pos.eq.ra", "Proper motion in right ascension, times cos(dec)"),
+        _column("pmdec", "mas/yr", "pos.pm;pos.eq.dec", "Proper motion in declination"),
+        _column("radial_velocity", "km/s", "spect.dopplerVeloc;pos.heliocentric", "Heliocentric radial velocity"),
+        _column("distance", "kpc", "pos.distance", "Distance from the Sun"),
+        _column("teff", "K", "phys.temperature.effective", "Effective temperature"),
+        _column("logg", "dex", "phys.gravity", "Surface gravity, log10 of cgs"),
+        _column("feh", "dex", "phys.abund.Fe", "Iron abundance [Fe/H]"),
+        _column("m_h", "dex", "phys.abund.Z", "Overall metallicity [M/H]"),
+        _column("alpha_m", "dex", "phys.abund", "Abundance of alpha elements over metals [alpha/M]"),
+        _column("alpha_fe", "dex", "phys.abund", "Abundance of alpha elements over iron [alpha/Fe]"),
+        _column("c_n", "dex", "phys.abund", "Carbon over nitrogen [C/N]"),
+        _column("age", "Gyr", "time.age", "Age"),
+        _column("age_p16", "Gyr", "time.age;stat.min", "16th percentile of the age"),
+        _column("age_p50", "Gyr", "time.age;stat.median", "Median age"),
+        _column("age_p84", "Gyr", "time.age;stat.max", "84th percentile of the age"),
+        _column("age_gyro", "Gyr", "time.age", "Age from rotation"),
+        _column("age_kin", "Gyr", "time.age", "Age from kinematics"),
+        _column("mass", "M_sun", "phys.mass", "Stellar mass"),
+        _column("r_gal", "kpc", "pos.distance;pos.galactocentric", "Galactocentric cylindrical radius"),
+        _column("phi_gal", "rad", "pos.posAng;pos.galactocentric", "Galactocentric azimuth; the Sun is at pi"),
+        _column("z_gal", "kpc", "pos.cartesian.z;pos.galactocentric", "Height above the Galactic plane"),
+        _column("x_gal", "kpc", "pos.cartesian.x;pos.galactocentric", "Galactocentric x; the Sun at negative x"),
+        _column("y_gal", "kpc", "pos.cartesian.y;pos.galactocentric", "Galactocentric y, along rotation"),
+        _column("v_r_gal", "km/s", "phys.veloc;pos.galactocentric", "Galactocentric radial velocity, cylindrical"),
+        _column("v_phi_gal", "km/s", "phys.veloc.rotat;pos.galactocentric", "Azimuthal velocity; the disc is negative"),
+        _column("v_z_gal", "km/s", "phys.veloc;pos.galactocentric", "Vertical velocity"),
+        _column("l_x", "kpc km/s", "phys.angMomentum", "Angular momentum, x"),
+        _column("l_y", "kpc km/s", "phys.angMomentum", "Angular momentum, y"),
+        _column("l_z", "kpc km/s", "phys.angMomentum", "Angular momentum, z; the disc is negative"),
+        _column("j_r", "kpc km/s", "phys.angMomentum", "Radial action"),
+        _column("j_phi", "kpc km/s", "phys.angMomentum", "Azimuthal action, equal to l_z"),
+        _column("j_z", "kpc km/s", "phys.angMomentum", "Vertical action"),
+        _column("ecc", "", "src.orbital.eccentricity", "Orbital eccentricity"),
+        _column("prot", "d", "time.period.rotation", "Rotation period"),
+        _column("bp_rp", "mag", "phot.color;em.opt.B;em.opt.R", "Gaia BP - RP colour"),
+        _column("phot_g_mean_mag", "mag", "phot.mag;em.opt", "Gaia G magnitude"),
+        _column("phot_bp_mean_mag", "mag", "phot.mag;em.opt.B", "Gaia BP magnitude"),
+        _column("phot_rp_mean_mag", "mag", "phot.mag;em.opt.R", "Gaia RP magnitude"),
+        _column("j_mag", "mag", "phot.mag;em.IR.J", "2MASS J magnitude"),
+        _column("h_mag", "mag", "phot.mag;em.IR.H", "2MASS H magnitude"),
+        _column("ks_mag", "mag", "phot.mag;em.IR.K", "2MASS Ks magnitude"),
+        _column("a_v", "mag", "phys.absorption;em.opt.V", "Extinction in V"),
+        _column("ebv", "mag", "phot.color.excess", "Colour excess E(B-V)"),
+        _column("a_k", "mag", "phys.absorption;em.IR.K", "Extinction in Ks"),
+        _column("redshift", "", "src.redshift", "Redshift"),
+        _column("ruwe", "", "stat.fit.goodness", "Gaia renormalised unit weight error"),
+        _column("snr", "", "stat.snr", "Signal-to-noise ratio"),
+        _column("wavelength", "Angstrom", "em.wl", "Wavelength in vacuum"),
+        _column("flux", "", "phot.flux;em.wl", "Flux"),
+        _column("ivar", "", "stat.weight;phot.flux;em.wl", "Inverse variance of the flux"),
+        _column("mask", "", "meta.code.qual", "True where a value is not to be used", "bool"),
+    )
+}
+
+_FE_RATIO = re.compile(r"([a-z]{1,2})_(fe|h)")
+
+
+def describe(column: Column) -> Column:
+    """Return `column` with unit, UCD and description filled in from the canonical names where it says nothing itself.
+
+    ``c_err`` is described as the 1-sigma error of ``c``; ``<x>_fe`` and ``<x>_h`` as abundances in dex.
+
+    Examples
+    --------
+    >>> describe(Column("teff_err", "float32")).unit
+    'K'
+    >>> describe(Column("mg_fe", "float32")).description
+    'Abundance [Mg/Fe]'
+    """
+    known = _known(column.name)
+    if known is None:
+        return column
+    return replace(
+        column,
+        unit=column.unit or known.unit,
+        description=column.description or known.description,
+        ucd=column.ucd or known.ucd,
+    )
+
+
+def _known(name: str) -> Column | None:
+    if name in CANONICAL:
+        return CANONICAL[name]
+    if name.endswith("_err"):
+        value = _known(name.removesuffix("_err"))
+        return value and replace(
+            value,
+            name=name,
+            description=f"1-sigma error of {value.name}",
+            ucd=f"stat.error;{value.ucd}" if value.ucd else "",
+        )
+    if match := _FE_RATIO.fullmatch(name):
+        element, base = match.group(1).capitalize(), match.group(2).capitalize()
+        return _column(name, "dex", f"phys.abund.{element}", f"Abundance [{element}/{base}]")
+    return None

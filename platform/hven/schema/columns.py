@@ -1,0 +1,162 @@
+"""Columns and schemas: what each variable of a dataset is, in words that survive a round trip through JSON."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from hven.errors import MissingColumnError, did_you_mean
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+
+DTYPES = ("float32", "float64", "int8", "int16", "int32", "int64", "bool", "string")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One variable of a dataset.
+
+    Attributes
+    ----------
+    name
+        The variable's name.
+    dtype
+        One of `DTYPES`.
+    dims
+        Its dimensions; ``("object",)`` for a column of a table.
+    unit
+        As astropy writes it; empty for numbers without unit and for text.
+    description
+        One line.
+    ucd
+        IVOA unified content descriptor, for example ``phys.abund.Fe``.
+    """
+
+    name: str
+    dtype: str
+    dims: tuple[str, ...] = ("object",)
+    unit: str = ""
+    description: str = ""
+    ucd: str = ""
+
+    def attrs(self) -> dict[str, str]:
+        """Return what an xarray variable carries of this column: ``units``, ``description``, ``ucd``, when not empty."""
+        texts = {"units": self.unit, "description": self.description, "ucd": self.ucd}
+        return {key: text for key, text in texts.items() if text}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The columns of a dataset, in order.
+
+    Examples
+    --------
+    >>> schema = Schema((Column("feh", "float32", unit="dex"),))
+    >>> schema["feh"].unit, Schema.from_json(schema.to_json()) == schema
+    ('dex', True)
+    """
+
+    columns: tuple[Column, ...]
+
+    def __iter__(self) -> Iterator[Column]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+    def __getitem__(self, name: str) -> Column:
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise self.missing(name)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the schema's JSON text: the name under which a lake keeps it."""
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def missing(self, name: str, where: str = "") -> MissingColumnError:
+        """Return (not raise) the error for a column that is not there, with the nearest names."""
+        return MissingColumnError(
+            f"there is no column {name!r}",
+            where=where,
+            hint=did_you_mean(name, self.names, f"The columns are: {', '.join(self.names) or 'none'}."),
+        )
+
+    def to_json(self) -> bytes:
+        """Return canonical JSON text: equal schemas give equal bytes."""
+        return json.dumps([asdict(c) for c in self.columns], sort_keys=True, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Return the schema that `to_json` wrote."""
+        return cls(tuple(Column(**{**c, "dims": tuple(c["dims"])}) for c in json.loads(text)))
+
+    @classmethod
+    def of_dataset(cls, data: "xr.Dataset") -> Self:
+        """Return the schema of a Dataset, data variables and non-index coordinates alike; known names are described."""
+        from hven.schema.canonical import describe
+
+        return cls(
+            tuple(
+                describe(
+                    Column(
+                        str(name),
+                        dtype_name(variable.dtype),
+                        tuple(map(str, variable.dims)),
+                        str(variable.attrs.get("units", "")),
+                        str(variable.attrs.get("description", "")),
+                        str(variable.attrs.get("ucd", "")),
+                    )
+                )
+                for name, variable in data.variables.items()
+            )
+        )
+
+    @classmethod
+    def of_frame(cls, frame: "pl.DataFrame", told: Mapping[str, Column] | Iterable[Column] = ()) -> Self:
+        """Return the schema of a Polars frame; `told` gives what a frame cannot carry (units, descriptions, UCDs)."""
+        from hven.schema.canonical import describe
+
+        known = dict(told) if isinstance(told, Mapping) else {c.name: c for c in told}
+        columns = []
+        for name, dtype in frame.schema.items():
+            text = known.get(name, Column(name, ""))
+            columns.append(
+                describe(Column(name, _frame_dtype(dtype), ("object",), text.unit, text.description, text.ucd))
+            )
+        return cls(tuple(columns))
+
+
+def dtype_name(dtype: Any) -> str:
+    """Return hven's name of a NumPy dtype; every kind of text is ``"string"``."""
+    import numpy as np
+
+    kind = np.dtype(dtype).kind
+    return "string" if kind in "OSUT" else np.dtype(dtype).name
+
+
+def _frame_dtype(dtype: "pl.DataType") -> str:
+    import polars as pl
+
+    names: dict[Any, str] = {
+        pl.Float32: "float32",
+        pl.Float64: "float64",
+        pl.Boolean: "bool",
+        pl.Int8: "int8",
+        pl.Int16: "int16",
+        pl.Int32: "int32",
+        pl.Int64: "int64",
+    }
+    return names.get(type(dtype), names.get(dtype, "string"))

@@ -1,0 +1,65 @@
+"""Units as people write them, and the factors between them (astropy's)."""
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from hven.errors import UnitError
+
+if TYPE_CHECKING:
+    from astropy.units import UnitBase
+
+
+@lru_cache(maxsize=512)
+def parse_unit(text: str) -> "UnitBase":
+    """Return the astropy unit that `text` names; ``""`` and ``"1"`` are dimensionless, ``"1/kpc"`` and ``"Angstrom"`` work.
+
+    Raises
+    ------
+    UnitError
+        If no unit of that name exists.
+
+    Examples
+    --------
+    >>> parse_unit("dex/kpc").to_string()
+    'dex / kpc'
+    """
+    from astropy import units
+
+    if text in {"", "1"}:
+        return units.dimensionless_unscaled
+    try:
+        return units.Unit(text)
+    except (ValueError, TypeError) as error:
+        raise UnitError(
+            f"unit {text!r} is not known",
+            expected="a unit as astropy writes it, for example 'km/s', 'mas/yr', 'dex/kpc'",
+            hint="Correct the unit, or leave it empty for a number without one.",
+        ) from error
+
+
+@lru_cache(maxsize=512)
+def conversion_factor(source: str, target: str) -> float:
+    """Return the factor by which values in `source` units are multiplied to be in `target` units.
+
+    Raises
+    ------
+    UnitError
+        If the two are not units of the same quantity.
+
+    Examples
+    --------
+    >>> conversion_factor("pc", "kpc")
+    0.001
+    """
+    if source == target:
+        return 1.0
+    from astropy import units
+
+    try:
+        return float(parse_unit(source).to(parse_unit(target)))
+    except (units.UnitConversionError, TypeError) as error:
+        raise UnitError(
+            f"{source or 'a number without unit'!r} cannot be converted to {target or 'a number without unit'!r}",
+            expected=f"a unit of the same quantity as {target!r}",
+            hint="Bind another column, or correct the unit of this one.",
+        ) from error
