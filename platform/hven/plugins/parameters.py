@@ -1,0 +1,266 @@
+"""The parameters of a plugin function: a pydantic model made from its keyword-only arguments.
+
+Bounds are written ``Annotated[float, Field(gt=0)]``, choices ``Literal["age", "teff"]``; descriptions come from the
+docstring. Values arrive from Python, from JSON, or as texts of ``-p name=value``.
+"""
+
+import inspect
+import json
+import sys
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+
+from hven.errors import DeclarationError, ParameterError, did_you_mean
+from hven.plugins.docstring import read_docstring
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+    from pydantic.fields import FieldInfo
+
+_NONE_TEXTS = {"none", "null", ""}
+_MANY = (list, tuple, set, frozenset)
+
+
+def signature(function: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of `function`; annotations that cannot be resolved stay as they are written.
+
+    Examples
+    --------
+    >>> list(signature(lambda stars, *, bins=6: stars).parameters)
+    ['stars', 'bins']
+    """
+    if sys.version_info >= (3, 14):
+        from annotationlib import Format
+
+        return inspect.signature(function, annotation_format=Format.FORWARDREF)
+    return inspect.signature(function)
+
+
+def parameters_model(function: Callable[..., Any]) -> "type[BaseModel]":
+    """Return a pydantic model of the keyword-only arguments of `function`: types, bounds, defaults, descriptions.
+
+    Raises
+    ------
+    DeclarationError
+        If an argument has neither type nor default, a default outside its own bounds, or a name that pydantic keeps.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from pydantic import Field
+    >>> def gradient(stars, *, bins: Annotated[int, Field(ge=1)] = 6): ...
+    >>> parameters_model(gradient)(bins=4).bins
+    4
+    """
+    from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
+
+    where = f"{function.__module__}.{function.__qualname__}"
+    texts = read_docstring(function.__doc__).parameters
+    keywords: list[inspect.Parameter] = []
+    for name, argument in signature(function).parameters.items():
+        if argument.kind is inspect.Parameter.VAR_KEYWORD:
+            raise DeclarationError(
+                f"**{name} leaves the parameters open", where=where, hint="Name each parameter, keyword-only."
+            )
+        if argument.kind is inspect.Parameter.KEYWORD_ONLY:
+            if name.startswith("_") or hasattr(BaseModel, name):
+                raise DeclarationError(f"{name!r} cannot name a parameter", where=where, hint="Choose another name.")
+            keywords.append(argument)
+    config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    try:
+        fields: dict[str, Any] = {a.name: _field(function, a, texts.get(a.name, ""), where) for a in keywords}
+        model: type[BaseModel] = create_model(
+            function.__qualname__, __config__=config, __module__=function.__module__, **fields
+        )
+    except PydanticUserError as error:
+        raise DeclarationError(
+            f"the parameters cannot be understood: {str(error).splitlines()[0]}",
+            where=where,
+            expected="numbers, true/false, text, Literal choices, lists of these, or None",
+            hint="Correct the annotation.",
+        ) from error
+    return model
+
+
+def check_parameters(model: "type[BaseModel]", values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return `values` validated, converted and completed with defaults, in the order of the signature.
+
+    Raises
+    ------
+    ParameterError
+        For the first parameter that is unknown, missing or outside its range, saying which value is allowed.
+
+    Examples
+    --------
+    >>> def gradient(stars, *, bins: int = 6, r_ref: float = 8.0): ...
+    >>> check_parameters(parameters_model(gradient), {"bins": 4})
+    {'bins': 4, 'r_ref': 8.0}
+    """
+    from pydantic import ValidationError
+
+    for name in values:
+        _known(model, name, where)
+    try:
+        checked = model.model_validate(dict(values))
+    except ValidationError as error:
+        raise _refusal(model, error, where) from error
+    return {name: getattr(checked, name) for name in model.model_fields}
+
+
+def parse_texts(model: "type[BaseModel]", texts: Mapping[str, str], where: str = "") -> dict[str, Any]:
+    """Return the validated parameters that texts such as ``{"bins": "10"}`` mean, defaults included.
+
+    Lists are separated by commas or written as JSON; ``none`` is None where that is allowed.
+
+    Raises
+    ------
+    ParameterError
+        As `check_parameters` does.
+
+    Examples
+    --------
+    >>> def gradient(stars, *, bins: int = 6, columns: list[str] | None = None): ...
+    >>> parse_texts(parameters_model(gradient), {"bins": "10", "columns": "mg_fe, si_fe"})
+    {'bins': 10, 'columns': ['mg_fe', 'si_fe']}
+    """
+    values = {name: _value_of(_known(model, name, where).annotation, text) for name, text in texts.items()}
+    return check_parameters(model, values, where)
+
+
+def parameters_json(model: "type[BaseModel]", values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Return validated `values` as plain JSON values; `check_parameters` gives them back.
+
+    Raises
+    ------
+    ParameterError
+        As `check_parameters` does.
+    """
+    checked = check_parameters(model, values, where)
+    return model.model_construct(**checked).model_dump(mode="json")
+
+
+def allowed_values(model: "type[BaseModel]", name: str) -> str:
+    """Return in words what a parameter may be.
+
+    Examples
+    --------
+    >>> from typing import Annotated, Literal
+    >>> from pydantic import Field
+    >>> def f(stars, *, by: Literal["age", "teff"] = "age", bins: Annotated[int, Field(ge=1, le=50)] = 6): ...
+    >>> allowed_values(parameters_model(f), "by"), allowed_values(parameters_model(f), "bins")
+    ("one of 'age', 'teff'", 'a whole number from 1 to 50')
+    """
+    schema = model.model_json_schema()
+    return _words(schema["properties"][name], schema.get("$defs", {}))
+
+
+def _field(function: Callable[..., Any], argument: inspect.Parameter, text: str, where: str) -> tuple[Any, Any]:
+    from pydantic import Field, TypeAdapter, ValidationError
+
+    kind, is_given = argument.annotation, argument.default is not inspect.Parameter.empty
+    if isinstance(kind, str):
+        try:
+            kind = eval(kind, function.__globals__)  # noqa: S307 - the author's own annotation, as typing resolves it
+        except Exception as error:
+            raise DeclarationError(
+                f"the type {kind!r} of parameter {argument.name!r} cannot be resolved",
+                where=where,
+                hint="Import what it names at the top of the module, not under TYPE_CHECKING.",
+            ) from error
+    if kind is inspect.Parameter.empty:
+        if not is_given or argument.default is None:
+            raise DeclarationError(
+                f"parameter {argument.name!r} has neither type nor default",
+                where=where,
+                hint=f"Annotate it, as in '{argument.name}: float'.",
+            )
+        kind = type(argument.default)
+    if is_given:
+        try:
+            TypeAdapter(kind).validate_python(argument.default)
+        except ValidationError as error:
+            raise DeclarationError(
+                f"the default {argument.default!r} of parameter {argument.name!r} is not one of its own values",
+                where=where,
+                hint="Correct the default or the annotation.",
+            ) from error
+    return kind, Field(argument.default if is_given else ..., description=text or None)
+
+
+def _known(model: "type[BaseModel]", name: str, where: str) -> "FieldInfo":
+    if name in model.model_fields:
+        return model.model_fields[name]
+    known = ", ".join(model.model_fields)
+    raise ParameterError(
+        f"there is no parameter {name!r}",
+        where=where,
+        hint=did_you_mean(name, model.model_fields, f"The parameters are: {known}." if known else "It has none."),
+    )
+
+
+def _refusal(model: "type[BaseModel]", error: Any, where: str) -> ParameterError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if first["type"] == "missing":
+        return ParameterError(
+            f"parameter {name!r} is missing",
+            where=where,
+            expected=allowed_values(model, name),
+            hint=f"Give it, as in -p {name}=VALUE.",
+        )
+    if name not in model.model_fields:
+        return ParameterError(first["msg"], where=where, hint="Correct the parameters.")
+    return ParameterError(
+        f"parameter {name!r} is {first['input']!r}",
+        where=where,
+        expected=allowed_values(model, name),
+        hint="Choose a value within this range.",
+    )
+
+
+def _value_of(kind: Any, text: str) -> Any:
+    """Return what pydantic is to check: None, a list, parsed JSON, or the text itself, which pydantic converts."""
+    origin = get_origin(kind)
+    options = list(get_args(kind)) if origin in (Union, types.UnionType) else [kind]
+    if type(None) in options and text.strip().lower() in _NONE_TEXTS:
+        return None
+    if any((get_origin(o) or o) in (*_MANY, dict) for o in options):
+        if text.lstrip()[:1] in {"[", "{"}:
+            try:
+                return json.loads(text)
+            except ValueError:
+                return text
+        if not any((get_origin(o) or o) is str for o in options):
+            return [part.strip() for part in text.split(",") if part.strip()]
+    for option in options:
+        if get_origin(option) is Literal:
+            return next((choice for choice in get_args(option) if str(choice) == text), text)
+    return text
+
+
+def _words(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        schema = named[str(schema["$ref"]).rsplit("/", 1)[-1]]
+    if "anyOf" in schema:
+        return " or ".join(_words(option, named) for option in schema["anyOf"])
+    if "const" in schema:
+        return repr(schema["const"])
+    if "enum" in schema:
+        return f"one of {', '.join(map(repr, schema['enum']))}"
+    kind = schema.get("type", "")
+    if kind == "array":
+        many = _words(schema["items"], named) if "items" in schema else "anything"
+        return f"a list, each {many}"
+    plain = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
+    words = {"null": "none"}.get(kind, plain.get(kind, kind or "anything"))
+    low = schema.get("minimum", schema.get("minLength"))
+    high = schema.get("maximum", schema.get("maxLength"))
+    ranges = [
+        f"above {schema['exclusiveMinimum']}" if "exclusiveMinimum" in schema else "",
+        f"below {schema['exclusiveMaximum']}" if "exclusiveMaximum" in schema else "",
+        f"from {low} to {high}" if low is not None and high is not None else "",
+        f"at least {low}" if low is not None and high is None else "",
+        f"at most {high}" if high is not None and low is None else "",
+    ]
+    return " ".join([words, " and ".join(r for r in ranges if r)]).strip()
