@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from hven.lake import Lake, create, open
     from hven.plugins import (
         Analysis,
+        Batch,
         Cube,
         Images,
         Model,
@@ -25,11 +26,14 @@ if TYPE_CHECKING:
         hookimpl,
         reader,
     )
+    from hven.schema import Column
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Analysis": "hven.plugins",
+    "Batch": "hven.plugins",
+    "Column": "hven.schema",
     "Cube": "hven.plugins",
     "HvenError": "hven.errors",
     "Images": "hven.plugins",

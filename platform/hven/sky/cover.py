@@ -1,4 +1,4 @@
-"""From a region to the ranges of HEALPix cells that cover it, by descending the HEALPix tree from the twelve base cells."""
+"""From a region to the ranges of HEALPix cells that cover it: down the tree from the twelve base cells."""
 
 from typing import TYPE_CHECKING
 

@@ -62,17 +62,17 @@ def _intersection(tokens: list[tuple[str, str]], text: str) -> Region:
 def _single(tokens: list[tuple[str, str]], text: str) -> Region:
     if not tokens:
         raise _refused("a region is missing", text)
-    token, arguments = tokens.pop(0)
-    if token == "~":
+    word, arguments = tokens.pop(0)
+    if word == "~":
         return ~_single(tokens, text)
-    if token == "(":
+    if word == "(":
         region = _union(tokens, text)
         if not tokens or tokens.pop(0)[0] != ")":
             raise _refused("a parenthesis is not closed", text)
         return region
-    if token in {")", "&", "|"}:
-        raise _refused(f"a region is missing before {token!r}", text)
-    return _shape(token, arguments, text)
+    if word in {")", "&", "|"}:
+        raise _refused(f"a region is missing before {word!r}", text)
+    return _shape(word, arguments, text)
 
 
 def _shape(name: str, arguments: str, text: str) -> Region:

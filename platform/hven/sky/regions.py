@@ -1,3 +1,4 @@
+# ruff: noqa: D102 - `Region` says what each method returns
 """Regions on the sky: frozen values that say which positions they hold and which HEALPix cells cover them.
 
 They combine: ``cone(190, 5, 1) | cone(200, 5, 1)``, ``a & b``, ``~a``; a region written as text is read back by
@@ -33,11 +34,14 @@ class Region(ABC):
 
     @abstractmethod
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        """Return which positions `ra`, `dec` [deg], shape (n,), lie in the region, its border included; NaN never does."""
+        """Return which positions `ra`, `dec` [deg], shape (n,), lie in the region.
+
+        Its border is part of it; NaN lies nowhere.
+        """
 
     @abstractmethod
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        """Return how each of `cells` (n,) of `order` lies to the region: outside, touching or inside (`hven.sky.cover`).
+        """Return how each of `cells` (n,) of `order` lies to the region (`hven.sky.cover`).
 
         "Outside" and "inside" are certain; "touching" is the answer when in doubt.
         """

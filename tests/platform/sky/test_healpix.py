@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hven.errors import DataRefusedError
-from hven.sky import coverage, healpix_29, moc
+from hven.sky import coverage, healpix_29, join_coverage, moc
 
 RNG = np.random.default_rng(1)
 
@@ -44,7 +44,7 @@ def test_no_positions_give_no_cells_and_no_coverage():
 
 
 @pytest.mark.parametrize("size", [1, 100, 10_000, 1_000_000])
-def test_coverage_holds_every_object_in_less_than_4_kB(size):
+def test_coverage_holds_every_object_in_less_than_four_kilobytes(size):
     ra, dec = RNG.uniform(0, 360, size), np.degrees(np.arcsin(RNG.uniform(-1, 1, size)))
     text = coverage(healpix_29(ra, dec))
     assert len(text) < 4096
@@ -64,3 +64,15 @@ def test_coverage_does_not_depend_on_order(points, random):
     cells = [int(healpix_29(ra, dec)[0]) for ra, dec in points]
     shuffled = random.sample(cells, len(cells))
     assert coverage(np.array(cells)) == coverage(np.array(shuffled))
+
+
+def test_joined_coverage_holds_the_objects_of_both_in_less_than_four_kilobytes():
+    places = [
+        (RNG.uniform(0, 90, 3000), RNG.uniform(-90, 0, 3000)),
+        (RNG.uniform(80, 300, 3000), RNG.uniform(-5, 90, 3000)),
+    ]
+    joined = join_coverage(*(coverage(healpix_29(ra, dec)) for ra, dec in places))
+    assert len(joined) < 4096
+    assert all(moc(joined).contains(ra, dec).all() for ra, dec in places)
+    assert join_coverage("", "") == ""
+    assert join_coverage(joined, "") == join_coverage("", joined) == joined
