@@ -1,0 +1,96 @@
+"""Where the fit of a line starts: ordinary least squares, the moment-corrected slope, and the prior of x alone."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout
+
+Array = NDArray[np.float64]
+_EM_STEPS = 25
+_EM_OBJECTS = 20_000
+
+
+class Line(NamedTuple):
+    """Slope and intercept with their 1-sigma errors, and the scatter (standard deviation) of y about the line."""
+
+    slope: float
+    intercept: float
+    slope_err: float
+    intercept_err: float
+    scatter: float
+
+
+def ols(x: ArrayLike, y: ArrayLike, *, x0: float = 0.0, weights: ArrayLike | None = None) -> Line:
+    """Return the least-squares line y = intercept + slope (x - x0), errors of x ignored.
+
+    Errors in x of variance e^2 pull its slope towards zero by var(x) / (var(x) + e^2). Its own errors are the
+    heteroscedasticity-robust ones (White 1980, HC1).
+
+    Examples
+    --------
+    >>> line = ols([0, 1, 2, 3], [1, 3, 5, 7], x0=1.0)
+    >>> round(line.slope, 12), round(line.intercept, 12)
+    (2.0, 3.0)
+    """
+    x, y = np.asarray(x, dtype=np.float64) - x0, np.asarray(y, dtype=np.float64)
+    w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
+    design = np.stack([x - w @ x / w.sum(), np.ones_like(x)], axis=1)
+    inverse = np.linalg.inv(design.T @ (w[:, None] * design))
+    slope, centre = inverse @ (design.T @ (w * y))
+    residual = y - design @ np.array([slope, centre])
+    meat = design.T @ ((w * residual**2)[:, None] * design) * w.sum() / max(w.sum() - 2, 1.0)
+    shift = -w @ x / w.sum()
+    to_x0 = np.array([[1.0, 0.0], [shift, 1.0]])
+    cov = to_x0 @ inverse @ meat @ inverse @ to_x0.T
+    slope_err, intercept_err = np.sqrt(np.diag(cov))
+    scatter = np.sqrt(w @ residual**2 / max(w.sum() - 2, 1.0))
+    return Line(float(slope), float(centre + slope * shift), float(slope_err), float(intercept_err), float(scatter))
+
+
+def start(data: Data, layout: Layout) -> Array:
+    """Return the parameter vector to start from; `data` is standardised, without padding."""
+    weight = data.weight / data.weight.sum()
+    x_var, y_var, xy_cov = weight @ data.x_var, weight @ data.y_var, weight @ data.xy_cov
+    design = np.concatenate([data.x[:, None], data.covariates], axis=1)
+    moments = design.T @ (weight[:, None] * design)
+    moments[0, 0] = max(moments[0, 0] - x_var, 0.1 * moments[0, 0])
+    crossed = design.T @ (weight * data.y)
+    crossed[0] -= xy_cov
+    slopes = np.linalg.lstsq(moments, crossed, rcond=None)[0]
+    scatter = weight @ (data.y - design @ slopes) ** 2
+    z = np.zeros(layout.size)
+    z[0], z[layout.coefficients] = slopes[0], slopes[1:]
+    z[layout.variance] = max(scatter - y_var - slopes[0] ** 2 * x_var + 2 * slopes[0] * xy_cov, 0.05 * scatter, 1e-8)
+    weights, means, variances = _mixture_of_x(data, layout.n_components)
+    z[layout.means] = means
+    z[layout.log_widths] = 0.5 * np.log(np.maximum(variances - TAU_FLOOR**2, TAU_FLOOR**2))
+    z[layout.logits] = np.log(weights[1:] / weights[0])
+    if layout.outliers:
+        fraction = 0.02
+        z[layout.outlier] = np.log(2 * fraction / (1 - 2 * fraction)), 0.0, np.log(2.0)
+    return z
+
+
+def _mixture_of_x(data: Data, k: int) -> tuple[Array, Array, Array]:
+    """Return weights, means and variances, each (k,), of the true x: extreme deconvolution in one dimension, by EM."""
+    thin = slice(None, None, max(1, len(data.x) // _EM_OBJECTS))
+    x, noise, weight = data.x[thin], data.x_var[thin], data.weight[thin]
+    levels = (np.arange(k) + 0.5) / k
+    means = np.quantile(x, levels)
+    spread = max(weight @ (x - weight @ x / weight.sum()) ** 2 / weight.sum() - weight @ noise / weight.sum(), 0.1)
+    variances = np.full(k, spread / k)
+    weights = np.full(k, 1 / k)
+    for _ in range(_EM_STEPS if k > 1 else 0):
+        total = variances[:, None] + noise
+        log_share = np.log(weights)[:, None] - 0.5 * (np.log(total) + (x - means[:, None]) ** 2 / total)
+        share = np.exp(log_share - np.logaddexp.reduce(log_share, axis=0)) * weight
+        gain = variances[:, None] / total
+        expected = means[:, None] + gain * (x - means[:, None])
+        mass = np.maximum(share.sum(axis=1), 1e-6 * weight.sum())
+        means = (share * expected).sum(axis=1) / mass
+        spread_k = (expected - means[:, None]) ** 2 + variances[:, None] * (1 - gain)
+        variances = np.maximum((share * spread_k).sum(axis=1) / mass, 4 * TAU_FLOOR**2)
+        weights = mass / mass.sum()
+    return weights, means, variances

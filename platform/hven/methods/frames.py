@@ -1,0 +1,147 @@
+"""From the sky to the Galaxy: Galactocentric positions with their errors, in astropy's right-handed frame."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from hven.errors import ParameterError
+
+__all__ = ["SOLAR", "GalacticPosition", "SolarFrame", "galactocentric"]
+
+Array = NDArray[np.float64]
+
+# The Galactic centre in ICRS and the roll that lays the x-y plane on the Galactic plane: astropy's Galactocentric,
+# after Reid & Brunthaler (2004), arXiv:astro-ph/0408107, and the definition of the Galactic frame.
+_CENTRE_RA, _CENTRE_DEC, _ROLL = 266.4051, -28.936175, 58.5986320306
+
+
+@dataclass(frozen=True)
+class SolarFrame:
+    """Where the Sun is in the Galaxy and how it moves: the parameters of a Galactocentric frame.
+
+    Attributes
+    ----------
+    r0
+        Distance of the Sun from the Galactic centre in kpc (GRAVITY collaboration 2018, arXiv:1807.09409).
+    z_sun
+        Height of the Sun above the plane in kpc (Bennett & Bovy 2019, arXiv:1809.03507).
+    v_sun
+        Velocity of the Sun in km/s along x, y, z (Drimmel & Poggio 2018, doi:10.3847/2515-5172/aaef8b).
+
+    Examples
+    --------
+    >>> SolarFrame(r0=8.178).attrs()["r0_kpc"]
+    8.178
+    """
+
+    r0: float = 8.122
+    z_sun: float = 0.0208
+    v_sun: tuple[float, float, float] = (12.9, 245.6, 7.78)
+
+    def __post_init__(self) -> None:
+        if not 0 <= abs(self.z_sun) < self.r0:
+            raise ParameterError(
+                f"r0 = {self.r0} kpc and z_sun = {self.z_sun} kpc",
+                expected="0 <= |z_sun| < r0",
+                hint="Both are in kpc; z_sun is about 0.02.",
+            )
+
+    def attrs(self) -> dict[str, str | float | list[float]]:
+        """Return the parameters as attributes for a result that depends on them."""
+        return {
+            "frame": "Galactocentric, right-handed, as in astropy v4.0",
+            "r0_kpc": self.r0,
+            "z_sun_kpc": self.z_sun,
+            "v_sun_km_s": list(self.v_sun),
+        }
+
+
+SOLAR = SolarFrame()
+
+
+class GalacticPosition(NamedTuple):
+    """Galactocentric positions and their 1-sigma errors, each of shape (n,).
+
+    x_gal, y_gal, z_gal, r_gal in kpc; the Sun is at negative x, y points along rotation, z to the north Galactic pole.
+    phi_gal in rad, from 0 to 2 pi, with the Sun at pi and falling along rotation.
+    """
+
+    x_gal: Array
+    y_gal: Array
+    z_gal: Array
+    r_gal: Array
+    phi_gal: Array
+    x_gal_err: Array
+    y_gal_err: Array
+    z_gal_err: Array
+    r_gal_err: Array
+    phi_gal_err: Array
+
+
+def galactocentric(
+    ra: ArrayLike,
+    dec: ArrayLike,
+    distance: ArrayLike,
+    distance_err: ArrayLike | None = None,
+    *,
+    solar: SolarFrame = SOLAR,
+) -> GalacticPosition:
+    """Return Galactocentric positions of objects, with the errors that follow from those of their distances.
+
+    R = hypot(x, y), and to first order e_R = |dR/dd| e_d with dR/dd = (x u_x + y u_y) / R, u the unit vector towards
+    the object; in a frame without z_sun that is (d cos^2 b - R0 cos b cos l) / R. All errors of an object come from the
+    one of its distance, so they are fully correlated. Errors of ra and dec are left out: an arcsecond at 10 kpc is
+    0.05 pc. First order is not enough where e_d is not small against R (near the Galactic centre), nor where dR/dd
+    passes through zero (tangent points, where e_R is about e_d^2 / 2R and given as 0).
+
+    Parameters
+    ----------
+    ra, dec
+        ICRS position in deg, shape (n,).
+    distance, distance_err
+        Distance from the Sun and its 1-sigma error in kpc, shape (n,). NaN gives NaN. None for the error: none.
+    solar
+        Where the Sun is.
+
+    Examples
+    --------
+    >>> here = galactocentric(ra=[266.4051], dec=[-28.936175], distance=[2.0], distance_err=[0.1])
+    >>> here.r_gal.round(3).tolist(), here.r_gal_err.round(3).tolist(), here.phi_gal.round(3).tolist()
+    ([6.122], [0.1], [3.142])
+    """
+    ra, dec, distance = (np.asarray(v, dtype=np.float64) for v in (ra, dec, distance))
+    error = np.zeros_like(distance) if distance_err is None else np.asarray(distance_err, dtype=np.float64)
+    matrix, offset = _icrs_to_galactocentric(solar)
+    alpha, delta = np.deg2rad(ra), np.deg2rad(dec)
+    towards = np.stack([np.cos(delta) * np.cos(alpha), np.cos(delta) * np.sin(alpha), np.sin(delta)])
+    u_x, u_y, u_z = np.tensordot(matrix, towards, axes=1)
+    x, y, z = u_x * distance + offset[0], u_y * distance + offset[1], u_z * distance + offset[2]
+    r = np.hypot(x, y)
+    with np.errstate(divide="ignore", invalid="ignore"):  # at R = 0 the errors of R and phi have no meaning: NaN
+        r_err = np.abs(x * u_x + y * u_y) / r * error
+        phi_err = np.abs(x * u_y - y * u_x) / r**2 * error
+    phi = np.mod(np.arctan2(y, x), 2 * np.pi)
+    phi = np.where(phi < 2 * np.pi, phi, 0.0)  # what rounding left of a tiny negative angle
+    errors = (np.abs(u_x) * error, np.abs(u_y) * error, np.abs(u_z) * error, r_err, phi_err)
+    return GalacticPosition(x, y, z, r, phi, *errors)
+
+
+@lru_cache(maxsize=16)
+def _icrs_to_galactocentric(solar: SolarFrame) -> tuple[Array, Array]:
+    """Return the rotation (3, 3) and the offset (3,) in kpc that carry ICRS positions to Galactocentric ones."""
+    to_centre = _turn(_ROLL, "x") @ _turn(-_CENTRE_DEC, "y") @ _turn(_CENTRE_RA, "z")
+    tilt = _turn(-np.rad2deg(np.arcsin(solar.z_sun / solar.r0)), "y")
+    return tilt @ to_centre, -tilt @ np.array([solar.r0, 0.0, 0.0])
+
+
+def _turn(angle: float, axis: str) -> Array:
+    """Return the matrix (3, 3) that turns the axes by `angle` in deg about `axis`."""
+    c, s = np.cos(np.deg2rad(angle)), np.sin(np.deg2rad(angle))
+    i, j = {"x": (1, 2), "y": (2, 0), "z": (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[i, i] = matrix[j, j] = c
+    matrix[i, j], matrix[j, i] = s, -s
+    return matrix
