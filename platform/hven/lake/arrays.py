@@ -5,7 +5,7 @@ Repositories are made in the format that both read.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +20,8 @@ from hven.lake.store import Store, storage_error
 from hven.schema.conventions import STRING
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import icechunk
     import xarray as xr
 
@@ -79,6 +81,19 @@ def commit(at: ArraysAt, session: "icechunk.Session", message: str) -> str:
         if not session.has_uncommitted_changes:
             return str(session.snapshot_id)
         return str(session.commit(message))
+
+
+def expire(at: ArraysAt, snapshots: Collection[str], before: "datetime") -> None:
+    """Keep these snapshots, each by a branch of its own; forget other branches, and what only they held before a time."""
+    with _told(at), locked(at.store, at.lock):
+        repository = _repository(at)
+        for snapshot in snapshots:
+            if f"keep-{snapshot}" not in set(repository.list_branches()):
+                repository.create_branch(f"keep-{snapshot}", snapshot)
+        for branch in set(repository.list_branches()) - {"main", *(f"keep-{s}" for s in snapshots)}:
+            repository.delete_branch(branch)
+        repository.expire_snapshots(older_than=before)
+        repository.garbage_collect(before)
 
 
 def add_group(session: Any, name: str, data: "xr.Dataset") -> None:

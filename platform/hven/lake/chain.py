@@ -62,6 +62,11 @@ def _load(store: Store, number: int) -> Catalog:
     return Catalog.from_json(store.get(key), where=store.address(key))
 
 
+def forget_catalogs() -> None:
+    """Drop the catalogs that were read, after some were removed."""
+    _load.cache_clear()
+
+
 def publish(
     store: Store,
     base: Catalog,

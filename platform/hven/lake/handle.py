@@ -314,7 +314,7 @@ def _nothing(data: "xr.Dataset", size: int) -> "xr.Dataset":
     for name, variable in data.data_vars.items():
         if "object" in variable.dims:
             shape = tuple(size if d == "object" else n for d, n in variable.sizes.items())
-            values = da.full(shape, _absent(str(name), variable.dtype), dtype=variable.dtype)
+            values = da.full(shape, _absent(str(name), variable.dtype), dtype=variable.dtype, chunks=shape)
             filled[name] = xr.Variable(variable.dims, values, variable.attrs)
     return data.drop_dims("object").assign(filled)
 

@@ -5,9 +5,10 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from hven.catalog import FORMAT, Catalog, Commit
 from hven.errors import (
@@ -21,7 +22,8 @@ from hven.errors import (
 )
 from hven.lake import chain
 from hven.lake.handle import DatasetHandle
-from hven.lake.locks import PATIENCE, locked
+from hven.lake.locks import locked
+from hven.lake.retention import GRACE, Removed, vacuum
 from hven.lake.store import Store
 from hven.lake.transaction import Transaction, transaction
 from hven.schema import check_name
@@ -45,7 +47,7 @@ class Lake:
     """
 
     def __init__(self, store: Store, id: str, number: int | None = None) -> None:
-        self.store = store
+        self.store = replace(store, lake=id)
         self.id = id
         self._pinned = number
         self._known = number or 0
@@ -146,8 +148,6 @@ class Lake:
             If the name is taken: releases do not move.
         """
         check_name(name, "release")
-        if name.isdecimal():
-            check_name("-", "release")
         number = self.number if version is None else version
         text = self.store.get(chain.catalog_key(chain.load_catalog(self.store, number).number))
         told = {
@@ -173,9 +173,31 @@ class Lake:
             for key in keys
         }
 
-    def lock(self, name: str, patience: float = PATIENCE) -> AbstractContextManager[None]:
+    def lock(self, name: str, patience: float | None = None) -> AbstractContextManager[None]:
         """Hold a lock of this lake (an operating-system lock on local lakes, nothing on object stores)."""
         return locked(self.store, name, patience=patience)
+
+    def vacuum(
+        self,
+        *,
+        keep: int = 10,
+        grace: timedelta = GRACE,
+        pinned: Collection[int] = (),
+        dry_run: bool = True,
+    ) -> Removed:
+        """Remove what only old commits need, and return what that is; by default only tell.
+
+        Kept are every release, the last `keep` commits, everything younger than `grace`, and the commits in `pinned`.
+
+        Examples
+        --------
+        >>> lake.vacuum(keep=3).bytes  # doctest: +SKIP
+        """
+        if self.is_pinned:
+            raise ReadOnlyError(
+                "this view of the lake is pinned to one commit", where=self.url, hint="Vacuum through hven.open(url)."
+            )
+        return vacuum(self.store, self.number, {*self.releases().values(), *pinned}, keep, grace, dry_run=dry_run)
 
     def _release_number(self, name: str) -> int:
         text = self.store.get_or_none(_release_key(check_name(name, "release")))

@@ -11,13 +11,13 @@ PATIENCE = 120.0
 
 
 @contextmanager
-def locked(store: Store, name: str, *, patience: float = PATIENCE) -> Iterator[None]:
+def locked(store: Store, name: str, *, patience: float | None = None) -> Iterator[None]:
     """Hold the lock `name` of a local lake; on an object store there is nothing to hold.
 
     Raises
     ------
     ConflictError
-        If another process still holds it after `patience` seconds.
+        If another process still holds it after `patience` (by default `PATIENCE`) seconds.
 
     Examples
     --------
@@ -30,10 +30,11 @@ def locked(store: Store, name: str, *, patience: float = PATIENCE) -> Iterator[N
         return
     from filelock import FileLock, Timeout
 
+    seconds = PATIENCE if patience is None else patience
     folder = store.local_path / "locks"
     # Long or odd names would not make a file name; the readable part is for people who look into the folder.
     path = folder / f"{name[:80]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}.lock"
-    lock = FileLock(path, timeout=patience, thread_local=False)
+    lock = FileLock(path, timeout=seconds, thread_local=False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock.acquire()
@@ -41,7 +42,7 @@ def locked(store: Store, name: str, *, patience: float = PATIENCE) -> Iterator[N
         raise ConflictError(
             f"{name!r} is being written by another process",
             where=store.url,
-            hint=f"It did not finish within {patience:g} s. Wait for it, or stop it, and do this again.",
+            hint=f"It did not finish within {seconds:g} s. Wait for it, or stop it, and do this again.",
         ) from error
     except OSError as error:
         raise storage_error(error, str(path)) from error

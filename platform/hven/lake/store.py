@@ -25,6 +25,8 @@ class Store:
         An absolute local path, or an URL such as ``s3://bucket/prefix``.
     options
         Options of the object store, as key-value pairs (region, endpoint; credentials come from the environment).
+    lake
+        Id of the lake in it, so that nothing remembered of another lake at the same address is ever taken for it.
 
     Examples
     --------
@@ -37,6 +39,7 @@ class Store:
 
     url: str
     options: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    lake: str = field(default="", repr=False)
 
     @classmethod
     def at(cls, url: str | os.PathLike[str], **options: str) -> "Store":
@@ -117,6 +120,12 @@ class Store:
         """Return the keys under a prefix (a folder), sorted."""
         with _told(self.url, prefix):
             return sorted(item["path"] for batch in _open(self).list(prefix) for item in batch)
+
+    def ages(self, prefix: str) -> dict[str, tuple[float, int]]:
+        """Return key -> (seconds since the epoch of its last change, bytes) for the keys under a prefix."""
+        with _told(self.url, prefix):
+            items = [item for batch in _open(self).list(prefix) for item in batch]
+        return {item["path"]: (item["last_modified"].timestamp(), int(item["size"])) for item in items}
 
     def delete(self, *keys: str) -> None:
         """Remove keys; one that is not there is no error."""

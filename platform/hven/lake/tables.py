@@ -172,6 +172,21 @@ def change_table(
         return base + 1
 
 
+def vacuum_table(store: Store, table: str, versions: Sequence[int], hours: int, *, dry_run: bool) -> list[str]:
+    """Remove files older than `hours` that none of these versions needs (strays among them), and return their paths."""
+    with _told(store, table):
+        live = _open(store, table)
+        return live.vacuum(
+            hours,
+            dry_run=dry_run,
+            enforce_retention_duration=False,
+            keep_versions=list(versions),
+            full=True,
+            commit_properties=_once(),
+            post_commithook_properties=_quiet(),
+        )
+
+
 @lru_cache(maxsize=1024)
 def table_parts(store: Store, table: str, version: int) -> tuple[Part, ...]:
     """Return the files of a pinned version, in the order of the dataset: segments as they came, each in its own order."""

@@ -47,7 +47,7 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
         expression = where
     check_columns(expression.meta.root_names(), columns, dataset)
     try:
-        dtype = pl.LazyFrame(schema=columns).select(expression.alias("where")).collect_schema()["where"]
+        dtype = pl.DataFrame(schema=columns).select(expression.alias("where")).schema["where"]
     except pl.exceptions.PolarsError as error:
         raise WhereError(f"{where} does not fit the columns: {_first_line(error)}", where=place, hint=advice) from error
     if dtype != pl.Boolean:
