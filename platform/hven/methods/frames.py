@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import ParameterError
 
-__all__ = ["SOLAR", "GalacticPosition", "SolarFrame", "galactocentric"]
+__all__ = ["SOLAR", "GalacticPosition", "SkyPosition", "SolarFrame", "galactocentric", "sky_position"]
 
 Array = NDArray[np.float64]
 
@@ -81,6 +81,14 @@ class GalacticPosition(NamedTuple):
     phi_gal_err: Array
 
 
+class SkyPosition(NamedTuple):
+    """Positions as seen from the Sun, each of shape (n,): ICRS ra and dec in deg, distance in kpc."""
+
+    ra: Array
+    dec: Array
+    distance: Array
+
+
 def galactocentric(
     ra: ArrayLike,
     dec: ArrayLike,
@@ -127,6 +135,24 @@ def galactocentric(
     phi = np.where(phi < 2 * np.pi, phi, 0.0)  # what rounding left of a tiny negative angle
     errors = (np.abs(u_x) * error, np.abs(u_y) * error, np.abs(u_z) * error, r_err, phi_err)
     return GalacticPosition(x, y, z, r, phi, *errors)
+
+
+def sky_position(x_gal: ArrayLike, y_gal: ArrayLike, z_gal: ArrayLike, *, solar: SolarFrame = SOLAR) -> SkyPosition:
+    """Return where in the sky, and how far, Galactocentric positions (n,) in kpc are: the inverse of `galactocentric`.
+
+    Examples
+    --------
+    >>> ra, dec, distance = sky_position([0.0], [0.0], [0.0])
+    >>> ra.round(4).tolist(), dec.round(4).tolist(), distance.round(3).tolist()
+    ([266.4051], [-28.9362], [8.122])
+    """
+    matrix, offset = _icrs_to_galactocentric(solar)
+    galactic = np.stack(
+        [np.asarray(v, dtype=np.float64) - o for v, o in zip((x_gal, y_gal, z_gal), offset, strict=True)]
+    )
+    x, y, z = np.tensordot(matrix.T, galactic, axes=1)
+    ra, dec = np.mod(np.rad2deg(np.arctan2(y, x)), 360.0), np.rad2deg(np.arctan2(z, np.hypot(x, y)))
+    return SkyPosition(np.where(ra < 360.0, ra, 0.0), dec, np.sqrt(x**2 + y**2 + z**2))
 
 
 @lru_cache(maxsize=16)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from hven.errors import ParameterError
-from hven.methods.frames import SOLAR, SolarFrame, galactocentric
+from hven.methods.frames import SOLAR, SolarFrame, galactocentric, sky_position
 
 
 def sky(n, seed=0):
@@ -34,6 +34,15 @@ def test_positions_are_astropys():
     assert ours.phi_gal[:3] == pytest.approx(cylindrical.phi.wrap_at("360deg").to_value("rad")[:3], abs=1e-9)
     assert np.exp(1j * ours.phi_gal) == pytest.approx(np.exp(1j * cylindrical.phi.to_value("rad")), abs=1e-9)
     assert 0 <= ours.phi_gal.min() <= ours.phi_gal.max() < 2 * np.pi
+
+
+def test_the_way_back_to_the_sky_is_the_inverse():
+    ra, dec, distance = sky(1000, seed=4)
+    there = galactocentric(ra, dec, distance)
+    back = sky_position(there.x_gal, there.y_gal, there.z_gal)
+    assert back.ra == pytest.approx(ra, abs=1e-9)
+    assert back.dec == pytest.approx(dec, abs=1e-9)
+    assert back.distance == pytest.approx(distance, abs=1e-12)
 
 
 def test_the_sun_is_at_phi_pi_above_the_plane():
