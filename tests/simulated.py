@@ -26,7 +26,9 @@ def make_stars(first, count, seed=0):
 
 def make_spectra(first, count, pixels=20):
     rng = np.random.default_rng(first)
-    names = np.array([None if i % 5 == 0 else f"s{i}" for i in range(count)], dtype=np.dtypes.StringDType(na_object=None))
+    names = np.array(
+        [None if i % 5 == 0 else f"s{i}" for i in range(count)], dtype=np.dtypes.StringDType(na_object=None)
+    )
     return xr.Dataset(
         {
             "object_id": ("object", np.arange(first, first + count)),

@@ -128,7 +128,7 @@ class Catalog:
         return pl.DataFrame(rows, schema=schema)
 
     def to_json(self) -> bytes:
-        """Return the catalog as the text of an Intake v2 catalog (JSON, which is YAML), addresses relative to itself."""
+        """Return the catalog as the text of an Intake v2 catalog (JSON, which is YAML) with relative addresses."""
         data, entries = {}, {}
         for name, entry in self.entries.items():
             datatype, reader, output = _TABLE if entry.pin.engine == "delta" else _ARRAYS
@@ -185,11 +185,14 @@ class Catalog:
             raise LakeFormatError(
                 "this is not a catalog of a lake",
                 where=where,
-                hint="Restore the file from a copy of the lake; the catalogs before it still open with lake.at(number).",
+                hint="Restore the file from a copy of the lake; those before it still open with lake.at(number).",
             ) from error
         if form > FORMAT:
             raise LakeFormatError(
-                f"the catalog has format {form}", where=where, expected=f"at most {FORMAT}", hint="Install a newer hven."
+                f"the catalog has format {form}",
+                where=where,
+                expected=f"at most {FORMAT}",
+                hint="Install a newer hven.",
             )
         commit = Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
         entries = (Entry.from_json(item["metadata"]) for item in document["entries"].values())

@@ -1,7 +1,7 @@
 """Where data rests: the lake, its transactions, tables, arrays and releases."""
 
 from hven.lake.handle import DatasetHandle, Version
-from hven.lake.lake import Lake, create, open
+from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, Block, Part
 from hven.lake.source import Source
 from hven.lake.staging import StagedArrays, StagedTable

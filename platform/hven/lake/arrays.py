@@ -1,4 +1,4 @@
-"""Arrays: Zarr v3 in Icechunk, one repository a dataset, one group a segment, every Zarr write through one guarded writer.
+"""Arrays: Zarr v3 in Icechunk, a repository a dataset, a group a segment, every write through one guarded writer.
 
 Two versions of Icechunk are served (1.1 on Python 3.11, 2 on later ones); where they differ is kept in this file.
 Repositories are made in the format that both read.
@@ -84,7 +84,7 @@ def commit(at: ArraysAt, session: "icechunk.Session", message: str) -> str:
 
 
 def expire(at: ArraysAt, snapshots: Collection[str], before: "datetime") -> None:
-    """Keep these snapshots, each by a branch of its own; forget other branches, and what only they held before a time."""
+    """Keep these snapshots, each by a branch of its own; forget other branches, and what only they held till then."""
     with _told(at), locked(at.store, at.lock):
         repository = _repository(at)
         for snapshot in snapshots:
@@ -111,7 +111,9 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
     import dask
     import zarr
 
-    group = zarr.open_group(session.store, mode="a").create_group(name, attributes=_plain(data.attrs) | {_OWN: _index(data)})
+    group = zarr.open_group(session.store, mode="a").create_group(
+        name, attributes=_plain(data.attrs) | {_OWN: _index(data)}
+    )
     stored = _storable(data)
     arrays = {key: _create(group, str(key), variable) for key, variable in stored.items()}
     by_object = {key: v for key, v in stored.items() if v.dims[:1] == ("object",)}
@@ -159,9 +161,7 @@ def open_segment(
     with _told(at):
         store = _repository(at).readonly_session(snapshot_id=snapshot).store
         chunks: Any = None if chunk is None else {"object": chunk}
-        data = xr.open_zarr(
-            store, group=name, consolidated=False, chunks=chunks, decode_cf=False, zarr_format=3
-        )
+        data = xr.open_zarr(store, group=name, consolidated=False, chunks=chunks, decode_cf=False, zarr_format=3)
     if columns is not None:
         told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
         data = data[[str(n) for n in data.variables if n in told]]
@@ -182,7 +182,7 @@ def read_segment(
 
 
 def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
-    import zarr
+    from zarr.codecs import BloscCodec
 
     text = variable.dtype.kind == "T"
     by_object = variable.dims[:1] == ("object",)
@@ -201,7 +201,7 @@ def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
         dtype=variable.dtype,
         chunks=chunks,
         shards=shards,
-        compressors=zarr.codecs.BloscCodec(cname="lz4", shuffle="shuffle") if not text else "auto",
+        compressors=BloscCodec(cname="lz4", shuffle="shuffle") if not text else "auto",
         fill_value=_fill(variable.dtype),
         dimension_names=[str(d) for d in variable.dims],
         attributes=_plain(variable.attrs),
@@ -267,7 +267,7 @@ def _index(data: "xr.Dataset") -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def _opened(at: ArraysAt, pid: int) -> "icechunk.Repository":
+def _opened(at: ArraysAt, _pid: int) -> "icechunk.Repository":
     import icechunk
 
     with _told(at):
@@ -291,7 +291,7 @@ def _storage(at: ArraysAt) -> Any:
     scheme, rest = address.split("://", 1)
     bucket, prefix = rest.split("/", 1)
     if scheme == "s3":
-        options = {key: value for key, value in at.store.options if key in ("region", "endpoint_url")}
+        options: Any = {key: value for key, value in at.store.options if key in ("region", "endpoint_url")}
         return icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True, **options)
     raise LakeFormatError(
         f"arrays cannot rest in a {scheme} store", where=address, expected="a folder or s3://", hint="Move the lake."

@@ -30,7 +30,9 @@ def newest_number(store: Store, at_least: int = 0) -> int:
         there = [key for key in store.list("catalogs") if key.endswith(".json")]
         if not there:
             raise LakeFormatError(
-                "the lake has no catalog", where=store.url, hint="Restore the folder 'catalogs' from a copy of the lake."
+                "the lake has no catalog",
+                where=store.url,
+                hint="Restore the folder 'catalogs' from a copy of the lake.",
             )
         number = int(there[-1].removeprefix("catalogs/").removesuffix(".json"))
     while store.exists(catalog_key(number + 1)):

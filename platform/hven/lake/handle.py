@@ -172,10 +172,7 @@ class DatasetHandle:
         data = self._lazy_table(None, stored) if self.source.is_table else self._lazy_arrays(None).isel(object=stored)
         pick = np.zeros(len(wanted), dtype=np.int64)
         pick[present] = back
-        if not present.any():
-            data = _nothing(data, len(wanted))
-        else:
-            data = _masked(data.isel(object=pick), present)
+        data = _masked(data.isel(object=pick), present) if present.any() else _nothing(data, len(wanted))
         data["object_id"] = xr.Variable("object", wanted, data["object_id"].attrs)
         data["present"] = xr.Variable("object", present, {"description": "Whether the dataset has this object"})
         return data
@@ -295,7 +292,13 @@ def _masked(data: "xr.Dataset", present: np.ndarray[Any, Any]) -> "xr.Dataset":
         if "object" in variable.dims:
             told = {"absent": _absent(str(name), variable.dtype)}
             data[name] = xr.apply_ufunc(
-                _blank, variable, keep, kwargs=told, dask="parallelized", output_dtypes=[variable.dtype], keep_attrs=True
+                _blank,
+                variable,
+                keep,
+                kwargs=told,
+                dask="parallelized",
+                output_dtypes=[variable.dtype],
+                keep_attrs=True,
             )
     return data
 

@@ -3,7 +3,7 @@
 Intake imports this module at every ``import intake`` (entry-point group ``intake.imports``), so it stays tiny.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 from intake.readers.datatypes import BaseData
 from intake.readers.readers import BaseReader
@@ -40,8 +40,8 @@ class PinnedArrays(_Pinned):
 class PinnedTableReader(BaseReader):  # type: ignore[misc]
     """Reads a pinned table as a Polars LazyFrame."""
 
-    imports = {"polars", "deltalake"}
-    implements = {PinnedTable}
+    imports: ClassVar = {"polars", "deltalake"}
+    implements: ClassVar = {PinnedTable}
     output_instance = "polars:LazyFrame"
     func = "builtins:NotImplemented"
 
@@ -52,8 +52,8 @@ class PinnedTableReader(BaseReader):  # type: ignore[misc]
 class PinnedArraysReader(BaseReader):  # type: ignore[misc]
     """Reads pinned arrays as a lazy xarray Dataset."""
 
-    imports = {"xarray", "icechunk"}
-    implements = {PinnedArrays}
+    imports: ClassVar = {"xarray", "icechunk"}
+    implements: ClassVar = {PinnedArrays}
     output_instance = "xarray:Dataset"
     func = "builtins:NotImplemented"
 
@@ -62,7 +62,7 @@ class PinnedArraysReader(BaseReader):  # type: ignore[misc]
 
 
 def _handle(data: _Pinned) -> Any:
-    """Return the handle of a dataset that a catalog names by address: ``<lake>/catalogs/../data/<name>/<id>/<engine>``."""
+    """Return the handle of what a catalog names by address: ``<lake>/catalogs/../data/<name>/<id>/<engine>``."""
     from hven.catalog import Entry, Pin
     from hven.lake import DatasetHandle, Lake
     from hven.lake.store import Store

@@ -46,9 +46,9 @@ class Lake:
     [2]
     """
 
-    def __init__(self, store: Store, id: str, number: int | None = None) -> None:
-        self.store = replace(store, lake=id)
-        self.id = id
+    def __init__(self, store: Store, identity: str, number: int | None = None) -> None:
+        self.store = replace(store, lake=identity)
+        self.id = identity
         self._pinned = number
         self._known = number or 0
 
@@ -118,7 +118,7 @@ class Lake:
         return self if self.is_pinned else Lake(self.store, self.id, self.number)
 
     def transaction(self, message: str = "") -> AbstractContextManager[Transaction]:
-        """Give a transaction: what is done in its ``with`` block is published as one commit when the block ends well.
+        """Give a transaction: what its ``with`` block does is published as one commit when the block ends well.
 
         Examples
         --------
@@ -140,7 +140,7 @@ class Lake:
                 continue
 
     def release(self, name: str, version: int | None = None) -> int:
-        """Name a commit (this view's by default): it is kept for good, and ``lake.at(name)`` opens it. Return its number.
+        """Name a commit (this view's by default), which keeps it for good, and return its number.
 
         Raises
         ------
@@ -258,7 +258,7 @@ def create(url: str | os.PathLike[str], **options: str) -> Lake:
     return Lake(store, identity)
 
 
-def open(url: str | os.PathLike[str], **options: str) -> Lake:
+def open(url: str | os.PathLike[str], **options: str) -> Lake:  # noqa: A001
     """Open a lake. ``url@version`` (a catalog number or a release) gives a view that stays there.
 
     Raises

@@ -38,9 +38,7 @@ class Removed:
     bytes: int
 
 
-def vacuum(
-    store: Store, newest: int, named: Collection[int], keep: int, grace: timedelta, *, dry_run: bool
-) -> Removed:
+def vacuum(store: Store, newest: int, named: Collection[int], keep: int, grace: timedelta, *, dry_run: bool) -> Removed:
     """Remove the catalogs that nothing keeps, and then the data that only they named.
 
     Parameters

@@ -105,9 +105,7 @@ class Source:
         data = self.read(block, columns)
         return data if isinstance(data, pl.DataFrame) else dataset_to_frame(data)
 
-    def open_segment(
-        self, part: Part, chunk: int | None = None, columns: Sequence[str] | None = None
-    ) -> "xr.Dataset":
+    def open_segment(self, part: Part, chunk: int | None = None, columns: Sequence[str] | None = None) -> "xr.Dataset":
         """Return a segment of arrays lazily, in Dask chunks of `chunk` objects (None: indexable, unread)."""
         return arrays.open_segment(self._arrays, str(self.pin.version), part.path, chunk, columns)
 
@@ -120,13 +118,13 @@ class Source:
 
 
 def _scan_arrays(source: Source, parts: Sequence[Part]) -> "pl.LazyFrame":
-    """Return the 1-D variables over ``object`` as a LazyFrame that reads, segment by segment, just what a query uses."""
+    """Return the 1-D variables over ``object`` as a LazyFrame that reads just what a query uses."""
     from polars.io.plugins import register_io_source
 
     known = source.frame_schema()
 
     def read(
-        columns: "list[str] | None", where: "pl.Expr | None", limit: int | None, batch: int | None
+        columns: "list[str] | None", where: "pl.Expr | None", _limit: int | None, _batch: int | None
     ) -> "Iterator[pl.DataFrame]":
         for part in parts:
             data = source.open_segment(part, None, columns if columns is not None else list(known))

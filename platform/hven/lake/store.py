@@ -138,7 +138,7 @@ class Store:
 
 
 @lru_cache(maxsize=64)
-def _opened(url: str, options: tuple[tuple[str, str], ...], pid: int) -> "ObjectStore":
+def _opened(url: str, options: tuple[tuple[str, str], ...], _pid: int) -> "ObjectStore":
     from obstore.store import LocalStore, from_url
 
     if "://" not in url:

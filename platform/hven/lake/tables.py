@@ -92,7 +92,7 @@ def tableable(frame: "pl.DataFrame", where: str) -> "pl.DataFrame":
     """
     import polars as pl
 
-    smaller = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64, pl.UInt64: pl.Int64}
+    smaller: dict[Any, Any] = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64, pl.UInt64: pl.Int64}
     kept = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.Boolean, pl.String)
     columns = []
     for series in frame.iter_columns():
@@ -123,7 +123,7 @@ def tableable(frame: "pl.DataFrame", where: str) -> "pl.DataFrame":
 
 
 def create_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequence[WrittenPart]) -> int:
-    """Create a Delta table of files that are written, and return its version. `frame` gives the columns; its rows do not count."""
+    """Create a Delta table of files that are written, with the columns of `frame`, and return its version."""
     import polars as pl
     from deltalake import Schema
     from deltalake.transaction import create_table_with_add_actions
@@ -142,9 +142,7 @@ def create_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequenc
     return 0
 
 
-def change_table(
-    store: Store, table: str, pinned: int, add: Sequence[WrittenPart], remove: Sequence[Part] = ()
-) -> int:
+def change_table(store: Store, table: str, pinned: int, add: Sequence[WrittenPart], remove: Sequence[Part] = ()) -> int:
     """Add and remove files in one Delta commit on top of the pinned version, and return the new version to pin.
 
     Raises
@@ -189,7 +187,7 @@ def vacuum_table(store: Store, table: str, versions: Sequence[int], hours: int, 
 
 @lru_cache(maxsize=1024)
 def table_parts(store: Store, table: str, version: int) -> tuple[Part, ...]:
-    """Return the files of a pinned version, in the order of the dataset: segments as they came, each in its own order."""
+    """Return the files of a pinned version, in the order of the dataset: segments as they came."""
     actions = _actions(store, table, version)
     low, high = f"min.{_HEALPIX}", f"max.{_HEALPIX}"
     parts = []

@@ -12,19 +12,33 @@ import numpy as np
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin
 from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, ReadOnlyError, did_you_mean
 from hven.lake import arrays, chain, tables
+from hven.lake.incoming import (
+    aligned,
+    as_arrays,
+    as_frame,
+    check_array_ids,
+    check_ids,
+    coverage_of,
+    frame_or_arrays,
+    joined_coverage,
+    kind_of,
+    misfit,
+    refuse_repeats,
+    schema_of,
+    wavelength_of,
+)
 from hven.lake.locks import locked
-from hven.lake.parts import Part
 from hven.lake.source import Source, schema_key
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.where import parse_where
-from hven.schema import KINDS, Schema, check_name, dataset_to_frame
-from hven.sky import coverage
+from hven.schema import KINDS, Schema, check_name
 
 if TYPE_CHECKING:
     import polars as pl
     import xarray as xr
 
     from hven.lake.lake import Lake
+    from hven.lake.parts import Part
     from hven.lake.tables import WrittenPart
 
 _TEXTS = ("title", "survey", "description", "citation", "provenance", "identity")
@@ -34,8 +48,8 @@ _TEXTS = ("title", "survey", "description", "citation", "provenance", "identity"
 class Transaction:
     """Changes that are written, and that become visible together when the ``with`` block ends well.
 
-    Writers of one dataset take turns: on a local lake the first change of a dataset takes its lock, and keeps it until the
-    end. On an object store a lost race is a `ConflictError` instead.
+    Writers of one dataset take turns: on a local lake the first change of a dataset takes its lock, and keeps it until
+    the end. On an object store a lost race is a `ConflictError` instead.
 
     Examples
     --------
@@ -89,24 +103,25 @@ class Transaction:
         ConflictError
             If another process is writing this dataset, or replaced it since this transaction began.
         """
+        import polars as pl
+
         check_name(name)
         _check_texts(texts)
         self._claim(name, must_be_as_found=True)
-        frame, arrays_ = _split(data, kind)
-        if frame is not None:
-            frame = tables.tableable(frame, f"dataset {name!r}")
-            _check_ids(frame, name)
-            told = schema if schema is not None else _schema_of(data)
+        kept = frame_or_arrays(data, kind)
+        if isinstance(kept, pl.DataFrame):
+            frame = tables.tableable(kept, f"dataset {name!r}")
+            check_ids(frame, name)
+            told = schema if schema is not None else schema_of(data)
             path = self.new_path(name, "table")
             parts = tables.write_parts(self._store, path, tables.new_segment(0), frame)
             version = tables.create_table(self._store, path, frame, parts)
             pin, columns = Pin("delta", path, version), Schema.of_frame(frame, told or ())
-            self._set(name, pin, columns, kind or "table", _coverage(frame), texts)
+            self._set(name, pin, columns, kind or "table", coverage_of(frame), texts)
             return
-        assert arrays_ is not None
-        _check_object_ids(arrays_, name)
-        pin = self._write_group(Pin("icechunk", self.new_path(name, "arrays"), ""), arrays_, number=0)
-        self._set(name, pin, Schema.of_dataset(arrays_), kind or _kind(arrays_), _coverage(arrays_), texts, arrays_)
+        check_array_ids(kept, name)
+        pin = self._write_group(Pin("icechunk", self.new_path(name, "arrays"), ""), kept, number=0)
+        self._set(name, pin, Schema.of_dataset(kept), kind or kind_of(kept), coverage_of(kept), texts, kept)
 
     def append(self, name: str, data: "pl.DataFrame | xr.Dataset") -> None:
         """Add objects to a dataset, as a new segment.
@@ -119,22 +134,22 @@ class Transaction:
         entry = self._claim(name)
         source = self._source(entry)
         if source.is_table:
-            frame = _aligned(_as_frame(data), source)
-            _check_ids(frame, name)
+            frame = aligned(as_frame(data), source)
+            check_ids(frame, name)
             self._refuse_known_ids(source, frame)
             self._change_table(entry, add=[frame])
             return
-        arrays_ = _as_arrays(data, name)
+        arrays_ = as_arrays(data, name)
         missing = [c.name for c in source.schema if c.name not in arrays_.variables]
         extra = [str(v) for v in arrays_.variables if str(v) not in source.schema]
         if missing or extra:
-            raise _misfit(name, missing, extra)
-        _check_object_ids(arrays_, name)
+            raise misfit(name, missing, extra)
+        check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
             known = source.scan().select("object_id").collect()["object_id"].to_numpy()
-            _refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
+            refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
         pin = self._write_group(entry.pin, arrays_, number=len(source.parts))
-        cover = _joined_coverage(entry, arrays_)
+        cover = joined_coverage(entry, arrays_)
         self._set(name, pin, source.schema, entry.kind, cover, {}, like=entry)
 
     def upsert(self, name: str, data: "pl.DataFrame | xr.Dataset", on: str = "object_id") -> None:
@@ -149,7 +164,7 @@ class Transaction:
 
         entry = self._claim(name)
         source = self._table_source(entry, "upsert")
-        frame = _aligned(_as_frame(data), source)
+        frame = aligned(as_frame(data), source)
         repeated = frame.height - frame[on].n_unique() if on in frame.columns else 0
         if on not in frame.columns or repeated or frame[on].null_count():
             raise DataRefusedError(
@@ -190,7 +205,13 @@ class Transaction:
     # ------------------------------------------------------------------ what runs call
 
     def publish_table(
-        self, name: str, staged: StagedTable, parts: "list[WrittenPart]", frame: "pl.DataFrame", schema: Schema, **texts: Any
+        self,
+        name: str,
+        staged: StagedTable,
+        parts: "list[WrittenPart]",
+        frame: "pl.DataFrame",
+        schema: Schema,
+        **texts: Any,
     ) -> None:
         """Make a dataset of what the workers of a run wrote; `frame` shows its columns (its rows do not count)."""
         check_name(name)
@@ -317,11 +338,11 @@ class Transaction:
         pin = replace(entry.pin, version=version)
         cover = entry.coverage
         if cover and add:
-            cover = _joined_coverage(entry, pl.concat(add))
+            cover = joined_coverage(entry, pl.concat(add))
         self._set(entry.name, pin, source.schema, entry.kind, cover, {}, like=entry)
 
     def _write_group(self, pin: Pin, data: "xr.Dataset", number: int) -> Pin:
-        """Write a Dataset as a segment on this transaction's branch, from the pinned snapshot, and return the new pin."""
+        """Write a Dataset as a segment on a branch from the pinned snapshot, and return the new pin."""
         at = arrays.ArraysAt(self._store, pin.path)
         snapshot = str(pin.version) or arrays.create_arrays(at)
         # A branch a step: a dataset may be changed twice in one transaction.
@@ -334,7 +355,7 @@ class Transaction:
     def _refuse_known_ids(self, source: Source, frame: "pl.DataFrame") -> None:
         if "object_id" in frame.columns:
             known = source.scan().select("object_id").collect()["object_id"].to_numpy()
-            _refuse_repeats(np.intersect1d(known, frame["object_id"].to_numpy()), source.name)
+            refuse_repeats(np.intersect1d(known, frame["object_id"].to_numpy()), source.name)
 
     def _set(
         self,
@@ -363,7 +384,7 @@ class Transaction:
             counts,
             columns.names,
             coverage=cover,
-            wavelength=_wavelength(data),
+            wavelength=wavelength_of(data),
             **_tupled(texts),
         )
 
@@ -383,153 +404,13 @@ def transaction(lake: "Lake", message: str) -> Iterator[Transaction]:
         tx.close()
 
 
-def _split(data: Any, kind: str | None) -> "tuple[pl.DataFrame | None, xr.Dataset | None]":
-    """Return data as a frame or as arrays: whichever it is to be kept as."""
-    import polars as pl
-    import xarray as xr
-
-    if isinstance(data, pl.LazyFrame):
-        data = data.collect()
-    if isinstance(data, pl.DataFrame):
-        return data, None
-    if not isinstance(data, xr.Dataset):
-        raise DataRefusedError(
-            f"data of type {type(data).__name__}",
-            expected="a Polars DataFrame or an xarray Dataset",
-            hint="Convert it, for example with pl.from_pandas(frame) or table.to_pandas() of astropy.",
-        )
-    flat = {v.dims for v in data.variables.values()}
-    if kind in (None, "table") and len(flat) == 1 and all(len(d) == 1 for d in flat):
-        return dataset_to_frame(data.compute()), None
-    return None, data
-
-
-def _as_frame(data: Any) -> "pl.DataFrame":
-    frame, _ = _split(data, "table")
-    if frame is None:
-        raise DataRefusedError(
-            "these are arrays", expected="rows for a table", hint="Give a frame, or 1-D variables over one dimension."
-        )
-    return frame
-
-
-def _as_arrays(data: Any, name: str) -> "xr.Dataset":
-    import xarray as xr
-
-    if not isinstance(data, xr.Dataset):
-        raise DataRefusedError(
-            f"data of type {type(data).__name__}",
-            where=f"dataset {name!r}",
-            expected="an xarray Dataset",
-            hint="The dataset keeps arrays; append Datasets to it.",
-        )
-    return data
-
-
-def _schema_of(data: Any) -> Schema | None:
-    import xarray as xr
-
-    return Schema.of_dataset(data) if isinstance(data, xr.Dataset) else None
-
-
-def _aligned(frame: "pl.DataFrame", source: Source) -> "pl.DataFrame":
-    """Return a frame with exactly the columns and types of a table; absent columns become nulls.
-
-    Raises
-    ------
-    DataRefusedError
-        For columns that the table does not have, or values that its types cannot hold.
-    """
-    import polars as pl
-
-    columns = source.frame_schema()
-    extra = [c for c in frame.columns if c not in columns]
-    if extra:
-        raise _misfit(source.name, [], extra)
-    frame = tables.tableable(frame, f"dataset {source.name!r}")
-    try:
-        return frame.select(
-            (pl.col(n).cast(d) if n in frame.columns else pl.lit(None, dtype=d)).alias(n) for n, d in columns.items()
-        )
-    except pl.exceptions.PolarsError as error:
-        raise DataRefusedError(
-            f"values do not fit the table's types: {str(error).splitlines()[0]}",
-            where=f"dataset {source.name!r}",
-            hint="Cast the columns first.",
-        ) from error
-
-
-def _misfit(name: str, missing: list[str], extra: list[str]) -> DataRefusedError:
-    told = [f"misses {', '.join(map(repr, missing))}"] * bool(missing) + [f"has {', '.join(map(repr, extra))}"] * bool(
-        extra
-    )
-    return DataRefusedError(
-        f"the data {' and '.join(told)}",
-        where=f"dataset {name!r}",
-        expected="the columns of the dataset",
-        hint="Rename or leave out columns, or write the dataset anew with tx.write.",
-    )
-
-
-def _check_ids(frame: "pl.DataFrame", name: str) -> None:
-    if "object_id" not in frame.columns:
-        return
-    ids = frame["object_id"]
-    if ids.null_count() or ids.n_unique() != ids.len():
-        raise DataRefusedError(
-            f"object_id is missing in {ids.null_count()} rows and repeats in {ids.len() - ids.n_unique()}",
-            where=f"dataset {name!r}",
-            expected="a unique, non-null object_id for every row",
-            hint="Ingest makes such ids; or leave the column out.",
-        )
-
-
-def _check_object_ids(data: "xr.Dataset", name: str) -> None:
-    import polars as pl
-
-    if "object_id" in data.variables:
-        _check_ids(pl.DataFrame({"object_id": np.asarray(data["object_id"].values)}), name)
-
-
-def _refuse_repeats(repeated: "np.ndarray[Any, Any]", name: str) -> None:
-    if len(repeated):
-        raise DataRefusedError(
-            f"{len(repeated)} objects are in it already, for example object_id {repeated[0]}",
-            where=f"dataset {name!r}",
-            hint="Use tx.upsert to replace them.",
-        )
-
-
-def _coverage(data: Any) -> str:
-    names = data.columns if hasattr(data, "columns") else data.variables
-    if "_healpix_29" not in names:
-        return ""
-    values = data["_healpix_29"]
-    pixels = values.drop_nulls().to_numpy() if hasattr(values, "drop_nulls") else np.asarray(values.values)
-    return coverage(pixels) if len(pixels) else ""
-
-
-def _joined_coverage(entry: Entry, data: Any) -> str:
-    from hven.sky import join_coverage
-
-    return join_coverage(entry.coverage, _coverage(data))
-
-
-def _kind(data: "xr.Dataset") -> str:
-    return "spectra" if {"object", "wavelength"} <= set(data.dims) else "result"
-
-
-def _wavelength(data: "xr.Dataset | None") -> tuple[float, float] | None:
-    if data is None or "wavelength" not in data.variables or not data["wavelength"].size:
-        return None
-    return float(data["wavelength"].min()), float(data["wavelength"].max())
-
-
 def _check_texts(texts: Mapping[str, Any]) -> None:
     for name in texts:
         if name not in _TEXTS:
             raise DataRefusedError(
-                f"a dataset has no {name!r}", expected=", ".join(_TEXTS), hint=did_you_mean(name, _TEXTS, "Leave it out.")
+                f"a dataset has no {name!r}",
+                expected=", ".join(_TEXTS),
+                hint=did_you_mean(name, _TEXTS, "Leave it out."),
             )
 
 

@@ -42,7 +42,9 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
         try:
             expression = pl.sql_expr(where)
         except pl.exceptions.PolarsError as error:
-            raise WhereError(f"{where!r} cannot be understood: {_first_line(error)}", where=place, hint=advice) from error
+            raise WhereError(
+                f"{where!r} cannot be understood: {_first_line(error)}", where=place, hint=advice
+            ) from error
     else:
         expression = where
     check_columns(expression.meta.root_names(), columns, dataset)

@@ -43,7 +43,7 @@ class Column:
     ucd: str = ""
 
     def attrs(self) -> dict[str, str]:
-        """Return what an xarray variable carries of this column: ``units``, ``description``, ``ucd``, when not empty."""
+        """Return what an xarray variable carries of it: ``units``, ``description``, ``ucd``, when not empty."""
         texts = {"units": self.unit, "description": self.description, "ucd": self.ucd}
         return {key: text for key, text in texts.items() if text}
 

@@ -1,7 +1,7 @@
 """How a table becomes a Dataset and back, nulls included.
 
-Float null <-> NaN; integer and boolean nulls <-> a value plus ``<c>_valid``; text <-> NumPy's variable-width strings with
-``None`` for null. Integers never pass through float: 64-bit ids would lose their last digits.
+Float null <-> NaN; integer and boolean nulls <-> a value plus ``<c>_valid``; text <-> NumPy's variable-width strings
+with ``None`` for null. Integers never pass through float: 64-bit ids would lose their last digits.
 """
 
 from typing import TYPE_CHECKING

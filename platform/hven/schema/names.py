@@ -11,7 +11,7 @@ _LONGEST = 128
 def check_name(name: str, what: str = "dataset") -> str:
     """Return `name` when it can name a dataset (or a release, or whatever `what` says).
 
-    Letters, digits, ``_`` and ``-``, with single dots between parts (``gradients.map``), starting with a letter or ``_``.
+    Letters, digits, ``_`` and ``-``, single dots between parts (``gradients.map``), starting with a letter or ``_``.
 
     Raises
     ------

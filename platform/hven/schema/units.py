@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 @lru_cache(maxsize=512)
 def parse_unit(text: str) -> "UnitBase":
-    """Return the astropy unit that `text` names; ``""`` and ``"1"`` are dimensionless, ``"1/kpc"`` and ``"Angstrom"`` work.
+    """Return the astropy unit that `text` names; ``""`` and ``"1"`` are dimensionless.
 
     Raises
     ------

@@ -21,14 +21,16 @@ PRELUDE = """
     def rows(batch, count=5):
         return pl.DataFrame({"object_id": np.arange(count) + 1000 * batch, "batch": [batch] * count})
     def arrays(batch, count=5):
-        flux = np.full((count, 3), float(batch), "f4")
-        return xr.Dataset({"object_id": ("object", np.arange(count) + 1000 * batch), "flux": (("object", "wavelength"), flux)})
+        flux = ("object", "wavelength"), np.full((count, 3), float(batch), "f4")
+        return xr.Dataset({"object_id": ("object", np.arange(count) + 1000 * batch), "flux": flux})
 """
 
 
 def start(lake, me, script):
     text = textwrap.dedent(PRELUDE) + textwrap.dedent(script)
-    return subprocess.Popen([sys.executable, "-c", text, lake.url, str(me)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [sys.executable, "-c", text, lake.url, str(me)], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def finish(processes):

@@ -14,7 +14,8 @@ lake = hven.open(sys.argv[1])
 what, limit = sys.argv[2], int(sys.argv[3])
 rows = 40_000
 frame = pl.DataFrame({"object_id": np.arange(rows) + 10**6, "x": np.random.default_rng(1).normal(size=rows)})
-cube = xr.Dataset({"object_id": ("object", np.arange(rows) + 10**6), "flux": (("object", "w"), np.random.default_rng(2).normal(size=(rows, 4)))})
+flux = ("object", "w"), np.random.default_rng(2).normal(size=(rows, 4))
+cube = xr.Dataset({"object_id": ("object", np.arange(rows) + 10**6), "flux": flux})
 frame.head(1).filter(pl.col("x") > 0), lake.catalog  # whatever is loaded lazily is loaded before the disk fills
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
@@ -38,7 +39,11 @@ def test_a_full_disk_is_told_and_the_lake_is_as_before(lake, what, limit):
         tx.write("cube", xr.Dataset({"object_id": ("object", [1, 2]), "flux": (("object", "w"), np.ones((2, 4)))}))
     before = _committed(lake)
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, lake.url, what, str(limit)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", SCRIPT, lake.url, what, str(limit)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.stdout.strip() == "storage-failed", done.stderr[-2000:]
     assert _committed(lake) == before

@@ -14,7 +14,8 @@ import hven
 step = int(sys.argv[2])
 lake = hven.open(sys.argv[1]) if step else hven.create(sys.argv[1])
 frame = pl.DataFrame({"object_id": [step], "made": [sys.version.split()[0]]})
-cube = xr.Dataset({"object_id": ("object", [step]), "flux": (("object", "wavelength"), np.full((1, 4), float(step))), "wavelength": np.arange(4.0)})
+flux = ("object", "wavelength"), np.full((1, 4), float(step))
+cube = xr.Dataset({"object_id": ("object", [step]), "flux": flux, "wavelength": np.arange(4.0)})
 with lake.transaction(f"step {step}") as tx:
     if step:
         tx.append("stars", frame)
@@ -33,7 +34,9 @@ def _other_python():
     return told if told and Path(told).exists() else None
 
 
-@pytest.mark.skipif(_other_python() is None, reason="only one Python with hven at hand (name another: HVEN_OTHER_PYTHON)")
+@pytest.mark.skipif(
+    _other_python() is None, reason="only one Python with hven at hand (name another: HVEN_OTHER_PYTHON)"
+)
 def test_a_lake_goes_from_one_python_to_the_other_and_back(tmp_path):
     other = _other_python()
     for step, python in enumerate([sys.executable, other, sys.executable, other]):

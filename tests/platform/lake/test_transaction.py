@@ -169,7 +169,9 @@ def test_types_that_a_table_keeps_otherwise_come_back_as_such(lake):
 
 
 def test_a_dataset_without_objects_is_kept_whole(lake):
-    maps = xr.Dataset({"mean": (("y", "x"), np.arange(6.0).reshape(2, 3)), "n": ((), 5)}, attrs={"r_sun": np.float64(8.1)})
+    maps = xr.Dataset(
+        {"mean": (("y", "x"), np.arange(6.0).reshape(2, 3)), "n": ((), 5)}, attrs={"r_sun": np.float64(8.1)}
+    )
     with lake.transaction() as tx:
         tx.write("map", maps)
     assert lake["map"].kind == "result"
