@@ -1,26 +1,39 @@
 """How analyses, readers and exporters are declared, found, bound to data and checked."""
 
 from hven.plugins.analysis import Analysis, analysis
+from hven.plugins.binding import Binding, Bound, bind, named_columns
+from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import Cube, Images, Input, Model, Spectra, Table, Variable, Whole
 from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
+from hven.plugins.results import bind_inputs, check_result, evaluate
 
 __all__ = [
     "API_VERSION",
     "Analysis",
     "Batch",
+    "Binding",
+    "Bound",
     "Cube",
     "Exporter",
     "Images",
     "Input",
     "Model",
+    "PluginInfo",
+    "PluginRegistry",
     "Reader",
     "Spectra",
     "Table",
     "Variable",
     "Whole",
     "analysis",
+    "bind",
+    "bind_inputs",
+    "check_result",
+    "evaluate",
     "exporter",
     "hookimpl",
+    "named_columns",
+    "plugins",
     "reader",
 ]

@@ -350,7 +350,7 @@ def _by_value(
     function: Callable[..., Any], declared: dict[str, Any], figure: Callable[..., Any] | None, mock: Any
 ) -> Analysis:
     made = Analysis(function, **declared)
-    made._figure, made._mock = figure, mock
+    made._figure, made._mock = figure, mock  # noqa: SLF001 - the class's own other half
     return made
 
 

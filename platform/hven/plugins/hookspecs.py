@@ -5,12 +5,13 @@ these functions, marked ``@hven.hookimpl``; an implementation may take fewer arg
 says ``HVEN_API = 1`` is refused, with that reason, by a hven whose hooks are of another version.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from hven.plugins.analysis import Analysis
     from hven.plugins.reader import Exporter, Reader
 

@@ -1,7 +1,7 @@
 """What an analysis asks for: tables, spectra, images, cubes and models, by column name and unit.
 
-`Table`, `Spectra`, `Images`, `Cube` and `Model` each make an `Input`; `Whole` wraps one that every block is to see whole.
-A declaration knows nothing of any dataset: `hven.plugins.binding` holds the two against each other.
+`Table`, `Spectra`, `Images`, `Cube` and `Model` each make an `Input`; `Whole` makes one that every block sees whole. A
+declaration knows nothing of any dataset: `hven.plugins.binding` holds the two against each other.
 """
 
 import re

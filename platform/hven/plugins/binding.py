@@ -1,0 +1,336 @@
+"""Binding: which columns of a dataset an input is given, under which names and in which units.
+
+Everything that does not fit is told here, from the schema alone, before anything is read or run.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hven.errors import DataRefusedError, MissingColumnError, UnitError, did_you_mean
+from hven.plugins.inputs import OBJECT
+from hven.schema import Column, Schema, conversion_factor, parse_unit
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hven.plugins.inputs import Input, Variable
+
+_VALID = "_valid"
+_KEPT = ("is_margin",)
+_LOGARITHMIC = ("dex", "mag", "dB")
+
+
+class Bound(NamedTuple):
+    """Where one wanted column comes from.
+
+    Attributes
+    ----------
+    source
+        The column of the dataset.
+    factor
+        What its values are multiplied by.
+    unit
+        The unit that they are in then.
+    """
+
+    source: str
+    factor: float
+    unit: str
+
+
+@dataclass(frozen=True)
+class Binding:
+    """An input bound to a dataset: the columns to read, and how they arrive.
+
+    Attributes
+    ----------
+    columns
+        Wanted names with the columns that they come from.
+    absent
+        Optional columns that the dataset does not have.
+    valid
+        The ``<c>_valid`` variables of bound columns that the dataset keeps as such (arrays do, tables have nulls).
+    where
+        The dataset, as errors name it.
+    """
+
+    columns: Mapping[str, Bound]
+    absent: tuple[str, ...] = ()
+    valid: tuple[str, ...] = ()
+    where: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The dataset's columns to read, each once."""
+        return tuple(dict.fromkeys([*(bound.source for bound in self.columns.values()), *self.valid]))
+
+    def apply(self, data: "xr.Dataset") -> "xr.Dataset":
+        """Return the bound variables of `data` under their wanted names and in their wanted units; lazy ones stay so.
+
+        Floats keep their dtype; integers become float64 when their unit changes, NaN where they were null. Variables
+        that are not bound are left behind, except ``<c>_valid`` of those that are, and ``is_margin``.
+
+        Raises
+        ------
+        MissingColumnError
+            If a bound column is not among the variables of `data`.
+
+        Examples
+        --------
+        >>> import xarray as xr
+        >>> from hven.plugins import Table, bind
+        >>> stars = xr.Dataset({"R": ("object", [8000.0], {"units": "pc"})})
+        >>> bind(Table(r_gal="kpc"), Schema.of_dataset(stars), {"r_gal": "R"}).apply(stars).r_gal.values
+        array([8.])
+        """
+        import xarray as xr
+
+        made: dict[str, xr.Variable] = {}
+        for name, bound in self.columns.items():
+            if bound.source not in data.variables:
+                raise Schema.of_dataset(data).missing(bound.source, self.where)
+            valid = bound.source + _VALID
+            variable = data[bound.source].variable
+            if bound.factor != 1.0 and variable.dtype.kind in "iub":
+                variable = variable.astype("float64")
+                if valid in data.variables:
+                    variable = data[bound.source].astype("float64").where(data[valid]).variable
+            elif valid in data.variables:
+                made[name + _VALID] = data[valid].variable.copy(deep=False)
+            made[name] = _converted(variable, bound)
+        for name in _KEPT:
+            if name in data.variables and name not in made:
+                made[name] = data[name].variable
+        coordinates = {name: v for name, v in made.items() if v.dims == (name,)}
+        return xr.Dataset({n: v for n, v in made.items() if n not in coordinates}, coordinates, data.attrs)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the binding as plain values, for a run's provenance."""
+        return {name: dict(bound._asdict()) for name, bound in self.columns.items()}
+
+
+def bind(
+    given: "Input",
+    schema: Schema,
+    rename: Mapping[str, str] | None = None,
+    *,
+    named: Sequence[str] = (),
+    where: str = "",
+) -> Binding:
+    """Return how the input `given` is bound to a dataset with this `schema`.
+
+    Parameters
+    ----------
+    given
+        The declaration.
+    schema
+        Columns of the dataset.
+    rename
+        Wanted name -> column of the dataset, where the two differ.
+    named
+        What the parameter lists that ``named_by`` speaks of.
+    where
+        The dataset, as errors are to name it: ``"dataset 'apogee'"``.
+
+    Raises
+    ------
+    MissingColumnError
+        If required columns are not there, none of a `one_of` is, or `rename` speaks of unknown ones; with the nearest.
+    UnitError
+        If a column's unit cannot be converted to the wanted one.
+    DataRefusedError
+        If a column has other dimensions than the input asks for.
+
+    Examples
+    --------
+    >>> from hven.plugins import Table
+    >>> stars = Schema((Column("m_h", "float32", unit="dex"), Column("teff", "float32", unit="K")))
+    >>> binding = bind(Table(feh="dex", one_of=[("age", "teff")]), stars, {"feh": "m_h"})
+    >>> binding.sources, binding.absent
+    (('m_h', 'teff'), ('age',))
+    """
+    rename = dict(rename or {})
+    if given.takes_all:
+        sources = {c.name: c.name for c in schema} | rename
+        wanted: dict[str, Variable | None] = dict.fromkeys(sources)
+    else:
+        _check_rename(given, rename, named, where)
+        wanted = _wanted(given, schema, rename, named)
+    columns: dict[str, Bound] = {}
+    missing: list[str] = []
+    absent: list[str] = []
+    for name, variable in wanted.items():
+        source = rename.get(name, name)
+        if source in schema:
+            if variable is None and not given.takes_all and schema[source].dims != OBJECT:
+                raise _wrong_dims(schema[source], (OBJECT,), where)
+            columns[name] = _bound(variable, schema[source], where)
+        elif variable is None or variable.is_required or name in rename or name in named:
+            missing.append(source)
+        else:
+            absent.append(name)
+    if missing:
+        raise _missing(missing, schema, where)
+    _check_choices(given, columns, schema, where)
+    _follow_flux(given, columns)
+    valid = tuple(b.source + _VALID for b in columns.values() if b.source + _VALID in schema)
+    return Binding(columns, tuple(absent), valid, where)
+
+
+def named_columns(given: "Input", parameters: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the columns that the parameters name for an input declared ``named_by``; none when it is not.
+
+    Examples
+    --------
+    >>> from hven.plugins import Table
+    >>> named_columns(Table(named_by="columns"), {"columns": ["mg_fe", "si_fe"]})
+    ('mg_fe', 'si_fe')
+    """
+    named = parameters.get(given.named_by) if given.named_by else None
+    if named is None:
+        return ()
+    return (named,) if isinstance(named, str) else tuple(map(str, named))
+
+
+def _wanted(
+    given: "Input", schema: Schema, rename: Mapping[str, str], named: Sequence[str]
+) -> "dict[str, Variable | None]":
+    wanted: dict[str, Variable | None] = {v.name: v for v in given.variables if not v.is_pattern}
+    taken = set(rename.values())
+    for variable in given.variables:
+        if variable.is_pattern:
+            like = [n for n in (*rename, *schema.names) if variable.matches(n) and (n in rename or n not in taken)]
+            for name in like:
+                wanted.setdefault(name, variable)
+    for name in named:
+        wanted.setdefault(name, given.variable(name))
+    return wanted
+
+
+def _bound(variable: "Variable | None", column: Column, where: str) -> Bound:
+    if variable is not None and column.dims not in variable.dims:
+        raise _wrong_dims(column, variable.dims, where)
+    if variable is None or variable.unit is None:
+        return Bound(column.name, 1.0, column.unit)
+    return Bound(column.name, unit_factor(column, variable.unit, where), variable.unit)
+
+
+def unit_factor(column: Column, unit: str, where: str = "") -> float:
+    """Return the factor from the unit of `column` to `unit`.
+
+    A number without unit is taken as dex where dex is wanted, and the other way round (surveys leave it out), and
+    ``dex(cm / s2)`` is the dex of a surface gravity. Magnitudes are never turned into dex.
+
+    Raises
+    ------
+    UnitError
+        If it cannot be converted, naming the column and both units.
+
+    Examples
+    --------
+    >>> unit_factor(Column("distance", "float32", unit="pc"), "kpc"), unit_factor(Column("fe_h", "float32"), "dex")
+    (0.001, 1.0)
+    """
+    source = column.unit
+    if column.dtype in {"string", "bool"}:
+        if unit == "":
+            return 1.0
+        raise _wrong_unit(column, unit, where, "text" if column.dtype == "string" else "true/false")
+    try:
+        if {source, unit} <= {"", "dex"} or source == unit:
+            return 1.0
+        logarithm = getattr(parse_unit(source), "physical_unit", None)
+        if logarithm is not None and unit == "dex" and source.startswith("dex") and logarithm.cgs.scale == 1.0:
+            return 1.0
+        if logarithm is not None or (source != unit and (source in _LOGARITHMIC or unit in _LOGARITHMIC)):
+            raise _wrong_unit(column, unit, where, f"in {source!r}" if source else "without a unit")
+        return conversion_factor(source, unit)
+    except UnitError as error:
+        if column.name in error.what:
+            raise
+        raise _wrong_unit(column, unit, where, f"in {source!r}" if source else "without a unit") from error
+
+
+def _wrong_unit(column: Column, unit: str, where: str, has: str) -> UnitError:
+    return UnitError(
+        f"column {column.name!r} is {has}",
+        where=where,
+        expected=f"a unit that converts to {unit!r}" if unit else "a number without unit",
+        hint="Bind another column, or correct the unit of this one in the dataset.",
+    )
+
+
+def _wrong_dims(column: Column, dims: Sequence[tuple[str, ...]], where: str) -> DataRefusedError:
+    return DataRefusedError(
+        f"column {column.name!r} is over ({', '.join(column.dims)})",
+        where=where,
+        expected=" or ".join(f"({', '.join(d)})" for d in dims),
+        hint="Bind another column, or choose a dataset of another kind.",
+    )
+
+
+def _missing(names: Sequence[str], schema: Schema, where: str) -> MissingColumnError:
+    if len(names) == 1:
+        return schema.missing(names[0], where)
+    hints = [did_you_mean(n, schema.names, "").removeprefix("Did you mean ").rstrip("?") for n in names]
+    near = [f"{n!r}: {hint}" for n, hint in zip(names, hints, strict=True) if hint]
+    return MissingColumnError(
+        f"there are no columns {', '.join(map(repr, names))}",
+        where=where,
+        hint=f"Nearest: {'; '.join(near)}." if near else f"The columns are: {', '.join(schema.names) or 'none'}.",
+    )
+
+
+def _check_rename(given: "Input", rename: Mapping[str, str], named: Sequence[str], where: str) -> None:
+    for name in rename:
+        if given.variable(name) is None and name not in named:
+            known = [v.name for v in given.variables] + list(named)
+            raise MissingColumnError(
+                f"the analysis asks for no column {name!r}",
+                where=where,
+                hint=did_you_mean(name, known, f"It asks for: {', '.join(known)}."),
+            )
+
+
+def _check_choices(given: "Input", columns: Mapping[str, Bound], schema: Schema, where: str) -> None:
+    for group in given.one_of:
+        if not any(name in columns for name in group):
+            near = [did_you_mean(name, schema.names, "") for name in group]
+            raise MissingColumnError(
+                f"there is none of the columns {', '.join(map(repr, group))}",
+                where=where,
+                expected="at least one of them",
+                hint=next(filter(None, near), f"The columns are: {', '.join(schema.names) or 'none'}."),
+            )
+    for variable in given.variables:
+        if variable.is_pattern and variable.is_required and not any(map(variable.matches, columns)):
+            raise MissingColumnError(
+                f"there is no column like {variable.name!r}",
+                where=where,
+                hint=f"The columns are: {', '.join(schema.names) or 'none'}.",
+            )
+
+
+def _follow_flux(given: "Input", columns: dict[str, Bound]) -> None:
+    """Convert what goes with the flux (its inverse variance) by the matching power of the flux's factor."""
+    flux = next((columns[v.name] for v in given.variables if v.power == 1 and v.name in columns), None)
+    if flux is None or flux.factor == 1.0:
+        return
+    for variable in given.variables:
+        if variable.power not in (0, 1) and variable.name in columns:
+            source = columns[variable.name].source
+            unit = parse_unit(flux.unit) ** variable.power
+            columns[variable.name] = Bound(source, flux.factor**variable.power, unit.to_string())
+
+
+def _converted(variable: "xr.Variable", bound: Bound) -> "xr.Variable":
+    attrs = {key: value for key, value in variable.attrs.items() if key != "units"}
+    if bound.unit:
+        attrs["units"] = bound.unit
+    if bound.factor != 1.0:
+        factor = variable.dtype.type(bound.factor)
+        variable = (variable * factor).astype(variable.dtype)
+    changed = variable.copy(deep=False)
+    changed.attrs = attrs
+    return changed
