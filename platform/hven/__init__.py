@@ -59,13 +59,37 @@ _HOMES = {
 }
 _FLOORS = ("errors", "methods", "mocks", "sky", "testing")
 
-__all__ = [  # noqa: PLE0604
+__all__ = [
+    "Analysis",
+    "Batch",
+    "Column",
+    "Cube",
+    "HvenError",
+    "Images",
+    "Lake",
+    "Model",
+    "Run",
+    "Selection",
+    "Spectra",
+    "Table",
+    "Whole",
     "__version__",
+    "analysis",
+    "create",
     "errors",
+    "export_dataset",
+    "exporter",
+    "hookimpl",
+    "ingest_files",
     "methods",
     "mocks",
+    "open",
+    "plan",
+    "reader",
+    "run",
+    "select",
     "sky",
-    *sorted(_HOMES),
+    "status",
 ]
 
 

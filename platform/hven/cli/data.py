@@ -2,7 +2,7 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -23,7 +23,9 @@ def ingest(
     files: Annotated[list[Path], typer.Argument(help="Survey files: FITS, CSV, Parquet, VOTable, what plugins read.")],
     name: Annotated[str, typer.Option("--name", "-n", help="What the dataset is to be called.")],
     reader: Annotated[str | None, typer.Option(help="The reader; guessed from the files' names by default.")] = None,
-    mode: Annotated[str, typer.Option(help="create, append or replace.")] = "create",
+    mode: Annotated[
+        Literal["create", "append", "replace"], typer.Option(help="What to do with the dataset.")
+    ] = "create",
     option: Options = None,
     lake: LakeOption = None,
     as_json: AsJson = False,

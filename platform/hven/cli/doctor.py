@@ -58,7 +58,8 @@ def examine(lake: str | None) -> dict[str, Any]:
     import platform
     import sys
 
-    import psutil
+    from dask.system import CPU_COUNT
+    from distributed.system import MEMORY_LIMIT
 
     import hven
 
@@ -72,8 +73,8 @@ def examine(lake: str | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "executable": sys.executable,
         "system": platform.platform(),
-        "cores": os.cpu_count(),
-        "memory": psutil.virtual_memory().total,
+        "cores": CPU_COUNT,
+        "memory": MEMORY_LIMIT,
         "versions": {d.name: d.version for d in found if d.extra is None},
         "missing": [f"{d.name}{d.wanted}" for d in found if d.extra is None and d.version is None],
         "extras": extras,

@@ -16,10 +16,8 @@ from hven.cli.selecting import (
     WhereOption,
     WorkersOption,
     read_selections,
-    split_columns,
-    split_inputs,
 )
-from hven.cli.texts import split_assignments, split_by_input
+from hven.cli.texts import split_assignments
 
 verbs = typer.Typer(
     rich_markup_mode="markdown", no_args_is_help=True, help="Say when analyses run again, and run what is due."
@@ -51,10 +49,10 @@ def add(
 
     described = discover().analysis(analysis)
     parameters = described.parse_texts(split_assignments(parameter or [], "-p"))
-    read_selections(described, given, where, region, column)
+    selections = read_selections(described, given, where, region, column)
     schedule = Schedule(
         described.name,
-        _inputs_json(list(described.inputs), given, where, region, column),
+        {name: selection.to_json() for name, selection in selections.items()},
         since=datetime.now(UTC).isoformat(),
         cron=cron,
         timezone=timezone,
@@ -126,21 +124,3 @@ def tick(
         )
     if any(firing.outcome != "succeeded" for firing in fired):
         raise typer.Exit(1)
-
-
-def _inputs_json(
-    inputs: list[str],
-    given: list[str],
-    where: list[str] | None,
-    region: list[str] | None,
-    column: list[str] | None,
-) -> dict[str, dict[str, Any]]:
-    told: dict[str, dict[str, Any]] = {name: {"dataset": text} for name, text in split_inputs(given, inputs).items()}
-    for key, texts in (
-        ("where", split_by_input(where or [], inputs, "--where")),
-        ("region", split_by_input(region or [], inputs, "--region")),
-        ("columns", split_columns(column or [], inputs)),
-    ):
-        for name, text in texts.items():
-            told[name][key] = text
-    return told

@@ -55,12 +55,11 @@ def read_selections(
         If a region is malformed.
     """
     from hven.compute import select
-    from hven.sky import parse_region
 
     inputs = list(analysis.inputs)
     datasets = {_known(name, inputs): text for name, text in split_inputs(given, inputs).items()}
     conditions = split_by_input(where or [], inputs, "--where")
-    regions = {name: parse_region(text) for name, text in split_by_input(region or [], inputs, "--region").items()}
+    regions = split_by_input(region or [], inputs, "--region")
     columns = split_columns(column or [], inputs)
     for option, texts in (("--where", conditions), ("--region", regions), ("--column", columns)):
         for name in texts:

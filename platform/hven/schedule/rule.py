@@ -20,7 +20,7 @@ class Schedule:
     analysis
         Its name.
     inputs
-        Input -> what is selected: ``dataset``, and if wanted ``where``, ``region`` (as text), ``columns``.
+        Input -> what is selected, as `hven.compute.Selection.to_json` gives it.
     since
         From when on it counts: ISO 8601, with a time zone.
     cron
@@ -36,7 +36,7 @@ class Schedule:
 
     Examples
     --------
-    >>> stars = {"dataset": "apogee"}
+    >>> stars = {"datasets": "apogee"}
     >>> nightly = Schedule("metallicity_gradients", {"stars": stars}, "2026-01-01T00:00+00:00", "0 3 * * *")
     >>> nightly.next_time(datetime.fromisoformat("2026-01-05T12:00+00:00")).isoformat()
     '2026-01-06T03:00:00+00:00'

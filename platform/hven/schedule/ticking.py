@@ -9,7 +9,6 @@ from hven.schedule.firings import Firing, firings, record_firing
 from hven.schedule.keeping import schedules
 
 if TYPE_CHECKING:
-    from hven.compute import Selection
     from hven.lake import Lake
     from hven.schedule.rule import Schedule
 
@@ -68,21 +67,16 @@ def _changes(lake: "Lake", schedule: "Schedule") -> Iterator[tuple[str, int]]:
 
 
 def _fire(lake: "Lake", name: str, schedule: "Schedule", now: datetime, reason: str, how: Mapping[str, Any]) -> Firing:
-    from hven.compute import run
+    from hven.compute import run, select
 
     seen = dict(_changes(lake, schedule))
     at = now.astimezone(UTC).isoformat()
-    selections = {given: _selection(told) for given, told in schedule.inputs.items()}
+    selections = {
+        given: select(told["datasets"], told.get("where"), told.get("region"), told.get("columns"))
+        for given, told in schedule.inputs.items()
+    }
     try:
         done = run(lake, schedule.analysis, selections, schedule.parameters, output=schedule.output or None, **how)
     except HvenError as error:
         return Firing(name, at, reason, "error", error=error.to_json(), seen=seen)
     return Firing(name, at, reason, done.state, run=done.id, seen=seen)
-
-
-def _selection(told: Mapping[str, Any]) -> "Selection":
-    from hven.compute import select
-    from hven.sky import parse_region
-
-    region = parse_region(told["region"]) if told.get("region") else None
-    return select(told["dataset"], where=told.get("where"), region=region, columns=told.get("columns", {}))
