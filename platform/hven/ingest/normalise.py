@@ -1,0 +1,202 @@
+"""From what a reader hands on to rows in hven's own words: names, units, types that last, places on the sky."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from hven.errors import DataRefusedError, UnitError
+from hven.ingest.column_names import new_names
+from hven.ingest.file_units import canonical_factor, canonical_unit, standard_unit
+from hven.ingest.storable import storable
+from hven.schema import Column, dataset_to_frame, describe
+from hven.sky import healpix_29
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+
+    from hven.plugins import Batch
+
+MADE = ("object_id", "_healpix_29")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of survey files in hven's own words; not yet numbered or ordered.
+
+    Attributes
+    ----------
+    objects
+        The table of objects; with ``_healpix_29`` when they have places.
+    parts
+        What goes with each row, by part name: Datasets over ``object``, or frames. The part ``""`` holds arrays of the
+        first part itself.
+    columns
+        Units, descriptions and UCDs by new name.
+    identity
+        The columns that ids are made from.
+    notes
+        What was renamed, converted or left out, in words.
+    """
+
+    objects: "pl.DataFrame"
+    parts: Mapping[str, Any]
+    columns: Mapping[str, Column]
+    identity: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def nbytes(self) -> int:
+        """Their size in memory, about."""
+        sizes = [p.nbytes if hasattr(p, "nbytes") else p.estimated_size() for p in self.parts.values()]
+        return int(self.objects.estimated_size() + sum(sizes))
+
+
+def normalise(batch: "Batch") -> Rows:
+    """Return a batch of a reader as rows in hven's own words.
+
+    Raises
+    ------
+    DataRefusedError
+        For rows without a place on the sky in a batch that says where its places are, for integers that do not fit, for
+        an ``object_id`` that does not name each row once.
+    UnitError
+        If a column with a canonical name has a unit of another quantity, or one that nobody knows.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from hven.plugins import Batch
+    >>> stars = pl.DataFrame({"id": [7], "RAJ2000": [10.0], "DEJ2000": [20.0], "Distance": [1500.0]})
+    >>> told = (Column("Distance", "float64", unit="pc"),)
+    >>> batch = Batch({"": stars}, told, identity=("id",), position=("RAJ2000", "DEJ2000"))
+    >>> rows = normalise(batch)
+    >>> rows.objects.columns
+    ['id', 'ra', 'dec', 'distance', '_healpix_29']
+    >>> rows.objects["distance"].item(), rows.columns["distance"].unit
+    (1.5, 'kpc')
+    """
+    first, *_ = batch.parts.values()
+    others: list[tuple[str, Any]] = list(batch.parts.items())[1:]
+    told = {column.name: column for column in batch.columns}
+    frame, arrays = _split(first)
+    names = new_names(frame.columns, batch.position)
+    objects, columns, notes = _in_our_words(frame, names, told)
+    identity = tuple(names[name] for name in batch.identity) or tuple(c for c in objects.columns if c not in MADE)
+    _check_ids(objects)
+    if batch.position is not None:
+        objects = _placed(objects)
+    parts: dict[str, Any] = {} if arrays is None else {"": _described(arrays, told)}
+    for part, data in others:
+        if hasattr(data, "data_vars"):
+            parts[part] = _described(data, told)
+        else:
+            more, also, noted = _in_our_words(data, new_names(data.columns), told)
+            parts[part], columns, notes = more, {**also, **columns}, [*notes, *noted]
+    return Rows(objects, parts, columns, tuple(c for c in identity if c in objects.columns), tuple(notes))
+
+
+def _split(part: "pl.DataFrame | xr.Dataset") -> "tuple[pl.DataFrame, xr.Dataset | None]":
+    """Return the 1-D variables of a part as a frame, and the others as arrays."""
+    import xarray as xr
+
+    if not isinstance(part, xr.Dataset):
+        return part, None
+    flat = [str(name) for name, variable in part.variables.items() if variable.dims == ("object",)]
+    frame = dataset_to_frame(part.reset_coords()[flat].compute())
+    arrays = part.drop_vars(flat)
+    return frame, arrays if any("object" in v.dims for v in arrays.variables.values()) else None
+
+
+def _in_our_words(
+    frame: "pl.DataFrame", names: Mapping[str, str], told: Mapping[str, Column]
+) -> "tuple[pl.DataFrame, dict[str, Column], list[str]]":
+    import polars as pl
+
+    kept: list[pl.Series] = []
+    columns: dict[str, Column] = {}
+    notes: list[str] = []
+    for series in frame.iter_columns():
+        name, column = names[series.name], told.get(series.name, Column(series.name, ""))
+        if name != series.name:
+            notes.append(f"column {series.name!r} is kept as {name!r}")
+        values, note = storable(series)
+        if note:
+            notes.append(f"column {series.name!r}: {note}")
+        if values is None:
+            continue
+        unit, factor = _unit(name, column.unit, notes)
+        if factor != 1.0:
+            values = values * factor if values.dtype.is_float() else values.cast(pl.Float64) * factor
+            notes.append(f"column {name!r} was converted from {column.unit} to {unit}")
+        description = (
+            column.description or _known_text(name) or ("" if name == series.name else f"{series.name} in the file")
+        )
+        columns[name] = describe(replace(column, name=name, unit=unit, description=description))
+        kept.append(values.alias(name))
+    return pl.DataFrame(kept), columns, notes
+
+
+def _known_text(name: str) -> str:
+    return describe(Column(name, "")).description
+
+
+def _unit(name: str, text: str, notes: list[str]) -> tuple[str, float]:
+    """Return the unit in which a column is kept, and the factor to it."""
+    canonical = canonical_unit(name)
+    unit = standard_unit(text)
+    if unit is None:
+        if canonical:
+            raise UnitError(
+                f"column {name!r} is in {text!r}, which is no unit that astropy knows",
+                expected=f"a unit of the same quantity as {canonical!r}",
+                hint=f"Tell the reader its unit: units={{{name!r}: {canonical!r}}}.",
+            )
+        notes.append(f"column {name!r}: the unit {text!r} of the file is not known, and not kept")
+        return "", 1.0
+    return (canonical, canonical_factor(name, unit)) if canonical else (unit, 1.0)
+
+
+def _placed(objects: "pl.DataFrame") -> "pl.DataFrame":
+    import polars as pl
+
+    for name in ("ra", "dec"):
+        if not objects[name].dtype.is_numeric():
+            raise DataRefusedError(
+                f"column {name!r} is {objects[name].dtype}, not a number",
+                expected="degrees",
+                hint="Convert sexagesimal positions to degrees, or read the file without position.",
+            )
+    missing = objects.select(pl.col("ra").is_null() | pl.col("dec").is_null()).to_series()
+    if missing.any():
+        raise DataRefusedError(
+            f"{missing.sum()} of {objects.height} rows have no position, the first is row {missing.arg_true()[0]}",
+            expected="a place on the sky for each row, or for none",
+            hint="Give them one, leave them out, or read the file without position.",
+        )
+    objects = objects.with_columns(pl.col("ra", "dec").cast(pl.Float64)).drop("_healpix_29", strict=False)
+    return objects.with_columns(pl.Series("_healpix_29", healpix_29(objects["ra"], objects["dec"])))
+
+
+def _check_ids(objects: "pl.DataFrame") -> None:
+    if "object_id" not in objects.columns:
+        return
+    ids = objects["object_id"]
+    if not ids.dtype.is_integer() or ids.null_count() or ids.n_unique() < ids.len():
+        raise DataRefusedError(
+            "the file has an 'object_id' of its own, which does not name each row once by a whole number",
+            hint="Read it under another name: columns={'source_id': 'object_id'}.",
+        )
+
+
+def _described(data: "xr.Dataset", told: Mapping[str, Column]) -> "xr.Dataset":
+    """Return a Dataset whose variables carry what is known of them, with signed integers."""
+    data = data.copy()
+    for name, variable in data.variables.items():
+        column = told.get(str(name), Column(str(name), ""))
+        unit = standard_unit(str(variable.attrs.get("units", column.unit)))
+        attrs = describe(replace(column, unit=unit or "")).attrs()
+        if variable.dtype.kind == "u":
+            data[name] = variable.astype(f"i{min(2 * variable.dtype.itemsize, 8)}")
+        data[name].attrs = {**attrs, **{k: v for k, v in variable.attrs.items() if k != "units"}}
+    return data

@@ -1,0 +1,52 @@
+"""Where the rows of a dataset come from: files, reader and options, as its catalog entry keeps them."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hven.errors import HvenError
+    from hven.plugins import Reader
+
+_LISTED = 20
+
+
+def provenance(
+    files: Sequence[str | None],
+    readers: "Sequence[Reader]",
+    options: Mapping[str, Any],
+    set_aside: "Sequence[tuple[str, HvenError]]" = (),
+) -> dict[str, Any]:
+    """Return how a dataset came to be, as plain JSON values; of many files the first ones and how many there were.
+
+    Files are told by name, size and SHA-256, never by folder: catalogs are passed on.
+
+    Examples
+    --------
+    >>> provenance([], [], {"hdu": 1})["options"]
+    {'hdu': 1}
+    """
+    from hven import __version__
+
+    return {
+        "how": "ingest",
+        "hven": __version__,
+        "reader": [f"{reader.function.__module__}:{reader.name}" for reader in readers],
+        "options": {name: value if isinstance(value, _PLAIN) else str(value) for name, value in options.items()},
+        "files": [_file(path) for path in files[:_LISTED] if path is not None],
+        "n_files": len(files),
+        "set_aside": [{"name": Path(name).name, "code": error.code} for name, error in set_aside[:_LISTED]],
+        "n_set_aside": len(set_aside),
+    }
+
+
+_PLAIN = (str, int, float, bool, list, dict, type(None))
+
+
+def _file(path: str) -> dict[str, Any]:
+    if not Path(path).is_file():
+        return {"name": Path(path).name}
+    with Path(path).open("rb") as content:
+        digest = hashlib.file_digest(content, "sha256").hexdigest()
+    return {"name": Path(path).name, "bytes": Path(path).stat().st_size, "sha256": digest}

@@ -1,0 +1,60 @@
+"""What came of an ingest: how much went in, what was set aside, and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hven.errors import HvenError
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What came of an ingest.
+
+    Attributes
+    ----------
+    datasets
+        The datasets that were written, the table of objects first.
+    rows
+        How many objects went in.
+    files
+        The files they came from.
+    set_aside
+        The files that could not be read, each with its error.
+    sentinels
+        How many values are null, by column: missing in the file, NaN, or marked as bad; only columns that have any.
+    repeats
+        How many rows say of the same object (by `identity`) what another row of this ingest says of it already.
+    notes
+        What was renamed, converted or left out, in words.
+    commit
+        The catalog number.
+    """
+
+    datasets: tuple[str, ...]
+    rows: int
+    files: tuple[str, ...] = ()
+    set_aside: tuple[tuple[str, HvenError], ...] = ()
+    sentinels: Mapping[str, int] = field(default_factory=dict)
+    repeats: int = 0
+    notes: tuple[str, ...] = ()
+    commit: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain JSON values.
+
+        Examples
+        --------
+        >>> IngestReport(("stars",), 2, commit=1).to_json()["rows"]
+        2
+        """
+        return {
+            "datasets": list(self.datasets),
+            "rows": self.rows,
+            "files": list(self.files),
+            "set_aside": [{"file": name, **error.to_json()} for name, error in self.set_aside],
+            "sentinels": dict(self.sentinels),
+            "repeats": self.repeats,
+            "notes": list(self.notes),
+            "commit": self.commit,
+        }

@@ -1,0 +1,123 @@
+"""Parquet files, in and out; units, UCDs and descriptions rest in the metadata of their fields."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import hven
+from hven import Batch, Column
+from hven.errors import UnreadableFileError
+from hven_plugins.files.table_batch import table_batch
+
+_PATTERNS = ("*.parquet", "*.parq", "*.pq")
+
+
+@hven.reader(name="parquet", patterns=_PATTERNS)
+def parquet(
+    path: str,
+    *,
+    columns: dict[str, str] | None = None,
+    units: dict[str, str] | None = None,
+    position: list[str] | None = None,
+    identity: list[str] | None = None,
+    sentinels: dict[str, list[float]] | None = None,
+    valid: dict[str, list[float | None]] | None = None,
+    unplaced: Literal["refuse", "drop"] = "refuse",
+    survey: str = "",
+    title: str = "",
+    citation: list[str] | None = None,
+) -> Iterator[Batch]:
+    """Tables in Parquet files; columns of lists and records are left out, which the ingest tells.
+
+    Parameters
+    ----------
+    path
+        Of the file.
+    columns
+        New names, as {"feh": "FE_H"}.
+    units
+        Units by new name, where the file tells none or a wrong one.
+    position
+        Columns of right ascension and declination, [] for none; guessed when not given.
+    identity
+        Columns that tell objects apart; guessed when not given.
+    sentinels
+        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
+    valid
+        Smallest and largest good value, as {"a_k": [0, null]}.
+    unplaced
+        Whether rows without a position are refused, or dropped.
+    survey
+        For the catalog.
+    title
+        For the catalog.
+    citation
+        For the catalog: bibcodes, arXiv ids or DOIs.
+    """
+    import polars as pl
+    import pyarrow as pa
+    from pyarrow.parquet import read_schema
+
+    try:
+        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
+        told = [_described(field) for field in read_schema(path)]
+    except (OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
+        raise UnreadableFileError(
+            f"the file is not a whole Parquet file: {str(error).splitlines()[0]}",
+            where=path,
+            hint="Fetch or copy it again.",
+        ) from error
+    yield table_batch(
+        frame,
+        told,
+        path,
+        columns=columns,
+        units=units,
+        position=position,
+        identity=identity,
+        sentinels=sentinels,
+        valid=valid,
+        unplaced=unplaced,
+        survey=survey,
+        title=title,
+        citation=citation,
+    )
+
+
+@hven.exporter(name="parquet", patterns=_PATTERNS)
+def write_parquet(
+    data: Any,
+    path: str | Path,
+    *,
+    units: dict[str, str] | None = None,
+    descriptions: dict[str, str] | None = None,
+    ucds: dict[str, str] | None = None,
+) -> None:
+    """Parquet, with units, UCDs and descriptions in the metadata of the fields.
+
+    Parameters
+    ----------
+    data
+        A Polars frame.
+    path
+        Of the file.
+    units
+        By column; the dataset's when not given.
+    descriptions
+        By column; the dataset's when not given.
+    ucds
+        By column; the dataset's when not given.
+    """
+    from pyarrow.parquet import write_table
+
+    table = data.to_arrow()
+    texts: dict[str, Mapping[str, str]] = {"unit": units or {}, "description": descriptions or {}, "ucd": ucds or {}}
+    for index, name in enumerate(table.column_names):
+        told = {key: by_name[name] for key, by_name in texts.items() if by_name.get(name)}
+        table = table.set_column(index, table.field(index).with_metadata(told), table.column(index))
+    write_table(table, path, compression="zstd")
+
+
+def _described(field: Any) -> Column:
+    told = {key.decode(): text.decode(errors="replace") for key, text in (field.metadata or {}).items()}
+    return Column(field.name, "", ("object",), told.get("unit", ""), told.get("description", ""), told.get("ucd", ""))
