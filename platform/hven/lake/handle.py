@@ -9,7 +9,7 @@ import numpy as np
 
 from hven.catalog import Entry
 from hven.errors import DataRefusedError
-from hven.lake.parts import CHUNK, Block
+from hven.lake.parts import CHUNK, SHARD, Block
 from hven.lake.source import Source, positions_of
 from hven.lake.where import check_columns, parse_where
 from hven.schema import Schema, frame_to_dataset
@@ -169,7 +169,7 @@ class DatasetHandle:
         present = place >= 0
         # Reading in the order of storage touches each chunk once; the second selection gives the order asked for.
         stored, back = np.unique(place[present], return_inverse=True)
-        data = self._lazy_table(None, stored) if self.source.is_table else self._lazy_arrays(None).isel(object=stored)
+        data = self._lazy_table(None, stored) if self.source.is_table else self._lazy_arrays(None, CHUNK).isel(object=stored)
         pick = np.zeros(len(wanted), dtype=np.int64)
         pick[present] = back
         data = _masked(data.isel(object=pick), present) if present.any() else _nothing(data, len(wanted))
@@ -190,10 +190,10 @@ class DatasetHandle:
             condition = condition & parse_where(where, known, self.name)
         return lazy.filter(condition).select("__row").collect()["__row"].to_numpy().astype(np.int64)
 
-    def _lazy_arrays(self, columns: Sequence[str] | None) -> "xr.Dataset":
+    def _lazy_arrays(self, columns: Sequence[str] | None, chunk: int = SHARD) -> "xr.Dataset":
         import xarray as xr
 
-        pieces = [self.source.open_segment(part, CHUNK, columns) for part in self.source.parts]
+        pieces = [self.source.open_segment(part, chunk, columns) for part in self.source.parts]
         if not pieces:
             raise DataRefusedError(
                 "the dataset has no segments", where=f"dataset {self.name!r}", hint="Append data to it first."

@@ -108,7 +108,7 @@ def test_one_dimensional_variables_of_arrays_are_asked_as_a_table(told, spectra)
     assert frame.rows() == [(0, None), (1, "s1"), (2, "s2")]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(1, 90_000), min_size=1, max_size=6), st.integers(1, 70_000))
 def test_blocks_cover_every_row_once_in_whole_grains(sizes, rows):
     parts = [Part(f"p{i}", "s", size) for i, size in enumerate(sizes)]
@@ -124,7 +124,7 @@ def test_blocks_cover_every_row_once_in_whole_grains(sizes, rows):
     assert [b.index for b in blocks] == list(range(len(blocks)))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.integers(400, 3_000))
 def test_blocks_read_together_are_the_dataset(told, rows):
     for name in ("stars", "spectra"):
