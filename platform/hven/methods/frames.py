@@ -99,11 +99,12 @@ def galactocentric(
 ) -> GalacticPosition:
     """Return Galactocentric positions of objects, with the errors that follow from those of their distances.
 
-    R = hypot(x, y), and to first order e_R = |dR/dd| e_d with dR/dd = (x u_x + y u_y) / R, u the unit vector towards
-    the object; in a frame without z_sun that is (d cos^2 b - R0 cos b cos l) / R. All errors of an object come from the
-    one of its distance, so they are fully correlated. Errors of ra and dec are left out: an arcsecond at 10 kpc is
-    0.05 pc. First order is not enough where e_d is not small against R (near the Galactic centre), nor where dR/dd
-    passes through zero (tangent points, where e_R is about e_d^2 / 2R and given as 0).
+    R = hypot(x, y), and e_R^2 = R'^2 e_d^2 + 3/4 R''^2 e_d^4 with R' = (x u_x + y u_y) / R, u the unit vector towards
+    the object; in a frame without z_sun R' is (d cos^2 b - R0 cos b cos l) / R. The second term is the root mean square
+    of the next order: without it the error vanishes where the line of sight is a tangent of the circle. The same holds
+    for phi. Neither is enough where e_d is not small against R, near the Galactic centre. All errors of an object come
+    from the one of its distance, so they are fully correlated; errors of ra and dec are left out (an arcsecond at 10
+    kpc is 0.05 pc).
 
     Parameters
     ----------
@@ -129,10 +130,12 @@ def galactocentric(
     x, y, z = u_x * distance + offset[0], u_y * distance + offset[1], u_z * distance + offset[2]
     r = np.hypot(x, y)
     with np.errstate(divide="ignore", invalid="ignore"):  # at R = 0 the errors of R and phi have no meaning: NaN
-        r_err = np.abs(x * u_x + y * u_y) / r * error
-        phi_err = np.abs(x * u_y - y * u_x) / r**2 * error
+        r_1, phi_1 = (x * u_x + y * u_y) / r, (x * u_y - y * u_x) / r**2
+        r_2, phi_2 = (u_x**2 + u_y**2 - r_1**2) / r, -2 * phi_1 * r_1 / r
+        r_err = np.sqrt((r_1 * error) ** 2 + 0.75 * (r_2 * error**2) ** 2)
+        phi_err = np.sqrt((phi_1 * error) ** 2 + 0.75 * (phi_2 * error**2) ** 2)
     phi = np.mod(np.arctan2(y, x), 2 * np.pi)
-    phi = np.where(phi < 2 * np.pi, phi, 0.0)  # what rounding left of a tiny negative angle
+    phi = np.where(phi >= 2 * np.pi, 0.0, phi)  # what rounding left of a tiny negative angle
     errors = (np.abs(u_x) * error, np.abs(u_y) * error, np.abs(u_z) * error, r_err, phi_err)
     return GalacticPosition(x, y, z, r, phi, *errors)
 
@@ -152,7 +155,7 @@ def sky_position(x_gal: ArrayLike, y_gal: ArrayLike, z_gal: ArrayLike, *, solar:
     )
     x, y, z = np.tensordot(matrix.T, galactic, axes=1)
     ra, dec = np.mod(np.rad2deg(np.arctan2(y, x)), 360.0), np.rad2deg(np.arctan2(z, np.hypot(x, y)))
-    return SkyPosition(np.where(ra < 360.0, ra, 0.0), dec, np.sqrt(x**2 + y**2 + z**2))
+    return SkyPosition(np.where(ra >= 360.0, 0.0, ra), dec, np.sqrt(x**2 + y**2 + z**2))
 
 
 @lru_cache(maxsize=16)

@@ -59,18 +59,17 @@ def test_the_neighbourhood_of_the_sun_has_no_seam():
 
 @pytest.mark.t0
 def test_errors_are_those_of_a_monte_carlo():
-    """Distances good to 2 %; 20,000 draws have a standard deviation good to 0.5 %; measured 1.6 %."""
+    """Distances good to 2 %, root mean square from 20,000 draws (good to 0.5 %), tangent points included; measured 3.5 %."""
     ra, dec, distance = sky(300, seed=1)
     error = 0.02 * distance
     ours = galactocentric(ra, dec, distance, error)
-    # first order does not hold near the centre, nor where the line of sight is a tangent of the circle
-    keep = (ours.r_gal > 20 * error) & (ours.r_gal_err > 0.15 * error)
     draws = distance[:, None] + error[:, None] * np.random.default_rng(2).standard_normal((300, 20_000))
     drawn = galactocentric(ra[:, None], dec[:, None], draws)
+    keep = ours.r_gal > 20 * error  # nearer to the centre no expansion holds
     assert keep.sum() > 200
     for name in ("x_gal", "y_gal", "z_gal", "r_gal", "phi_gal"):
-        spread = getattr(drawn, name).std(axis=1)[keep]
-        assert getattr(ours, f"{name}_err")[keep] == pytest.approx(spread, rel=0.02, abs=3e-5), name
+        spread = np.sqrt(np.mean((getattr(drawn, name) - getattr(ours, name)[:, None]) ** 2, axis=1))[keep]
+        assert getattr(ours, f"{name}_err")[keep] == pytest.approx(spread, rel=0.05, abs=1e-6), name
 
 
 @pytest.mark.t0
@@ -82,14 +81,14 @@ def test_the_error_of_the_radius_is_the_formula_of_the_spec():
     ra, dec, distance = sky(500, seed=3)
     galactic = SkyCoord(ra * u.deg, dec * u.deg).galactic
     cos_b, cos_l = np.cos(galactic.b.rad), np.cos(galactic.l.rad)
-    ours = galactocentric(ra, dec, distance, 0.1 * np.ones(500), solar=SolarFrame(z_sun=0.0))
-    expected = np.abs((distance * cos_b**2 - SOLAR.r0 * cos_b * cos_l) / ours.r_gal) * 0.1
-    assert ours.r_gal_err == pytest.approx(expected, abs=1e-5)  # astropy's two frames differ by 0.1 arcsec
+    ours = galactocentric(ra, dec, distance, 1e-6 * np.ones(500), solar=SolarFrame(z_sun=0.0))
+    expected = np.abs((distance * cos_b**2 - SOLAR.r0 * cos_b * cos_l) / ours.r_gal) * 1e-6
+    assert ours.r_gal_err == pytest.approx(expected, abs=1e-10)  # astropy's two frames differ by 0.1 arcsec
 
 
 def test_missing_distances_give_missing_positions_and_no_error_gives_none():
     ours = galactocentric([10.0, 20.0], [0.0, 0.0], [np.nan, 1.0])
-    assert np.isnan(ours.r_gal).tolist() == [True, False]
+    assert all(np.isnan(values).tolist() == [True, False] for values in ours[:5])
     assert ours.r_gal_err[1] == 0.0
 
 
