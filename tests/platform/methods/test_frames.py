@@ -59,7 +59,7 @@ def test_the_neighbourhood_of_the_sun_has_no_seam():
 
 @pytest.mark.t0
 def test_errors_are_those_of_a_monte_carlo():
-    """Distances good to 2 %, root mean square from 20,000 draws (good to 0.5 %), tangent points included; measured 3.5 %."""
+    """Distances good to 2 %; root mean square from 20,000 draws, tangent points included; measured within 3.5 %."""
     ra, dec, distance = sky(300, seed=1)
     error = 0.02 * distance
     ours = galactocentric(ra, dec, distance, error)
