@@ -1,7 +1,6 @@
 """How data comes in and goes out: batch ingest and export; readers and exporters themselves are plugins."""
 
 from hven.ingest.export import export_dataset
-from hven.ingest.files import exporter_for, reader_for, reader_of
 from hven.ingest.normalise import Rows, normalise
 from hven.ingest.pipeline import ingest_files
 from hven.ingest.report import IngestReport
@@ -10,9 +9,6 @@ __all__ = [
     "IngestReport",
     "Rows",
     "export_dataset",
-    "exporter_for",
     "ingest_files",
     "normalise",
-    "reader_for",
-    "reader_of",
 ]

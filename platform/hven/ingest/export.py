@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import DataRefusedError, ParameterError
-from hven.ingest.files import AnyPath, exporter_for
+from hven.ingest.files import AnyPath
 
 if TYPE_CHECKING:
     import polars as pl
@@ -65,8 +65,11 @@ def export_dataset(
     >>> hven.export_dataset(lake, "stars", folder + "/stars.csv", where="feh < 0")
     1
     """
+    from hven.plugins import plugins
+
     handle, target = lake[name], Path(path)
-    chosen = exporter_for(path, exporter)
+    chosen = plugins().exporter(exporter) if isinstance(exporter, str) else exporter
+    chosen = chosen or plugins().exporter_for(path, handle.kind)
     if handle.kind not in chosen.takes:
         raise DataRefusedError(
             f"exporter {chosen.name!r} does not take datasets of kind {handle.kind!r}",

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hven.errors import HvenError, ParameterError, UnreadableFileError, did_you_mean
-from hven.ingest.files import AnyPath, expanded, reader_for, reader_of
+from hven.ingest.files import AnyPath, expanded
 from hven.ingest.merging import fitted, merged
 from hven.ingest.normalise import Rows, normalise
 from hven.ingest.progress import shown_progress
 from hven.ingest.provenance import provenance
 from hven.ingest.report import IngestReport
 from hven.ingest.sink import Mode, Sink
-from hven.schema import check_name
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -57,8 +56,8 @@ def ingest_files(
 
     Raises
     ------
-    NameRefusedError
-        If the name cannot be kept, or is taken.
+    NameRefusedError, DatasetNotFoundError
+        If the name cannot be kept, is taken, or (to append) is not there.
     ReaderNotFoundError, ParameterError
         If there is no such reader, or it has no such option.
     UnreadableFileError
@@ -75,18 +74,20 @@ def ingest_files(
     >>> report.rows, lake["stars"].table(["source_id", "ra"]).collect().rows()
     (1, [(7, 10.0)])
     """
-    check_name(name)
+    from hven.plugins import plugins
+
     if mode not in get_args(Mode):
         raise ParameterError(
             f"mode is {mode!r}",
             expected=" or ".join(map(repr, get_args(Mode))),
             hint=did_you_mean(str(mode), get_args(Mode), "Choose one."),
         )
-    chosen = None if reader is None else reader_of(reader)
+    chosen = plugins().reader(reader) if isinstance(reader, str) else reader
     files = expanded(paths, chosen)
     gathered = _Gathered(chosen, dict(options or {}))
     with shown_progress(len(files) + 1, progress) as tell, lake.transaction(_message(name, mode, files)) as tx:
         sink = Sink(lake, tx, name, mode)
+        sink.check([name])
         for path in files:
             tell(f"reading {_label(path)}", False)
             gathered.take(path, sink)
@@ -125,8 +126,10 @@ class _Gathered:
 
     def take(self, path: str | None, sink: Sink) -> None:
         """Read one file whole; an error in it sets it aside."""
+        from hven.plugins import plugins
+
         try:
-            reader = self.reader or reader_for(str(path))
+            reader = self.reader or plugins().reader_for(path)
             batches = _batches(path, reader, self.options)
             rows = self._fitting([normalise(batch) for batch in batches], sink)
         except ParameterError:

@@ -1,7 +1,7 @@
 """Where an ingest goes: the datasets of one transaction, written segment by segment."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,27 @@ class Sink:
     repeats: int = 0
     _taken: list["np.ndarray[Any, Any]"] = field(default_factory=list)
 
+    def check(self, names: Iterable[str]) -> None:
+        """Refuse names that do not suit the mode, before anything is read or written.
+
+        Raises
+        ------
+        NameRefusedError
+            If a dataset to be created is there already.
+        DatasetNotFoundError
+            If one to be appended to is not.
+        """
+        for name in names:
+            check_name(name)
+            if self.mode == "append":
+                self.lake[name]
+            elif self.mode == "create" and name in self.lake:
+                raise NameRefusedError(
+                    f"there is a dataset {name!r} already",
+                    where=self.lake.url,
+                    hint="Choose another name, or mode 'append' to add to it, or mode 'replace' to replace it.",
+                )
+
     def expects(self, rows: Rows) -> Rows | None:
         """Return what rows such as these have to look like; None when anything will do."""
         if self.like is None and self.mode == "append":
@@ -53,13 +74,7 @@ class Sink:
         return self.like
 
     def write(self, rows: Rows, kinds: Mapping[str, str]) -> None:
-        """Write rows as one segment of each dataset; `kinds` are those of the parts.
-
-        Raises
-        ------
-        NameRefusedError
-            If a dataset of that name is there already, and is neither to be appended to nor replaced.
-        """
+        """Write rows as one segment of each dataset; `kinds` are those of the parts."""
         is_first = not self.names
         if is_first:
             self._begin(rows)
@@ -81,13 +96,7 @@ class Sink:
 
     def _begin(self, rows: Rows) -> None:
         self.names = dataset_names(self.name, rows)
-        taken = [dataset for dataset in self.names.values() if dataset in self.lake]
-        if self.mode == "create" and taken:
-            raise NameRefusedError(
-                f"there is a dataset {taken[0]!r} already",
-                where=self.lake.url,
-                hint="Choose another name, or mode 'append' to add to it, or mode 'replace' to replace it.",
-            )
+        self.check(self.names.values())
         if self.mode == "append":
             self._taken.append(self.lake[self.name].table(["object_id"]).collect()["object_id"].to_numpy())
 

@@ -45,9 +45,9 @@ def storable(series: "pl.Series") -> "tuple[pl.Series | None, str]":
     if isinstance(dtype, (pl.Categorical, pl.Enum)):
         return series.cast(pl.String), ""
     if isinstance(dtype, pl.Datetime):
-        return series.dt.to_string("iso"), "kept as text, ISO 8601"
+        return series.dt.to_string("iso:strict"), "kept as text, ISO 8601"
     if dtype in (pl.Date, pl.Time):
-        return series.dt.to_string("iso"), "kept as text, ISO 8601"
+        return series.dt.to_string("iso:strict"), "kept as text, ISO 8601"
     if isinstance(dtype, pl.Duration):
         return series.dt.total_nanoseconds() / 1e9, "kept in seconds"
     if dtype == pl.Binary:
