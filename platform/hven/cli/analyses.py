@@ -7,6 +7,8 @@ import typer
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hven.plugins import Analysis
 
 verbs = typer.Typer(rich_markup_mode="markdown")
@@ -14,40 +16,27 @@ PANEL = "Plugins"
 
 
 @verbs.command(rich_help_panel=PANEL)
-def plugins(as_json: AsJson = False) -> None:
-    """List the plugins, what each brings, and for those not loaded the reason.
+def plugins(context: typer.Context, as_json: AsJson = False) -> None:
+    """List the plugins, what each brings, and for those not loaded the reason (whole with --traceback).
 
     Example: `hven plugins`
     """
     from hven.plugins import plugins as discover
 
     registry = discover()
-    found = [*registry.loaded, *registry.failed]
     if as_json:
-        print_json(
-            [
-                {
-                    "name": p.name,
-                    "distribution": p.distribution,
-                    "version": p.version,
-                    "brings": list(p.brings),
-                    "loaded": p in registry.loaded,
-                    "reason": p.reason,
-                }
-                for p in found
-            ]
-        )
+        print_json([plugin.to_json() for plugin in registry.plugins])
         return
     print_table(
-        ["plugin", "from", "version", "brings"],
-        ([p.name, p.distribution, p.version, ", ".join(p.brings)] for p in registry.loaded),
+        ["plugin", "from", "version", "state", "brings"],
+        ([p.name, p.distribution, p.version, p.state, _brings_text(p.brings)] for p in registry.plugins),
     )
-    if registry.failed:
-        print_text("Not loaded:")
-        print_table(
-            ["plugin", "from", "version", "reason"],
-            ([p.name, p.distribution, p.version, p.reason] for p in registry.failed),
-        )
+    shows_traceback = context.find_root().params.get("traceback")
+    for plugin in registry.plugins:
+        if plugin.reason:
+            print_text(f"{plugin.name}: {plugin.reason}")
+        if plugin.traceback and shows_traceback:
+            print_text(plugin.traceback)
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -118,3 +107,7 @@ def _print_card(analysis: "Analysis") -> None:
         ([part, name, unit] for part, units in analysis.produces.items() for name, unit in units.items()),
     )
     print_fields([("references", ", ".join(analysis.references))])
+
+
+def _brings_text(brings: "Mapping[str, tuple[str, ...]]") -> str:
+    return "; ".join(f"{sort} {', '.join(names)}" for sort, names in brings.items() if names)

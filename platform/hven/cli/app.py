@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     shows_traceback = "--traceback" in given
     try:
-        app([argument for argument in given if argument != "--traceback"])
+        app([*["--traceback"] * shows_traceback, *(argument for argument in given if argument != "--traceback")])
     except HvenError as error:
         if shows_traceback:
             raise

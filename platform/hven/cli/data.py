@@ -1,6 +1,5 @@
 """Verbs that bring data in and out: ingest, export."""
 
-from collections import Counter
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,8 +19,11 @@ Options = Annotated[
 
 @verbs.command(rich_help_panel=PANEL)
 def ingest(
-    files: Annotated[list[Path], typer.Argument(help="Survey files: FITS, CSV, Parquet, VOTable, what plugins read.")],
     name: Annotated[str, typer.Option("--name", "-n", help="What the dataset is to be called.")],
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(help="FITS, CSV, Parquet, VOTable, what plugins read; none for a reader that finds its file."),
+    ] = None,
     reader: Annotated[str | None, typer.Option(help="The reader; guessed from the files' names by default.")] = None,
     mode: Annotated[
         Literal["create", "append", "replace"], typer.Option(help="What to do with the dataset.")
@@ -32,7 +34,7 @@ def ingest(
 ) -> None:
     """Bring survey files into a lake as one dataset, in one commit.
 
-    A file that cannot be read is set aside with its reason; the rest goes in.
+    A file that cannot be read is set aside with its reason; the rest goes in, and the exit status is 1.
 
     Example: `hven ingest stars-*.fits --name stars --lake my-survey`
     """
@@ -40,32 +42,25 @@ def ingest(
 
     report = ingest_files(
         open_lake(lake),
-        files,
-        reader=reader,
+        files or (),
         name=name,
+        reader=reader,
         mode=mode,
         options=split_assignments(option or [], "--option"),
     )
-    refused = [{"file": str(file), **error.to_json()} for file, error in report.set_aside]
     if as_json:
-        print_json(
-            {
-                "commit": report.commit,
-                "datasets": report.datasets,
-                "rows": report.rows,
-                "sentinels": report.sentinels,
-                "set_aside": refused,
-            }
-        )
+        print_json(report)
     else:
         print_text(f"Ingested {report.rows:,} objects as {', '.join(report.datasets)} (catalog {report.commit}).")
         if report.sentinels:
             counts = ", ".join(f"{column} {count:,}" for column, count in report.sentinels.items())
-            print_text(f"Values that stood for 'missing' are null now: {counts}.")
-        if refused:
-            print_text(f"Set aside: {_counted(refused)}")
-            print_table(["file", "code", "reason"], ([r["file"], r["code"], r["what"]] for r in refused))
-    if refused:
+            print_text(f"Null, because missing or marked as bad: {counts}.")
+        for note in report.notes:
+            print_text(note)
+        if report.set_aside:
+            print_text(f"Set aside, {len(report.set_aside)} of {len(report.files) + len(report.set_aside)} files:")
+            print_table(["file", "code", "reason"], ([file, e.code, e.what] for file, e in report.set_aside))
+    if report.set_aside:
         raise typer.Exit(1)
 
 
@@ -75,7 +70,10 @@ def export(
     path: Annotated[Path, typer.Argument(help="The file to write; its ending chooses the format.")],
     exporter: Annotated[str | None, typer.Option(help="The exporter, when the ending does not tell.")] = None,
     column: Annotated[list[str] | None, typer.Option("--column", "-c", help="Only these columns. Repeats.")] = None,
-    where: Annotated[str | None, typer.Option(help="Only these objects, as `'logg > 2.3'`.")] = None,
+    where: Annotated[str | None, typer.Option("--where", "-w", help="Only these objects: `'logg > 2.3'`.")] = None,
+    region: Annotated[str | None, typer.Option(help="Only this part of the sky: `'cone(190, 5, 1)'`.")] = None,
+    option: Options = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file if there is one.")] = False,
     lake: LakeOption = None,
     at: AtOption = None,
 ) -> None:
@@ -84,11 +82,17 @@ def export(
     Example: `hven export apogee giants.fits --where 'logg < 3' --lake demo-lake`
     """
     from hven.ingest import export_dataset
+    from hven.sky import parse_region
 
-    export_dataset(open_lake(lake, at), name, path, exporter=exporter, columns=column, where=where)
-    print_text(f"Wrote {path}")
-
-
-def _counted(refused: list[dict[str, str]]) -> str:
-    counts = Counter(r["code"] for r in refused)
-    return ", ".join(f"{count} {code}" for code, count in counts.items())
+    count = export_dataset(
+        open_lake(lake, at),
+        name,
+        path,
+        exporter=exporter,
+        columns=column,
+        where=where,
+        region=None if region is None else parse_region(region),
+        options=split_assignments(option or [], "--option"),
+        overwrite=overwrite,
+    )
+    print_text(f"Wrote {count:,} objects to {path}")

