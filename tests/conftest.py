@@ -1,4 +1,4 @@
-"""What many tests share: the command called in this process, and a small lake with stars and spectra like the demo's."""
+"""What many tests share: the command called in this process, and a small lake with stars and spectra."""
 
 import os
 import shlex

@@ -9,7 +9,7 @@ from hven_plugins.files.parquet_files import parquet, write_parquet
 from hven_plugins.files.votables import votable
 
 if TYPE_CHECKING:
-    from hven.plugins import Exporter, Reader
+    from hven import Exporter, Reader
 
 __all__ = ["csv", "fits_table", "parquet", "votable", "write_csv", "write_fits", "write_parquet"]
 

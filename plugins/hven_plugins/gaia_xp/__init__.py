@@ -6,7 +6,7 @@ import hven
 from hven_plugins.gaia_xp.library import apogee_xp_library
 
 if TYPE_CHECKING:
-    from hven.plugins import Reader
+    from hven import Reader
 
 __all__ = ["apogee_xp_library"]
 
