@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from hven.schema import CANONICAL
 
 _LOWER = {name.lower(): name for name in CANONICAL}
-_RESERVED = ("_healpix_29",)
 
 
 def new_names(names: Sequence[str], position: tuple[str, str] | None = None) -> dict[str, str]:
@@ -24,7 +23,7 @@ def new_names(names: Sequence[str], position: tuple[str, str] | None = None) -> 
     kept: dict[str, str] = {}
     if position is not None:
         kept = {position[0]: "ra", position[1]: "dec"}
-    taken = {name.lower() for name in kept.values()} | set(_RESERVED)
+    taken = {name.lower() for name in kept.values()}
     # Names that stay as they are go first, so that no other column takes theirs.
     for name in sorted(names, key=lambda n: n != _plain(n)):
         if name not in kept:

@@ -86,6 +86,9 @@ def normalise(batch: "Batch") -> Rows:
     _check_ids(objects)
     if batch.position is not None:
         objects = _placed(objects)
+    elif "_healpix_29" in objects.columns and not _is_healpix(objects["_healpix_29"]):
+        objects = objects.drop("_healpix_29")
+        notes.append("column '_healpix_29' is left out: it is not a HEALPix index of order 29")
     parts: dict[str, Any] = {} if arrays is None else {"": _described(arrays, told)}
     for part, data in others:
         if hasattr(data, "data_vars"):
@@ -176,6 +179,11 @@ def _placed(objects: "pl.DataFrame") -> "pl.DataFrame":
         )
     objects = objects.with_columns(pl.col("ra", "dec").cast(pl.Float64)).drop("_healpix_29", strict=False)
     return objects.with_columns(pl.Series("_healpix_29", healpix_29(objects["ra"], objects["dec"])))
+
+
+def _is_healpix(cells: "pl.Series") -> bool:
+    whole = cells.dtype.is_integer() and not cells.null_count()
+    return whole and bool(cells.is_between(0, 12 * 4**29, closed="left").all())
 
 
 def _check_ids(objects: "pl.DataFrame") -> None:

@@ -33,7 +33,3 @@ def test_the_columns_of_the_position_become_ra_and_dec_and_no_other_column_does(
 
 def test_a_column_never_looks_like_the_validity_of_another():
     assert new_names(["age", "age_valid"])["age_valid"] == "age_valid_flag"
-
-
-def test_the_healpix_column_of_another_platform_does_not_take_the_place_of_ours():
-    assert new_names(["_healpix_29", "ra"])["_healpix_29"] == "_healpix_29_2"
