@@ -1,0 +1,34 @@
+"""What people look at: progress on the terminal, figures, and the report of a run. A plugin that listens to runs."""
+
+from typing import Any
+
+import hven
+from hven.monitor.progress import advance, begin, end
+from hven.monitor.report import report_html, write_report
+
+__all__ = ["report_html", "write_report"]
+
+
+@hven.hookimpl
+def hven_run_started(run: Any) -> None:
+    """Show a bar."""
+    begin(run)
+
+
+@hven.hookimpl
+def hven_block_done(run: Any) -> None:
+    """Move the bar."""
+    advance(run)
+
+
+@hven.hookimpl
+def hven_block_failed(run: Any) -> None:
+    """Move the bar, and count the failure on it."""
+    advance(run, failed=True)
+
+
+@hven.hookimpl
+def hven_run_finished(run: Any) -> None:
+    """Take the bar away, and write figures and report."""
+    end(run)
+    write_report(run)
