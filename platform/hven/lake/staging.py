@@ -53,14 +53,18 @@ class StagedArrays:
         """The repository."""
         return arrays.ArraysAt(self.store, self.path)
 
-    def begin(self) -> str:
-        """Create repository and branch when they are not there yet, and return the snapshot to go on from."""
-        if not self.store.list(self.path):
-            arrays.begin_branch(self.at, self.branch, arrays.create_arrays(self.at))
-        snapshot = arrays.branch_snapshot(self.at, self.branch)
-        if snapshot is None:
-            raise RuntimeError(f"branch {self.branch} vanished from {self.path}")
-        return snapshot
+    def begin(self, snapshot: str = "") -> str:
+        """Make the branch, at a snapshot that was committed before or in a new repository, and return the snapshot."""
+        import zarr
+
+        if snapshot:
+            arrays.begin_branch(self.at, self.branch, snapshot)
+            return snapshot
+        arrays.begin_branch(self.at, self.branch, arrays.create_arrays(self.at))
+        with self.session() as session:
+            # Forks may each add groups below the root, but only one writer may make the root itself.
+            zarr.create_group(session.store)
+            return arrays.commit(self.at, session, "root")
 
     def session(self) -> AbstractContextManager[Any]:
         """Give a writable session; its forks go to workers, come back, and are merged before `commit`."""

@@ -121,6 +121,12 @@ class Store:
         with _told(self.url, prefix):
             return sorted(item["path"] for batch in _open(self).list(prefix) for item in batch)
 
+    def folders(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the folders right under a prefix, sorted, without listing what is in them."""
+        with _told(self.url, prefix):
+            found = _open(self).list_with_delimiter(prefix)["common_prefixes"]
+        return tuple(sorted(path.rsplit("/", 1)[-1] for path in found))
+
     def ages(self, prefix: str) -> dict[str, tuple[float, int]]:
         """Return key -> (seconds since the epoch of its last change, bytes) for the keys under a prefix."""
         with _told(self.url, prefix):

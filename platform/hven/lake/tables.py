@@ -142,6 +142,23 @@ def create_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequenc
     return 0
 
 
+def settle_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequence[WrittenPart]) -> int:
+    """Make a Delta table hold exactly these files, whatever an earlier attempt left there, and return its version.
+
+    For the tables of runs, which nobody else writes: a run that was killed between this and its commit does it again.
+    """
+    from deltalake import DeltaTable
+
+    with _told(store, table):
+        if not DeltaTable.is_deltatable(store.address(table), storage_options=dict(store.options) or None):
+            return create_table(store, table, frame, parts)
+        version = _open(store, table).version()
+    there, wanted = table_parts(store, table, version), {part.path for part in parts}
+    add = [part for part in parts if part.path not in {known.path for known in there}]
+    remove = [known for known in there if known.path not in wanted]
+    return change_table(store, table, version, add, remove) if add or remove else version
+
+
 def change_table(store: Store, table: str, pinned: int, add: Sequence[WrittenPart], remove: Sequence[Part] = ()) -> int:
     """Add and remove files in one Delta commit on top of the pinned version, and return the new version to pin.
 

@@ -216,7 +216,7 @@ class Transaction:
         """Make a dataset of what the workers of a run wrote; `frame` shows its columns (its rows do not count)."""
         check_name(name)
         self._claim(name, must_be_as_found=True)
-        version = tables.create_table(self._store, staged.path, tables.tableable(frame, name), parts)
+        version = tables.settle_table(self._store, staged.path, tables.tableable(frame, name), parts)
         kind, cover = texts.pop("kind", "table"), texts.pop("coverage", "")
         self._set(name, Pin("delta", staged.path, version), schema, kind, cover, texts)
 

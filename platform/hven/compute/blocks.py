@@ -1,0 +1,179 @@
+"""How a per-object analysis is computed: block by block through a rolling window, each noted when it is finished."""
+
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+
+from hven.compute.clusters import Cluster
+from hven.compute.journal import Journal
+from hven.compute.request import Request
+from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, compute_block, pack
+from hven.compute.window import AHEAD, WorkerLost, each_outcome
+from hven.errors import HvenError, ResultRefusedError, RunFailedError
+from hven.lake import Block, StagedArrays, StagedTable
+from hven.lake.store import Store
+
+
+@dataclass
+class BlockWork:
+    """The work on the blocks of one run.
+
+    Attributes
+    ----------
+    request, cluster, journal
+        What is asked, who works, and what is known of finished blocks.
+    places
+        Folder of each dataset that is made, by part of the result.
+    tell
+        Called with each block and its outcome, once the journal has it.
+    """
+
+    request: Request
+    cluster: Cluster
+    journal: Journal
+    places: Mapping[str, str]
+    tell: Callable[[Block, Outcome], None]
+    _order: dict[int, tuple[str, str]] = field(default_factory=dict)
+    _task: bytes = b""
+
+    def compute(self, blocks: Sequence[Block], todo: Sequence[Block]) -> dict[str, Staged]:
+        """Compute the blocks that are to do, and return where the results of all of them are, by part."""
+        self._order = _order_of(blocks)
+        self._task = pack(BlockTask(self.request.analysis, self.request.parameters, self.request.inputs))
+        tables = {part: StagedTable(self._store, f"{place}/table") for part, place in self.places.items()}
+        if not self.journal.snapshots:
+            todo = self._as_tables(tables, todo)
+            if not todo:
+                return dict(tables)
+        return dict(self._as_arrays(todo))
+
+    @property
+    def _store(self) -> Store:
+        return self.request.lake.store
+
+    def _as_tables(self, staged: Mapping[str, Staged], todo: Sequence[Block]) -> list[Block]:
+        """Compute blocks into files of tables, and return those that turn out to need arrays: all, or none."""
+        waiting, arrays, suspects = deque(todo), list[Block](), list[Block]()
+
+        def begin(block: Block) -> tuple[object, ...]:
+            return compute_block, self._task, block, Place(staged, *self._order[block.index])
+
+        def ahead() -> int:
+            # Until one block has shown what the result is like, none is computed in vain but those that run.
+            return (AHEAD if self.journal.schemas else 1) * self.cluster.threads
+
+        def items() -> Iterator[Block]:
+            while waiting and not arrays:
+                yield waiting.popleft()
+
+        for block, outcome in each_outcome(self.cluster, begin, items(), ahead):
+            if isinstance(outcome, WorkerLost):
+                suspects.append(block)
+            elif arrays or (outcome.needs_arrays and not self.journal.schemas):
+                arrays.append(block)
+            else:
+                self._take(block, outcome)
+        if not arrays:
+            for block, outcome in each_outcome(self.cluster, begin, suspects, lambda: 1):
+                self._take(block, _killed(block) if isinstance(outcome, WorkerLost) else outcome)
+            suspects = []
+        return sorted([*arrays, *suspects, *waiting] if arrays else [], key=lambda block: block.index)
+
+    def _as_arrays(self, todo: Sequence[Block]) -> dict[str, StagedArrays]:
+        """Compute blocks into arrays, in rounds: hand out forks, merge what comes back, commit, note it."""
+        staged: dict[str, StagedArrays] = {}
+        for part, place in self.places.items():
+            path, snapshot = self.journal.snapshots.get(part, (f"{place}/{uuid.uuid4().hex[:8]}/arrays", ""))
+            staged[part] = StagedArrays(self._store, path, f"run-{uuid.uuid4().hex}")
+            staged[part].begin(snapshot)
+        waiting, suspects, size = deque(todo), list[Block](), AHEAD * self.cluster.threads
+        while waiting:
+            suspects += self._round(staged, [waiting.popleft() for _ in range(min(size, len(waiting)))], size)
+        for block in suspects:
+            for lost in self._round(staged, [block], 1):
+                self._take(lost, _killed(lost))
+        return staged
+
+    def _round(self, staged: Mapping[str, StagedArrays], blocks: Sequence[Block], size: int) -> list[Block]:
+        """Compute some blocks into arrays and commit them; return those under which a worker died."""
+        suspects: list[Block] = []
+        ended: list[tuple[Block, Outcome]] = []
+        with ExitStack() as stack:
+            sessions = {part: stack.enter_context(target.session()) for part, target in staged.items()}
+
+            def begin(block: Block) -> tuple[object, ...]:
+                forks = {part: session.fork() for part, session in sessions.items()}
+                name = f"segment-{block.index:08d}"
+                return compute_block, self._task, block, Place(staged, name, self._order[block.index][1], forks)
+
+            for block, outcome in each_outcome(self.cluster, begin, blocks, lambda: size):
+                if isinstance(outcome, WorkerLost):
+                    suspects.append(block)
+                else:
+                    ended.append((block, self._checked(outcome)))
+            snapshots = {}
+            for part, target in staged.items():
+                forks = [outcome.forks[part] for _, outcome in ended if outcome.forks]
+                message = f"blocks {', '.join(str(block.index) for block, _ in ended)}"
+                snapshots[part] = (target.path, target.commit(sessions[part], forks, message))
+        for _, outcome in ended:
+            self.journal.add(outcome)
+        self.journal.flush(snapshots)
+        for block, outcome in ended:
+            self.tell(block, outcome)
+        return suspects
+
+    def _take(self, block: Block, outcome: Outcome) -> None:
+        checked = self._checked(outcome)
+        self.journal.add(checked)
+        if self.journal.is_due:
+            self.journal.flush()
+        self.tell(block, checked)
+
+    def _checked(self, outcome: Outcome) -> Outcome:
+        """Return the outcome, as a failure when its result is not like that of the blocks before it."""
+        for part, schema in outcome.schemas.items():
+            if self.journal.schemas.setdefault(part, schema) != schema:
+                return _refused(outcome, f"the result has other columns or types{f' in part {part!r}' if part else ''}")
+        if outcome.needs_arrays:
+            return _refused(outcome, "the result has variables of more than one dimension")
+        return outcome
+
+
+def _order_of(blocks: Sequence[Block]) -> dict[int, tuple[str, str]]:
+    """Return, by block, the segment that its result belongs to and its place in it, so that the order is kept."""
+    seen: dict[str, int] = {}
+    order = {}
+    for block in blocks:
+        number = seen.get(block.part.segment, 0)
+        seen[block.part.segment] = number + 1
+        order[block.index] = (block.part.segment, f"part-{number:06d}")
+    return order
+
+
+def _refused(outcome: Outcome, what: str) -> Outcome:
+    error = ResultRefusedError(
+        what,
+        where=f"block {outcome.index}",
+        expected="the same as that of every other block",
+        hint="Let the analysis return the same variables and types for any objects.",
+    )
+    return _failed(outcome, error)
+
+
+def _killed(block: Block) -> Outcome:
+    error = RunFailedError(
+        "the worker died under this block, twice, the second time with nothing else to do",
+        where=f"block {block.index}: rows {block.start:,} to {block.stop - 1:,} of {block.part.path}",
+        hint="Most likely it needs more memory than a worker has: use smaller blocks (block_rows) or fewer workers.",
+    )
+    return _failed(Outcome(block.index, block.key), error)
+
+
+def _failed(outcome: Outcome, error: HvenError) -> Outcome:
+    failure = Failure(error, "")
+    return replace(
+        outcome, rows_in=0, rows_out=0, written={}, schemas={}, forks={}, needs_arrays=False, failure=failure
+    )

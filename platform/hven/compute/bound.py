@@ -1,0 +1,270 @@
+"""A bound input: a selection resolved to pinned datasets, and held against what the analysis asks for."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hven.errors import DataRefusedError, MissingColumnError
+from hven.lake import Block, Lake, Source, check_columns, parse_where, where_text
+from hven.lake import open as open_lake
+from hven.plugins import Analysis, Binding, bind_inputs
+from hven.schema import Column, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hven.compute.selection import Reference, Selection
+    from hven.sky import Region
+
+IDENTITY = ("object_id", "source_id", "_healpix_29")
+"""Columns that follow the objects from the first input into the result, as far as it has them."""
+
+_BY_OBJECT = ("object",)
+_VALID = "_valid"
+
+
+@dataclass(frozen=True)
+class Leg:
+    """One dataset of a bound input.
+
+    Attributes
+    ----------
+    source
+        The pinned dataset.
+    text
+        How it was asked for.
+    number
+        The catalog in which it was found.
+    survey
+        Whose data they are.
+    flat, deep
+        The columns to read: 1-D ones over ``object``, and all others.
+    same_places
+        Whether an object is certain to have the same ``_healpix_29`` here as in the first leg, so that files elsewhere
+        on the sky need not be searched for it.
+    """
+
+    source: Source
+    text: str
+    number: int
+    survey: str
+    flat: tuple[str, ...]
+    deep: tuple[str, ...]
+    same_places: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Return which dataset this is, as plain values for records: equal exactly when the data are."""
+        pin = self.source.pin
+        return {
+            "name": self.source.name,
+            "lake": self.source.store.lake,
+            "pin": {"engine": pin.engine, "path": pin.path, "version": pin.version},
+        }
+
+
+@dataclass(frozen=True)
+class BoundInput:
+    """One input of an analysis, ready to be read block by block. Travels to workers.
+
+    Attributes
+    ----------
+    name
+        The analysis's name for it.
+    legs
+        The dataset that sets the objects, then those joined to it.
+    binding
+        Which columns arrive under which names and units.
+    where, region
+        Which objects are meant; `where_key` tells conditions apart.
+    schema
+        The columns that are read, of all legs.
+    flags
+        Integer and true/false columns that have nulls somewhere: every block has their ``<c>_valid``, needed or not.
+    is_whole
+        Whether every block sees all of it.
+    """
+
+    name: str
+    legs: tuple[Leg, ...]
+    binding: Binding
+    where: "pl.Expr | None"
+    region: "Region | None"
+    where_key: str
+    schema: Schema
+    flags: tuple[str, ...]
+    is_whole: bool
+
+    @property
+    def first(self) -> Leg:
+        """The dataset whose objects are taken."""
+        return self.legs[0]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Which of `IDENTITY` there are."""
+        return tuple(name for name in IDENTITY if name in self.first.flat)
+
+    @property
+    def takes_all_rows(self) -> bool:
+        """Whether every object of its one dataset is taken, so that sizes are known without reading."""
+        return len(self.legs) == 1 and self.where is None and self.region is None
+
+    def blocks(self, rows: int) -> tuple[Block, ...]:
+        """Return the blocks of its objects."""
+        return self.first.source.blocks(rows)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A dataset that a selection names, as it stands in a catalog."""
+
+    reference: "Reference"
+    source: Source
+    number: int
+    survey: str
+    lineage: frozenset[tuple[Any, ...]]
+    columns: "pl.Schema"
+
+
+def bind_selections(
+    lake: Lake, analysis: Analysis, selections: "Mapping[str, Selection]", parameters: Mapping[str, Any]
+) -> tuple[BoundInput, ...]:
+    """Return every input of `analysis`, in its order, resolved in `lake` and bound; no values are read.
+
+    Raises
+    ------
+    DatasetNotFoundError, VersionNotFoundError, LakeNotFoundError
+        For what is not there.
+    MissingColumnError, UnitError, DataRefusedError, WhereError, ParameterError
+        For what does not fit.
+    """
+    found = {name: [_find(lake, reference) for reference in s.datasets] for name, s in selections.items()}
+    for name, legs in found.items():
+        _check_join(name, legs)
+    schemas = {name: _joint_schema(legs) for name, legs in found.items()}
+    renames = {name: s.columns for name, s in selections.items()}
+    bindings = bind_inputs(analysis, schemas, parameters, renames, {name: s.text for name, s in selections.items()})
+    return tuple(
+        _bound(name, found[name], selections[name], schemas[name], binding, is_whole=_is_whole(analysis, name))
+        for name, binding in bindings.items()
+    )
+
+
+def where_key(where: "str | pl.Expr | None") -> str:
+    """Return a text that is the same exactly when the condition is; expressions have no faithful text of their own."""
+    if where is None or isinstance(where, str):
+        return where or ""
+    return hashlib.sha256(where.meta.serialize()).hexdigest()
+
+
+def _is_whole(analysis: Analysis, name: str) -> bool:
+    given = analysis.inputs[name]
+    return given.is_whole or not given.is_by_object
+
+
+def _find(lake: Lake, reference: "Reference") -> _Found:
+    home = open_lake(reference.url) if reference.url else lake
+    handle = (home.at(reference.version) if reference.version else home)[reference.name]
+    pin = handle.entry.pin
+    lineage = {(pin.path, pin.version), *_made_from(handle.entry.provenance)}
+    source, survey = handle.source, handle.entry.survey
+    return _Found(reference, source, handle.lake.number, survey, frozenset(lineage), source.frame_schema())
+
+
+def _made_from(provenance: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """Return the pin of the dataset from which a result has its objects, and with them ``_healpix_29``."""
+    for given in provenance.get("inputs", {}).values():
+        pin = given["legs"][0]["pin"]
+        return [(pin["path"], pin["version"])]
+    return []
+
+
+def _check_join(name: str, legs: Sequence[_Found]) -> None:
+    if len(legs) > 1:
+        for leg in legs:
+            if "object_id" not in leg.columns:
+                raise MissingColumnError(
+                    "there is no column 'object_id' to join by",
+                    where=f"dataset {leg.source.name!r}, input {name!r}",
+                    hint="Join datasets of objects, or write their object_id when ingesting.",
+                )
+
+
+def _joint_schema(legs: Sequence[_Found]) -> Schema:
+    columns: dict[str, Column] = {}
+    for leg in legs:
+        for column in leg.source.schema:
+            columns.setdefault(column.name, column)
+    return Schema(tuple(columns.values()))
+
+
+def _bound(
+    name: str, found: Sequence[_Found], selection: "Selection", schema: Schema, binding: Binding, *, is_whole: bool
+) -> BoundInput:
+    import polars as pl
+
+    condition, used = None, set(binding.sources)
+    known: dict[str, Any] = {}
+    for leg in found:
+        for column, dtype in leg.columns.items():
+            # Arrays keep nulls in columns of their own; here they are nulls again.
+            if not (column.endswith(_VALID) and column.removesuffix(_VALID) in leg.columns):
+                known.setdefault(column, dtype)
+    if selection.where is not None:
+        condition = parse_where(selection.where, pl.Schema(known), selection.text)
+        used.update(condition.meta.root_names())
+    if selection.region is not None:
+        check_columns(("_healpix_29", "ra", "dec"), known, selection.text)
+        used.update(("_healpix_29", "ra", "dec"))
+    used.update(column for column in IDENTITY if column in found[0].columns)
+    legs: list[Leg] = []
+    taken: set[str] = set()
+    for leg in found:
+        own = [c for c in leg.source.schema if c.name in used and c.name not in taken and not _is_flag(c, leg.source)]
+        taken.update(c.name for c in own)
+        flat = [c.name for c in own if c.dims == _BY_OBJECT]
+        if len(found) > 1 and "object_id" not in flat:
+            flat.insert(0, "object_id")
+        deep = tuple(c.name for c in own if c.dims != _BY_OBJECT)
+        same = bool(leg.lineage & found[0].lineage) and all("_healpix_29" in f.columns for f in (leg, found[0]))
+        legs.append(Leg(leg.source, str(leg.reference), leg.number, leg.survey, tuple(flat), deep, same))
+    read = Schema(tuple(c for c in schema if c.name in taken))
+    if is_whole and (condition is not None or selection.region is not None or len(legs) > 1):
+        _refuse_part_of_whole(name, selection, read)
+    return BoundInput(
+        name,
+        tuple(legs),
+        binding,
+        condition,
+        selection.region,
+        where_key(selection.where),
+        read,
+        _flags(legs, schema),
+        is_whole,
+    )
+
+
+def _is_flag(column: Column, source: Source) -> bool:
+    return column.name.endswith(_VALID) and not source.is_table and column.name.removesuffix(_VALID) in source.schema
+
+
+def _flags(legs: Sequence[Leg], schema: Schema) -> tuple[str, ...]:
+    flags: list[str] = []
+    for leg in legs:
+        kept = leg.source.null_columns() if leg.source.is_table else _array_flags(leg.source.schema)
+        flags += [c for c in leg.flat if c in kept and schema[c].dtype.startswith(("int", "bool"))]
+    return tuple(flags)
+
+
+def _array_flags(schema: Schema) -> set[str]:
+    return {name.removesuffix(_VALID) for name in schema.names if name.endswith(_VALID)}
+
+
+def _refuse_part_of_whole(name: str, selection: "Selection", read: Schema) -> None:
+    if "object_id" not in read:
+        raise DataRefusedError(
+            f"input {name!r} is taken whole, and {selection.text!r} is not a dataset of objects",
+            where=f"where {where_text(selection.where)!r}" if selection.where is not None else "",
+            hint="Leave out where, region and '+' for this input.",
+        )

@@ -1,0 +1,212 @@
+"""Clusters: the workers of a run, started, found or borrowed, and always let go of quietly."""
+
+import logging
+import multiprocessing
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from hven.errors import ClusterError, MissingDependencyError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    AskedCluster = str | Client
+
+_GUARD = 'In a script, put what starts the run under  if __name__ == "__main__":  (workers import the script).'
+# Each worker has one thread for tasks: libraries with thread pools of their own would take every core in every worker.
+_WORKER_ENVIRONMENT = {
+    "POLARS_MAX_THREADS": "1",
+    "RAYON_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Workers at hand.
+
+    Attributes
+    ----------
+    kind
+        How it was asked for: ``local``, ``cuda``, ``synchronous``, an address or ``client``.
+    client
+        Of Dask; None when everything runs in this very process.
+    threads
+        How many tasks run at once.
+    dashboard
+        Address of the Dask dashboard, or empty.
+    """
+
+    kind: str
+    client: "Client | None" = None
+    threads: int = 1
+    dashboard: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what it is as plain values, for records."""
+        return {"kind": self.kind, "threads": self.threads, "dashboard": self.dashboard}
+
+
+def default_workers(tasks: int) -> int:
+    """Return how many workers are started for so many tasks when nobody says: a core each, none in vain.
+
+    Examples
+    --------
+    >>> default_workers(1)
+    1
+    """
+    from dask.system import CPU_COUNT
+
+    return max(1, min(int(CPU_COUNT), tasks))
+
+
+@contextmanager
+def cluster_for(asked: "AskedCluster", workers: int) -> Iterator[Cluster]:
+    """Give the cluster that is asked for; what was started here is stopped at the end.
+
+    Parameters
+    ----------
+    asked
+        ``"local"`` (processes on this machine), ``"cuda"`` (a process a GPU), ``"synchronous"`` (this process),
+        the address of a scheduler (``"tcp://host:8786"``), or a Dask client.
+    workers
+        How many, where they are started here.
+
+    Raises
+    ------
+    ClusterError
+        If it cannot be started or reached.
+    """
+    check_cluster(asked)
+    if asked == "synchronous":
+        yield Cluster("synchronous")
+        return
+    with _worker_settings():
+        if not isinstance(asked, str):
+            yield _borrowed(asked, "client")
+        elif asked == "local":
+            yield from _started(_local, "local", workers)
+        elif asked == "cuda":
+            yield from _started(_cuda, "cuda", workers)
+        else:
+            yield from _reached(asked)
+
+
+def check_cluster(asked: "AskedCluster") -> None:
+    """Refuse what is no cluster, and a run begun by a worker that is only importing the user's script.
+
+    Raises
+    ------
+    ClusterError
+        Saying which names there are, or where the guard belongs.
+    """
+    if isinstance(asked, str) and asked not in {"local", "cuda", "synchronous"} and "://" not in asked:
+        raise ClusterError(
+            f"there is no cluster {asked!r}",
+            expected="'local', 'cuda', 'synchronous', or the address of a scheduler such as 'tcp://host:8786'",
+            hint="Correct the name.",
+        )
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise ClusterError("a worker began a run while it was importing the script that started it", hint=_GUARD)
+
+
+def _started(start: Any, kind: str, workers: int) -> Iterator[Cluster]:
+    from distributed import Client
+
+    try:
+        cluster = start(workers)
+    except ClusterError:
+        raise
+    except Exception as error:
+        raise ClusterError(
+            f"the {kind} cluster did not start: {_reason(error)}",
+            hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
+        ) from error
+    with cluster, Client(cluster) as client:
+        yield Cluster(kind, client, sum(client.nthreads().values()) or workers, cluster.dashboard_link or "")
+
+
+def _local(workers: int) -> Any:
+    from distributed import LocalCluster
+    from distributed.system import MEMORY_LIMIT
+
+    return LocalCluster(
+        n_workers=workers,
+        threads_per_worker=1,
+        processes=True,
+        # A share of what there is, told outright: "auto" takes the whole machine in some containers.
+        memory_limit=int(MEMORY_LIMIT * 0.9 / workers),
+        host="127.0.0.1",
+        dashboard_address=f"127.0.0.1:{_dashboard_port()}",
+        silence_logs=logging.CRITICAL,
+    )
+
+
+def _cuda(_: int) -> Any:
+    try:
+        from dask_cuda import LocalCUDACluster
+    except Exception as error:
+        raise MissingDependencyError(
+            f"dask-cuda is not at hand: {_reason(error)}", hint="Install hven[gpu], or choose another cluster."
+        ) from error
+    return LocalCUDACluster(dashboard_address=f"127.0.0.1:{_dashboard_port()}", threads_per_worker=1)
+
+
+def _reached(address: str) -> Iterator[Cluster]:
+    from distributed import Client
+
+    try:
+        client = Client(address, timeout="10s")
+    except (OSError, ValueError) as error:
+        raise ClusterError(
+            f"no scheduler answers: {_reason(error)}", where=address, hint="Start it, or correct the address."
+        ) from error
+    with client:
+        yield _borrowed(client, address)
+
+
+def _borrowed(client: "Client", kind: str) -> Cluster:
+    threads = sum(client.nthreads().values())
+    if threads == 0:
+        raise ClusterError(
+            "the cluster has no workers", where=str(client.scheduler_info().get("address", "")), hint="Start some."
+        )
+    return Cluster(kind, client, threads, client.dashboard_link or "")
+
+
+def _dashboard_port() -> int:
+    """Return Dask's usual port when it is free, else 0 for any."""
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", 8787))
+        except OSError:
+            return 0
+    return 8787
+
+
+@contextmanager
+def _worker_settings() -> Iterator[None]:
+    import dask
+    import distributed  # noqa: F401 - it adds its own settings, which must not be taken away with ours at the end
+
+    environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
+    settings = {
+        "distributed.nanny.pre-spawn-environ": {**environment, **_WORKER_ENVIRONMENT},
+        # A block that kills its worker is tried once more, alone, by us: no need to lose four workers to be sure.
+        "distributed.scheduler.allowed-failures": 1,
+    }
+    with dask.config.set(settings):
+        yield
+
+
+def _reason(error: Exception) -> str:
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return (str(cause).strip().splitlines() or [type(cause).__name__])[0]

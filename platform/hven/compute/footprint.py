@@ -1,0 +1,56 @@
+"""The footprint of a block on the sky: a few HEALPix cells, small enough for a journal, joined when all is done."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hven.sky import join_coverage
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+Footprint = tuple[int, tuple[int, ...]]
+"""A HEALPix order, and cells of it."""
+
+_FINEST = 10
+_MOST = 256
+NOWHERE: Footprint = (_FINEST, ())
+
+
+def footprint(pixels: "NDArray[np.int64]") -> Footprint:
+    """Return the cells that hold objects, of the finest order at which they are few.
+
+    Parameters
+    ----------
+    pixels
+        ``_healpix_29`` of the objects, int64, shape (n,).
+
+    Examples
+    --------
+    >>> footprint(np.array([0, 1 << 38, 1 << 40]))
+    (10, (0, 1, 4))
+    """
+    cells = np.unique(np.asarray(pixels, np.int64) >> (2 * (29 - _FINEST)))
+    order = _FINEST
+    while len(cells) > _MOST:
+        cells, order = np.unique(cells >> 2), order - 1
+    return order, tuple(cells.tolist())
+
+
+def joined(footprints: Iterable[Footprint]) -> str:
+    """Return the MOC text of all footprints together, at the coarsest of their orders; ``""`` when there is nothing.
+
+    Examples
+    --------
+    >>> joined([(10, (0, 1)), (9, (7,))])
+    '9/0 7'
+    """
+    order, cells = _FINEST, set[int]()
+    for finer, more in footprints:
+        if finer < order:
+            cells, order = {cell >> (2 * (order - finer)) for cell in cells}, finer
+        cells.update(cell >> (2 * (finer - order)) for cell in more)
+    if not cells:
+        return ""
+    return join_coverage(f"{order}/{' '.join(map(str, sorted(cells)))}", "")

@@ -1,0 +1,175 @@
+"""The journal of a run: what became of each block, in small files that are put once and never changed.
+
+A block is finished when the file that says so is stored. Whatever was computed after the last file is computed again.
+"""
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from hven.compute.footprint import NOWHERE, Footprint
+from hven.compute.task import Failure, Outcome
+from hven.errors import HvenError, RunBusyError
+from hven.lake import Block, WrittenPart
+from hven.lake.store import Store
+
+
+@dataclass
+class Journal:
+    """What is known of the blocks of one run.
+
+    Attributes
+    ----------
+    store, folder
+        Where the files are.
+    blocks, seconds
+        How many outcomes, and how much time, at most go unwritten.
+    finished
+        Block index -> its key, for blocks that need no more work.
+    failed
+        Block index -> why, of the blocks that failed last time.
+    schemas
+        The result's columns as JSON text by part, as the first block had them.
+    snapshots
+        Where arrays of finished blocks are, by part: path and snapshot.
+    """
+
+    store: Store
+    folder: str
+    blocks: int = 64
+    seconds: float = 5.0
+    finished: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, Failure] = field(default_factory=dict)
+    schemas: dict[str, str] = field(default_factory=dict)
+    snapshots: dict[str, tuple[str, str]] = field(default_factory=dict)
+    rows_in: int = 0
+    rows_out: int = 0
+    work: float = 0.0
+    _files: int = 0
+    _unwritten: list[dict[str, Any]] = field(default_factory=list)
+    _written_at: float = field(default_factory=time.monotonic)
+
+    def load(self) -> None:
+        """Take in what earlier attempts of the run wrote."""
+        for entry in self._stored():
+            self._take(entry)
+
+    def add(self, outcome: Outcome) -> None:
+        """Take in an outcome; it counts as finished for the next attempt once `flush` has stored it."""
+        entry = _to_json(outcome)
+        self._take(entry)
+        self._unwritten.append(entry)
+
+    def is_finished(self, block: Block) -> bool:
+        """Return whether a block needs no more work."""
+        return self.finished.get(block.index) == block.key
+
+    @property
+    def is_due(self) -> bool:
+        """Whether enough has gathered, or enough time has passed, to store a file."""
+        waited = time.monotonic() - self._written_at
+        return bool(self._unwritten) and (len(self._unwritten) >= self.blocks or waited >= self.seconds)
+
+    def flush(self, snapshots: Mapping[str, tuple[str, str]] | None = None) -> None:
+        """Store what has gathered as one file.
+
+        Parameters
+        ----------
+        snapshots
+            By part of a result of arrays: path and snapshot that now hold every finished block.
+
+        Raises
+        ------
+        RunBusyError
+            If another process writes this journal too.
+        """
+        self._written_at = time.monotonic()
+        if not self._unwritten and not snapshots:
+            return
+        self.snapshots.update(snapshots or {})
+        told = {"blocks": self._unwritten, "schemas": self.schemas, "snapshots": self.snapshots}
+        key = f"{self.folder}/{self._files:08d}.json"
+        try:
+            self.store.create(key, json.dumps(told, separators=(",", ":")).encode())
+        except FileExistsError as error:
+            raise RunBusyError(
+                "another process is at work on this very run",
+                where=self.store.address(key),
+                hint="Wait for it. What it has finished will not be computed again.",
+            ) from error
+        self._files += 1
+        self._unwritten = []
+
+    def results(self) -> Iterator[tuple[dict[str, WrittenPart], str, Footprint]]:
+        """Give the files by part, the digest of what was received and the footprint of each block with a result.
+
+        Read from the store again, so that nobody has to remember a survey's worth of them.
+        """
+        for entry in self._stored():
+            if entry.get("rows_out") and self.finished.get(entry["index"]) == entry["key"]:
+                order, cells = entry.get("footprint", NOWHERE)
+                written = {part: WrittenPart(**told) for part, told in entry.get("written", {}).items()}
+                yield written, entry["digest"], (order, tuple(cells))
+
+    def _stored(self) -> Iterator[dict[str, Any]]:
+        keys = [key for key in self.store.list(self.folder) if key.endswith(".json")]
+        self._files = len(keys)
+        for key in keys:
+            told = json.loads(self.store.get(key))
+            self.schemas.update(told["schemas"])
+            self.snapshots.update({part: (path, snapshot) for part, (path, snapshot) in told["snapshots"].items()})
+            yield from told["blocks"]
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        index = int(entry["index"])
+        self.work += entry.get("seconds", 0.0)
+        if "failure" in entry:
+            self.failed[index] = _failure(entry["failure"])
+            return
+        self.failed.pop(index, None)
+        self.finished[index] = entry["key"]
+        self.rows_in += entry.get("rows_in", 0)
+        self.rows_out += entry.get("rows_out", 0)
+        for part, schema in entry.pop("schemas", {}).items():
+            self.schemas.setdefault(part, schema)
+
+
+def _to_json(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as plain values, what is empty left out."""
+    told: dict[str, Any] = {
+        "index": outcome.index,
+        "key": outcome.key,
+        "seconds": outcome.seconds,
+        "rows_in": outcome.rows_in,
+        "rows_out": outcome.rows_out,
+        "digest": outcome.digest,
+        "written": {part: asdict(written) for part, written in outcome.written.items()},
+        "schemas": dict(outcome.schemas),
+    }
+    if outcome.footprint[1]:
+        told["footprint"] = outcome.footprint
+    if outcome.failure is not None:
+        error = outcome.failure.error.to_json()
+        told["failure"] = {
+            "error": error,
+            "traceback": outcome.failure.traceback,
+            "first": outcome.failure.first,
+            "last": outcome.failure.last,
+        }
+    return {key: value for key, value in told.items() if value or key in ("index", "key")}
+
+
+def _failure(told: Mapping[str, Any]) -> Failure:
+    error = told["error"]
+    known = {kind.code: kind for kind in _kinds(HvenError)}
+    kind = known.get(error["code"], HvenError)
+    made = kind(error["what"], where=error["where"], expected=error["expected"], hint=error["hint"])
+    return Failure(made, told["traceback"], told["first"], told["last"])
+
+
+def _kinds(kind: type[HvenError]) -> Iterator[type[HvenError]]:
+    yield kind
+    for narrower in kind.__subclasses__():
+        yield from _kinds(narrower)

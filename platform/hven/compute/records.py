@@ -1,0 +1,312 @@
+"""Run records: what is kept of every run under ``runs/<id>/``, and the `Run` that people hold."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+from hven.errors import LakeFormatError, RunNotFoundError, did_you_mean
+from hven.lake import DatasetHandle, Lake
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+    from hven.plugins import Analysis
+
+State = Literal["running", "succeeded", "partial", "failed", "cancelled"]
+
+FORMAT = 1
+_ID = re.compile(r"\d{8}T\d{6}-.+-[0-9a-f]{6}(\.\d+)?")
+
+
+@dataclass
+class Run:
+    """One execution of one analysis: its record, and what listeners and people do with it.
+
+    Attributes
+    ----------
+    lake
+        Where it runs.
+    record
+        Everything that is kept of it, as plain values (``runs/<id>/record.json``).
+    definition
+        The analysis itself, when it is at hand.
+    progress
+        Whether the caller wants to see progress; None for "when there is a terminal".
+    open_inputs
+        Opens what the analysis was given, when that is at hand.
+
+    Examples
+    --------
+    >>> run = hven.run(lake, "red_clump_distances", {"stars": "apogee"})  # doctest: +SKIP
+    >>> run.state, run.result.table().head()  # doctest: +SKIP
+    """
+
+    lake: Lake
+    record: dict[str, Any]
+    definition: "Analysis | None" = field(default=None, repr=False)
+    progress: bool | None = field(default=None, repr=False)
+    open_inputs: "Callable[[], dict[str, xr.Dataset]] | None" = field(default=None, repr=False)
+
+    def __repr__(self) -> str:
+        return f"<hven run {self.id!r}: {self.state}, {self.done} of {self.blocks['total']} blocks>"
+
+    @property
+    def id(self) -> str:
+        """When it began, what it computes, and the beginning of its key."""
+        return str(self.record["id"])
+
+    @property
+    def key(self) -> str:
+        """The same for runs that compute the same of the same data into the same dataset."""
+        return str(self.record["key"])
+
+    @property
+    def state(self) -> State:
+        """``running``, ``succeeded``, ``partial``, ``failed`` or ``cancelled``."""
+        state: State = self.record["state"]
+        return state
+
+    @property
+    def analysis(self) -> str:
+        """The analysis's name."""
+        return str(self.record["analysis"]["name"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The parameters, defaults included."""
+        return dict(self.record["parameters"])
+
+    @property
+    def output(self) -> str:
+        """The dataset that it makes; those of several parts are called ``<output>.<part>``."""
+        return str(self.record["output"])
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Names of the datasets that it makes, by part of the result."""
+        return dict(self.record["outputs"])
+
+    @property
+    def blocks(self) -> dict[str, int]:
+        """Counts: ``total``, ``done``, ``empty``, ``failed``, and ``reused`` (done in an earlier attempt)."""
+        return dict(self.record["blocks"])
+
+    @property
+    def done(self) -> int:
+        """Blocks that need no more work."""
+        return self.blocks["done"] + self.blocks["empty"]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Objects: ``in`` were given to the analysis, ``out`` are in the result."""
+        return dict(self.record["rows"])
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        """What failed, block by block: objects and error. At most `records.TOLD`; the journal has them all."""
+        return list(self.record["failures"])
+
+    @property
+    def caveats(self) -> list[str]:
+        """What one should know before using the result."""
+        return list(self.record["caveats"])
+
+    @property
+    def commit(self) -> int | None:
+        """The catalog that has the result, when there is one."""
+        number = self.record["commit"]
+        return None if number is None else int(number)
+
+    @property
+    def result(self) -> DatasetHandle:
+        """The dataset that it made, as this run published it.
+
+        Raises
+        ------
+        RunNotFoundError
+            If it published nothing, or several parts (see `results`).
+        """
+        made = self.results
+        if len(made) != 1:
+            names = ", ".join(handle.name for handle in made.values())
+            raise RunNotFoundError(
+                f"run {self.id} has {len(made)} results",
+                where=self.lake.url,
+                hint=f"Take one of them from results: {names}." if made else "Look at its state and failures.",
+            )
+        return next(iter(made.values()))
+
+    @property
+    def results(self) -> dict[str, DatasetHandle]:
+        """The datasets that it made by part, as this run published them."""
+        if self.commit is None:
+            return {}
+        view = self.lake.at(self.commit)
+        return {part: view[name] for part, name in self.outputs.items()}
+
+    @property
+    def folder(self) -> str:
+        """Where its files are in the lake."""
+        return run_folder(self.id)
+
+    @property
+    def report(self) -> str | None:
+        """Path or URL of its report, when one was written."""
+        key = self.record["report"]
+        return None if key is None else self.lake.store.address(key)
+
+    @property
+    def figures(self) -> dict[str, str]:
+        """Paths or URLs of its figures, by name."""
+        return {name: self.lake.store.address(key) for name, key in self.record["figures"].items()}
+
+    def inputs(self) -> "dict[str, xr.Dataset]":
+        """Return what the analysis was given, lazily: bound and selected. Empty when it is not at hand."""
+        return {} if self.open_inputs is None else dict(self.open_inputs())
+
+    def put(self, name: str, content: bytes) -> str:
+        """Write a file beside the record (a figure, a report) and return its key."""
+        key = f"{self.folder}/{name}"
+        self.lake.store.put(key, content)
+        return key
+
+    def caveat(self, text: str) -> None:
+        """Add something that one should know before using the result."""
+        if text not in self.record["caveats"]:
+            self.record["caveats"].append(text)
+
+    def log(self, event: str, **told: Any) -> None:
+        """Add a line to the run's log; `save` writes it."""
+        self.record.setdefault("log", []).append({"at": now(), "event": event, **told})
+
+    def save(self) -> None:
+        """Write record and log."""
+        store, told = self.lake.store, {k: v for k, v in self.record.items() if k != "log"}
+        store.put(f"{self.folder}/record.json", json.dumps(told, indent=1, ensure_ascii=False).encode())
+        lines = (json.dumps(line, ensure_ascii=False) for line in self.record.get("log", ()))
+        store.put(f"{self.folder}/log.jsonl", "".join(f"{line}\n" for line in lines).encode())
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as plain values, for ``--json``."""
+        return {key: value for key, value in self.record.items() if key != "log"}
+
+
+TOLD = 100
+"""How many failed blocks a record tells of."""
+
+
+def now() -> str:
+    """Return the time as records write it: UTC, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def run_folder(run_id: str) -> str:
+    """Return where a run's files are in its lake.
+
+    Examples
+    --------
+    >>> run_folder("20261121T034612-gradients-ab12cd")
+    'runs/20261121T034612-gradients-ab12cd'
+    """
+    return f"runs/{run_id}"
+
+
+def new_run(lake: Lake, key: str, name: str, told: Mapping[str, Any]) -> Run:
+    """Begin the record of a new run and return it; its id sorts by time and ends with the beginning of `key`."""
+    created = now()
+    stem = f"{re.sub('[-:]', '', created)[:15]}-{name}-{key[:6]}"
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "id": stem,
+        "key": key,
+        "state": "running",
+        "created": created,
+        "finished": None,
+        **told,
+        "attempts": 0,
+        "blocks": dict.fromkeys(("total", "done", "empty", "failed", "reused"), 0),
+        "rows": {"in": 0, "out": 0},
+        "seconds": 0.0,
+        "failures": [],
+        "caveats": [],
+        "error": None,
+        "commit": None,
+        "figures": {},
+        "report": None,
+        "log": [],
+    }
+    for attempt in range(1, 1000):
+        record["id"] = stem if attempt == 1 else f"{stem}.{attempt}"
+        try:
+            text = json.dumps({k: v for k, v in record.items() if k != "log"}, indent=1, ensure_ascii=False)
+            lake.store.create(f"{run_folder(record['id'])}/record.json", text.encode())
+        except FileExistsError:
+            continue
+        return Run(lake, record)
+    raise AssertionError("a thousand runs of one key in one second")
+
+
+def runs(lake: Lake) -> list[Run]:
+    """Return the runs of a lake, newest first.
+
+    Examples
+    --------
+    >>> [run.state for run in runs(lake)]  # doctest: +SKIP
+    """
+    return [open_run(lake, run_id) for run_id in _run_ids(lake)]
+
+
+def runs_of(lake: Lake, key: str) -> Iterator[Run]:
+    """Give the runs with this key, newest first."""
+    for run_id in _run_ids(lake):
+        if run_id.partition(".")[0].endswith(f"-{key[:6]}"):
+            run = open_run(lake, run_id)
+            if run.key == key:
+                yield run
+
+
+def open_run(lake: Lake, run_id: str) -> Run:
+    """Return a run by its id, or by a beginning or end of it that fits one alone.
+
+    Raises
+    ------
+    RunNotFoundError
+        With the nearest ids, when there is none.
+
+    Examples
+    --------
+    >>> open_run(lake, "20261121T034612-red_clump_distances-ab12cd").state  # doctest: +SKIP
+    """
+    text = lake.store.get_or_none(f"{run_folder(run_id)}/record.json") if _ID.fullmatch(run_id) else None
+    if text is None:
+        known = _run_ids(lake)
+        fitting = [
+            known_id for known_id in known if run_id and (known_id.startswith(run_id) or known_id.endswith(run_id))
+        ]
+        if len(fitting) == 1 and fitting[0] != run_id:
+            return open_run(lake, fitting[0])
+        raise RunNotFoundError(
+            f"{len(fitting)} runs are meant by {run_id!r}" if len(fitting) > 1 else f"there is no run {run_id!r}",
+            where=lake.url,
+            hint=did_you_mean(run_id, known, "See which there are with hven.runs(lake) or 'hven runs'."),
+        )
+    try:
+        record = json.loads(text)
+        if record["format"] > FORMAT:
+            raise LakeFormatError(
+                f"the run's record has format {record['format']}", where=run_id, hint="Install a newer hven."
+            )
+    except (ValueError, KeyError) as error:
+        raise LakeFormatError(
+            "this is not the record of a run", where=run_id, hint="Remove its folder, or restore it from a copy."
+        ) from error
+    lines = (lake.store.get_or_none(f"{run_folder(run_id)}/log.jsonl") or b"").splitlines()
+    return Run(lake, record | {"log": [json.loads(line) for line in lines]})
+
+
+def _run_ids(lake: Lake) -> list[str]:
+    """Return the ids of runs, newest first."""
+    return sorted((name for name in lake.store.folders("runs") if _ID.fullmatch(name)), reverse=True)

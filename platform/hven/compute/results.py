@@ -1,0 +1,77 @@
+"""What an analysis returns, made ready to be kept: checked, in its own words, with the ids of its objects."""
+
+from typing import TYPE_CHECKING, Any
+
+from hven.compute.bound import IDENTITY
+from hven.errors import ResultRefusedError
+from hven.plugins import Analysis, check_result
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import xarray as xr
+
+    from hven.compute.reading import Aligned
+
+_TEXTS = ("description", "ucd")
+
+
+def parts_of(analysis: Analysis, result: Any, inputs: "Mapping[str, xr.Dataset]") -> "dict[str, xr.Dataset]":
+    """Return the parts of a result as declared, without texts that arithmetic carried over from the inputs.
+
+    Raises
+    ------
+    ResultRefusedError
+        If it is not what `analysis` declares.
+    """
+    parts = check_result(analysis, result)
+    given = {
+        (str(name), key, variable.attrs[key])
+        for data in inputs.values()
+        for name, variable in data.variables.items()
+        for key in _TEXTS
+        if key in variable.attrs
+    }
+    borrowed = {(key, text) for _, key, text in given}
+    for part in parts.values():
+        for name, variable in part.variables.items():
+            # "Twice the metallicity" is not described by what describes the metallicity.
+            part[name].attrs = {
+                key: text
+                for key, text in variable.attrs.items()
+                if key not in _TEXTS or (key, text) not in borrowed or (str(name), key, text) in given
+            }
+    return parts
+
+
+def is_flat(part: "xr.Dataset") -> bool:
+    """Return whether a result is a table: all its variables 1-D over one dimension."""
+    dims = {variable.dims for variable in part.variables.values()}
+    return len(dims) == 1 and all(len(d) == 1 for d in dims)
+
+
+def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":
+    """Return a part of the result, computed, with what tells its objects apart as its first columns."""
+    import xarray as xr
+
+    where = f"part {name!r} of the result" if name else "the result"
+    if part.sizes.get("object") != aligned.rows:
+        raise ResultRefusedError(
+            f"the result has {part.sizes.get('object', 'no')} objects",
+            where=where,
+            expected=f"the {aligned.rows} that the analysis was given, in their order",
+            hint="A per_object analysis returns every object it is given: NaN where it has nothing to say.",
+        )
+    for key, variable in part.data_vars.items():
+        if "object" not in variable.dims:
+            raise ResultRefusedError(
+                f"variable {key!r} of {where} is over ({', '.join(map(str, variable.dims))})",
+                expected="the dimension 'object'",
+                hint="A per_object analysis says something of each object. Leave it out, or declare per_object=False.",
+            )
+    part = part.drop_vars([key for key, variable in part.coords.items() if not variable.dims])
+    own = {str(key): part[key].variable for key in part.variables if key not in IDENTITY}
+    coordinates = {key: v for key, v in own.items() if key in part.coords}
+    variables = {key: v for key, v in own.items() if key not in coordinates}
+    ids = {str(key): v for key, v in aligned.ids.variables.items()}
+    return xr.Dataset({**ids, **variables}, coordinates, part.attrs).compute(scheduler="synchronous")

@@ -1,0 +1,317 @@
+"""The runner: one run from its request to its commit, with its record and whoever listens."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from time import perf_counter
+from traceback import format_exception
+from typing import TYPE_CHECKING, Any
+
+from hven.compute.blocks import BlockWork
+from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers
+from hven.compute.journal import Journal
+from hven.compute.planning import open_journal, previous_run
+from hven.compute.publish import publish_blocks, publish_datasets, software
+from hven.compute.records import TOLD, Run, new_run, now
+from hven.compute.request import Request, make_request
+from hven.compute.selection import Selection
+from hven.compute.task import Failure, Outcome
+from hven.compute.whole import compute_whole, lazy_inputs
+from hven.errors import ConflictError, HvenError, RunBusyError, RunFailedError, TooFewObjectsError
+from hven.lake import Block, Lake
+from hven.plugins import Analysis, plugins
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+
+def run(
+    lake: Lake,
+    analysis: str | Analysis,
+    inputs: Mapping[str, str | Selection],
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    output: str | None = None,
+    cluster: "str | Client" = "local",
+    workers: int | None = None,
+    block_rows: int | None = None,
+    progress: bool | None = None,
+    resume: bool = True,
+    force: bool = False,
+    checkpoint_seconds: float = 5.0,
+    checkpoint_blocks: int = 64,
+) -> Run:
+    """Run an analysis on data of a lake, publish its result as one commit, and return the run.
+
+    A run that was killed goes on where it was when it is asked for again: finished blocks are not computed twice, and
+    no reader ever sees a part. What is up to date is returned as it is.
+
+    Parameters
+    ----------
+    lake
+        Where the data are, and where the result goes.
+    analysis
+        A name that a plugin brings, or the analysis itself.
+    inputs
+        For each input a selection, or its text (``"apogee"``, ``"apogee@dr1+distances"``; see `select`).
+    parameters
+        Of the analysis; defaults where not given.
+    output
+        Name of the dataset to make; the analysis's name by default.
+    cluster
+        ``"local"`` (processes on this machine), ``"cuda"``, ``"synchronous"`` (this process), the address of a Dask
+        scheduler, or a Dask client.
+    workers
+        How many to start, where workers are started; by default one a core, none in vain.
+    block_rows
+        Objects in a block, when the usual number does not suit.
+    progress
+        Show progress on the terminal; by default when there is one.
+    resume
+        Go on with an unfinished run of the same, rather than begin anew.
+    force
+        Compute even what is up to date.
+    checkpoint_seconds, checkpoint_blocks
+        How much time and how many blocks a killed run loses at most.
+
+    Returns
+    -------
+    Run
+        ``succeeded``, or ``partial`` when some blocks failed: their objects are missing from the result, `Run.failures`
+        says which and why, and running again tries just these.
+
+    Raises
+    ------
+    HvenError
+        For whatever does not fit, before anything is written; nothing in the lake changes.
+    RunFailedError
+        If there is no result at all.
+    RunBusyError
+        If another process is at the same run.
+
+    Examples
+    --------
+    >>> run = hven.run(lake, "red_clump_distances", {"stars": "apogee"})  # doctest: +SKIP
+    >>> run.result.table(where="r_gal < 6").collect()  # doctest: +SKIP
+    """
+    check_cluster(cluster)
+    request = make_request(lake, analysis, inputs, parameters, output, block_rows)
+    with _alone(request):
+        known, action = previous_run(request, resume=resume, force=force)
+        if known is not None:
+            _equip(known, request, progress)
+        if known is not None and action == "nothing":
+            return known
+        journal = open_journal(known) if known is not None else Journal(lake.store, "")
+        journal.seconds, journal.blocks = checkpoint_seconds, checkpoint_blocks
+        rows = int(known.record["block_rows"]) if known is not None else request.block_rows
+        blocks = request.blocks(rows)
+        todo = [block for block in blocks if not journal.is_finished(block)]
+        hands = workers or default_workers(len(todo))
+        with cluster_for(cluster if todo or not blocks else "synchronous", hands) as at_hand:
+            this = known or new_run(lake, request.key, request.output, _told(request, rows))
+            _equip(this, request, progress)
+            journal.folder = f"{this.folder}/journal"
+            return _Execution(this, request, at_hand, journal, blocks, todo).go()
+
+
+class _Execution:
+    """One attempt at a run."""
+
+    def __init__(
+        self,
+        run: Run,
+        request: Request,
+        cluster: Cluster,
+        journal: Journal,
+        blocks: Sequence[Block],
+        todo: Sequence[Block],
+    ) -> None:
+        self.run, self.request, self.cluster, self.journal = run, request, cluster, journal
+        self.blocks, self.todo = blocks, todo
+        self.saved = perf_counter()
+
+    def go(self) -> Run:
+        """Compute, publish and record; whatever stops it is recorded before it goes on its way."""
+        began = perf_counter()
+        self._begin()
+        try:
+            if self.request.analysis.per_object:
+                self._by_blocks()
+            else:
+                self._as_whole()
+        except KeyboardInterrupt as interrupt:
+            self.journal.flush()
+            self._end("cancelled", began)
+            interrupt.add_note(f"Run {self.run.id} is cancelled. What is finished is kept: run it again to go on.")
+            raise
+        except Exception as error:
+            failed = _as_failed(error, self.run)
+            self.run.record["error"] = failed.to_json() | {"traceback": "".join(format_exception(error))}
+            self.run.log("failed", code=failed.code, what=failed.what)
+            self._end("failed", began)
+            if failed is error:
+                raise
+            raise failed from error
+        self._end("partial" if self.journal.failed else "succeeded", began)
+        return self.run
+
+    def _begin(self) -> None:
+        record, reused = self.run.record, len(self.blocks) - len(self.todo)
+        record |= {"state": "running", "finished": None, "error": None, "failures": [], "caveats": []}
+        record["attempts"] += 1
+        record["cluster"] = self.cluster.to_json()
+        record["blocks"] = {"total": len(self.blocks), "done": reused, "empty": 0, "failed": 0, "reused": reused}
+        self.journal.failed.clear()
+        self._count()
+        if record["attempts"] > 1:
+            self.run.log("resumed", finished=reused, total=len(self.blocks))
+        else:
+            self.run.log("started", blocks=len(self.blocks))
+        self.run.save()
+        self._hear("hven_run_started")
+
+    def _by_blocks(self) -> None:
+        work = BlockWork(self.request, self.cluster, self.journal, self.run.record["places"], self._outcome)
+        staged = work.compute(self.blocks, self.todo)
+        self.journal.flush()
+        self._count()
+        if self.journal.rows_out == 0:
+            raise _nothing(self.journal.failed, len(self.blocks))
+        if self.journal.failed:
+            count = len(self.journal.failed)
+            self.run.caveat(
+                f"{count:,} of {len(self.blocks):,} blocks failed: their objects are missing from the result. "
+                f"Run it again to try just these."
+            )
+        self.run.record["commit"] = publish_blocks(self.run, self.request, self.journal, staged)
+
+    def _as_whole(self) -> None:
+        def counted(rows: int) -> None:
+            self.run.record["rows"]["in"] = rows
+            self.run.save()
+
+        parts, _ = compute_whole(self.request, self.cluster, counted)
+        self.run.record["rows"]["out"] = max(
+            (max(part.sizes.values(), default=1) for part in parts.values()), default=0
+        )
+        self.run.record["blocks"]["done"] = len(self.blocks)
+        self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
+
+    def _outcome(self, block: Block, outcome: Outcome) -> None:
+        """Take note of a block that has ended, and tell those who listen."""
+        counts = self.run.record["blocks"]
+        if outcome.failure is None:
+            counts["done" if outcome.rows_out else "empty"] += 1
+            self._hear("hven_block_done", block=block)
+        else:
+            counts["failed"] += 1
+            told = _failure_told(block, outcome.failure)
+            if len(self.run.record["failures"]) < TOLD:
+                self.run.record["failures"].append(told)
+            self.run.log("block-failed", **told)
+            self._hear("hven_block_failed", block=block, error=outcome.failure.error)
+        self._count()
+        if perf_counter() - self.saved > self.journal.seconds:
+            self.run.save()
+            self.saved = perf_counter()
+
+    def _count(self) -> None:
+        self.run.record["rows"] = {"in": self.journal.rows_in, "out": self.journal.rows_out}
+        self.run.record["work"] = round(self.journal.work, 3)
+
+    def _end(self, state: str, began: float) -> None:
+        record = self.run.record
+        record["state"], record["finished"] = state, now()
+        record["seconds"] = round(record["seconds"] + perf_counter() - began, 3)
+        self.run.log(state, seconds=record["seconds"], commit=record["commit"])
+        self.run.save()
+        self._hear("hven_run_finished")
+        self.run.save()
+
+    def _hear(self, hook: str, **told: Any) -> None:
+        for answer in plugins().call(hook, run=self.run, **told):
+            if answer.error is not None:
+                what = f"{type(answer.error).__name__}: {answer.error}"
+                self.run.log("listener-failed", plugin=answer.plugin, hook=hook, what=what)
+
+
+@contextmanager
+def _alone(request: Request) -> Iterator[None]:
+    """Hold the lock of this very run, or refuse at once."""
+    key = request.key
+    held = request.lake.lock(f"run-{key[:16]}", patience=0.0)
+    try:
+        held.__enter__()
+    except ConflictError as error:
+        raise RunBusyError(
+            f"another process is computing {request.output!r} just so",
+            where=request.lake.url,
+            hint="Wait for it. What it has finished will not be computed again.",
+        ) from error
+    try:
+        yield
+    finally:
+        held.__exit__(None, None, None)
+
+
+def _equip(run: Run, request: Request, progress: bool | None) -> None:
+    """Give a run what its record cannot keep."""
+    run.definition, run.progress = request.analysis, progress
+    run.open_inputs = lambda: lazy_inputs(request, Cluster("synchronous"))[0]
+
+
+def _told(request: Request, block_rows: int) -> dict[str, Any]:
+    """Return what a record says of the request."""
+    import uuid
+
+    analysis = request.analysis
+    return {
+        "analysis": {
+            "name": analysis.name,
+            "version": analysis.version,
+            "summary": analysis.summary,
+            "per_object": analysis.per_object,
+            "references": list(analysis.references),
+            "function": f"{analysis.function.__module__}.{analysis.function.__qualname__}",
+        },
+        "parameters": analysis.parameters_json(request.parameters),
+        "inputs": request.inputs_json(),
+        "catalog": request.number,
+        "output": request.output,
+        "outputs": dict(request.outputs),
+        "places": {part: f"data/{name}/{uuid.uuid4().hex[:12]}" for part, name in request.outputs.items()},
+        "block_rows": block_rows,
+        "software": software(request),
+    }
+
+
+def _failure_told(block: Block, failure: Failure) -> dict[str, Any]:
+    return {
+        "block": block.index,
+        "rows": block.rows,
+        "first": failure.first,
+        "last": failure.last,
+        **{key: failure.error.to_json()[key] for key in ("code", "what", "where", "hint")},
+    }
+
+
+def _nothing(failed: Mapping[int, Failure], blocks: int) -> HvenError:
+    """Return the error of a run without a single object in its result."""
+    if not failed:
+        return TooFewObjectsError(
+            "no object is left by the selection", hint="Loosen where and region, or choose other datasets."
+        )
+    first = failed[min(failed)].error
+    told = "the only block" if blocks == 1 else f"{len(failed):,} of {blocks:,} blocks"
+    return RunFailedError(f"{told} failed, and there is no result: {first.what}", where=first.where, hint=first.hint)
+
+
+def _as_failed(error: Exception, run: Run) -> HvenError:
+    """Return the error as one of hven's; an analysis's own becomes a `RunFailedError` that says where it came from."""
+    if isinstance(error, HvenError):
+        return error
+    return RunFailedError(
+        f"analysis {run.analysis!r} raised {type(error).__name__}: {error}",
+        where=f"run {run.id}",
+        hint="The traceback is in the run's record. Correct the analysis or its parameters, and run it again.",
+    )

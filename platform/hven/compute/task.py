@@ -1,0 +1,245 @@
+"""What a worker does: one block read, computed, checked and written, and a small outcome to tell of it."""
+
+import hashlib
+import json
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hven.compute.bound import BoundInput
+from hven.compute.footprint import NOWHERE, Footprint, footprint
+from hven.compute.reading import Aligned, read_aligned, read_whole
+from hven.compute.results import is_flat, parts_of, with_ids
+from hven.errors import HvenError, RunFailedError
+from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
+from hven.plugins import Analysis
+from hven.schema import Schema, dataset_to_frame
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Staged = StagedTable | StagedArrays
+
+
+@dataclass(frozen=True)
+class BlockTask:
+    """Everything a worker needs to compute any block of a run. Travels once as bytes; workers remember it.
+
+    Attributes
+    ----------
+    analysis, parameters
+        What is computed.
+    inputs
+        All inputs, in the analysis's order.
+    """
+
+    analysis: Analysis
+    parameters: Mapping[str, Any]
+    inputs: tuple[BoundInput, ...]
+
+    @property
+    def by_object(self) -> tuple[BoundInput, ...]:
+        """The inputs that are read block by block."""
+        return tuple(given for given in self.inputs if not given.is_whole)
+
+    @cached_property
+    def whole(self) -> "dict[str, xr.Dataset]":
+        """The inputs that every block sees whole, read once a worker."""
+        return {given.name: read_whole(given) for given in self.inputs if given.is_whole}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the result of one block goes.
+
+    Attributes
+    ----------
+    staged
+        Staged dataset by part of the result.
+    segment, key
+        The block's segment, and its place in it.
+    forks
+        By part, when arrays are written: what the block writes into.
+    """
+
+    staged: Mapping[str, Staged]
+    segment: str
+    key: str
+    forks: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a block failed.
+
+    Attributes
+    ----------
+    error
+        The error, told in terms of the block and its objects.
+    traceback
+        Where it was raised, whole.
+    first, last
+        The ids of the first and last object of the block, when it had come to be known.
+    """
+
+    error: HvenError
+    traceback: str
+    first: int | None = None
+    last: int | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one block. Small.
+
+    Attributes
+    ----------
+    index, key
+        The block.
+    rows_in, rows_out
+        Objects that the analysis was given, and that its result has.
+    digest
+        SHA-256 of the arrays that the analysis received.
+    seconds
+        What it took on the worker.
+    written
+        The files of tables, by part.
+    schemas
+        The result's columns as JSON text, by part.
+    needs_arrays
+        Whether nothing was written because the result is no table.
+    footprint
+        Where on the sky the result's objects are.
+    failure
+        Why there is no result.
+    forks
+        What arrays were written into, to be merged.
+    """
+
+    index: int
+    key: str
+    rows_in: int = 0
+    rows_out: int = 0
+    digest: str = ""
+    seconds: float = 0.0
+    written: Mapping[str, WrittenPart] = field(default_factory=dict)
+    schemas: Mapping[str, str] = field(default_factory=dict)
+    needs_arrays: bool = False
+    footprint: Footprint = NOWHERE
+    failure: Failure | None = None
+    forks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def pack(task: BlockTask) -> bytes:
+    """Return a task as bytes: functions by import path, those of ``__main__`` and notebooks by value."""
+    import cloudpickle  # type: ignore[import-untyped]
+
+    return bytes(cloudpickle.dumps(task))
+
+
+def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
+    """Return the outcome of one block; whatever the analysis raises becomes part of it.
+
+    Parameters
+    ----------
+    task
+        A pickled `BlockTask`.
+    block
+        Of the first input.
+    place
+        Where the result goes.
+    """
+    began = time.perf_counter()
+    aligned: Aligned | None = None
+    known = _unpacked(task)
+    try:
+        aligned = read_aligned(known.by_object, block)
+        outcome = _computed(known, aligned, block, place)
+    except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
+        outcome = Outcome(block.index, block.key, failure=_failure(error, block, aligned, known.analysis.name))
+    return replace(outcome, seconds=round(time.perf_counter() - began, 6))
+
+
+def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> Outcome:
+    if aligned.rows == 0:
+        return Outcome(block.index, block.key)
+    digest = digest_of(aligned)
+    data = {**aligned.inputs, **task.whole}
+    result = task.analysis(*(data[given.name] for given in task.inputs), **task.parameters)
+    parts = parts_of(task.analysis, result, data)
+    parts = {name: with_ids(part, aligned, name) for name, part in parts.items()}
+    is_table = all(map(is_flat, parts.values()))
+    if not is_table and not place.forks:
+        return Outcome(block.index, block.key, needs_arrays=True)
+    written: dict[str, WrittenPart] = {}
+    schemas: dict[str, str] = {}
+    forks: dict[str, Any] = {}
+    for name, part in parts.items():
+        staged = place.staged[name]
+        if isinstance(staged, StagedArrays):
+            schema = Schema.of_dataset(part)
+            forks[name] = staged.write(place.forks[name], place.segment, part)
+        else:
+            frame = dataset_to_frame(part)
+            schema = Schema.of_frame(frame, Schema.of_dataset(part))
+            written[name] = staged.write(place.segment, place.key, frame)
+        schemas[name] = schema.to_json().decode()
+    pixels = aligned.ids.variables.get("_healpix_29")
+    return Outcome(
+        block.index,
+        block.key,
+        aligned.rows,
+        max(int(part.sizes["object"]) for part in parts.values()),
+        digest,
+        written=written,
+        schemas=schemas,
+        footprint=footprint(np.asarray(pixels.values)) if pixels is not None else NOWHERE,
+        forks=forks,
+    )
+
+
+def digest_of(aligned: Aligned) -> str:
+    """Return the SHA-256 of the arrays that an analysis receives, ids included: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, data in (*sorted(aligned.inputs.items()), ("", aligned.ids)):
+        for key in sorted(map(str, data.variables)):
+            variable = data[key].variable
+            values = np.asarray(variable.values)
+            digest.update(f"{name}/{key} {variable.dims} {values.shape} {values.dtype.str}\n".encode())
+            if values.dtype.kind in "TO":
+                digest.update(json.dumps(values.ravel().tolist()).encode())
+            else:
+                digest.update(np.ascontiguousarray(values).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _failure(error: Exception, block: Block, aligned: Aligned | None, analysis: str) -> Failure:
+    first = last = None
+    objects = f"rows {block.start:,} to {block.stop - 1:,} of {block.part.path}"
+    if aligned is not None and aligned.rows and "object_id" in aligned.ids:
+        ids = aligned.ids["object_id"].values
+        first, last = int(ids[0]), int(ids[-1])
+        objects = f"{aligned.rows:,} objects, object_id {first} to {last}"
+    where = f"block {block.index}: {objects}"
+    if isinstance(error, HvenError):
+        told: HvenError = type(error)(
+            error.what, where="; ".join(filter(None, (error.where, where))), expected=error.expected, hint=error.hint
+        )
+    else:
+        what = f"analysis {analysis!r} raised {type(error).__name__}: {error}"
+        hint = "The traceback is in the run's record. Correct the analysis, or leave these objects out with where."
+        told = RunFailedError(what, where=where, hint=hint)
+    return Failure(told, "".join(traceback.format_exception(error)), first, last)
+
+
+@lru_cache(maxsize=8)
+def _unpacked(task: bytes) -> BlockTask:
+    import cloudpickle
+
+    known: BlockTask = cloudpickle.loads(task)
+    return known
