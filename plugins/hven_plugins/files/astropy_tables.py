@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column]]":
     """Return an astropy table as a frame, and what it says of its columns.
 
-    Masked values become null, empty texts too. Columns with more than a number, a truth value or a text in each row
-    come back as columns of empty lists, for the ingest to tell that they are left out.
+    Masked values become null, NaN and empty texts too. Columns with more than a number, a truth value or a text in each
+    row come back as columns of empty lists, for the ingest to tell that they are left out.
 
     Examples
     --------
@@ -58,6 +58,7 @@ def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
         series = pl.Series(name, plain.astype("datetime64[us]"))
     else:
         series = pl.Series(name, np.ascontiguousarray(plain.astype(_native(plain.dtype), copy=False)))
+        series = series.fill_nan(None) if series.dtype.is_float() else series
     return series if not null.any() else pl.select(pl.when(pl.Series(~null)).then(series).alias(name)).to_series()
 
 

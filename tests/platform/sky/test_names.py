@@ -31,3 +31,9 @@ def test_what_is_not_a_designation_gives_nan():
     ra, dec = ra_dec_from_2mass(["VESTA", None, "2M25000000+0000000", "2M00600000+0000000", "2M00000000+9100000", ""])
     assert np.isnan(ra).all()
     assert np.isnan(dec).all()
+
+
+def test_vega_is_where_hipparcos_puts_it():
+    ra, dec = ra_dec_from_2mass(["2MASS J18365633+3847012"])
+    assert abs(ra[0] - 279.23473479) * 3600 * np.cos(np.radians(38.8)) < 0.1
+    assert abs(dec[0] - 38.78368896) * 3600 < 0.1
