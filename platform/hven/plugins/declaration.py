@@ -82,7 +82,7 @@ def check_units(produces: Mapping[str, Any], where: str) -> dict[str, dict[str, 
             expected='produces=dict(slope="dex/kpc"), or a dict like it for each part',
             hint="Name every variable of the result with its unit.",
         )
-    parts = {check_name(p, "part"): dict(u) for p, u in produces.items()} if all(in_parts) else {"": dict(produces)}
+    parts = {p and check_name(p, "part"): dict(u) for p, u in (produces if all(in_parts) else {"": produces}).items()}
     for part, units in parts.items():
         for name, unit in units.items():
             try:

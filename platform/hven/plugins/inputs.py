@@ -367,14 +367,17 @@ def _with_units(names: Iterable[str] | Units, what: str) -> dict[str, str | None
 
 
 def _unit(name: str, unit: str | None) -> str | None:
-    if unit is None:
-        return None
+    if unit is None or _is_unit(unit):
+        return unit
+    raise DeclarationError(
+        f"{name!r} is declared in {unit!r}, which is not a unit",
+        expected="a unit as astropy writes it, '' for a number without unit, or None for anything",
+        hint="Correct the unit.",
+    )
+
+
+def _is_unit(unit: object) -> bool:
     try:
-        parse_unit(unit)
-    except (HvenError, AttributeError) as error:
-        raise DeclarationError(
-            f"{name!r} is declared in {unit!r}, which is not a unit",
-            expected="a unit as astropy writes it, '' for a number without unit, or None for anything",
-            hint="Correct the unit.",
-        ) from error
-    return unit
+        return isinstance(unit, str) and parse_unit(unit) is not None
+    except HvenError:
+        return False

@@ -111,7 +111,8 @@ def check_parameters(model: "type[BaseModel]", values: Mapping[str, Any], where:
 def parse_texts(model: "type[BaseModel]", texts: Mapping[str, str], where: str = "") -> dict[str, Any]:
     """Return the validated parameters that texts such as ``{"bins": "10"}`` mean, defaults included.
 
-    Lists are separated by commas or written as JSON; ``none`` is None where that is allowed.
+    Lists are separated by commas (``mg_fe,si_fe``) and mappings are pairs (``feh=FE_H,teff=TEFF``), or both are JSON;
+    ``none`` is None where that is allowed.
 
     Raises
     ------
@@ -231,6 +232,9 @@ def _value_of(kind: Any, text: str) -> Any:
                 return json.loads(text)
             except ValueError:
                 return text
+        if any((get_origin(o) or o) is dict for o in options):
+            pairs = [part.partition("=") for part in text.split(",")]
+            return {key.strip(): value.strip() for key, _, value in pairs} if all(p[1] for p in pairs) else text
         if not any((get_origin(o) or o) is str for o in options):
             return [part.strip() for part in text.split(",") if part.strip()]
     for option in options:

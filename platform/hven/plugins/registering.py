@@ -19,7 +19,7 @@ def misfit(plugin: Any, hooks: pluggy.PluginManager) -> str:
     """Return why `plugin` cannot be registered, empty when it can: another API version, a misspelt hook, a wrapper."""
     wanted = getattr(plugin, "HVEN_API", hookspecs.API_VERSION)
     if wanted != hookspecs.API_VERSION:
-        return f"it is written for version {wanted} of the plugin API, and this hven has {hookspecs.API_VERSION}"
+        return f"it is written for version {wanted!r} of the plugin API, and this hven has {hookspecs.API_VERSION}"
     for name, options in _implementations(plugin, hooks).items():
         hook = options.get("specname") or name
         if hook not in HOOKS and not options.get("optionalhook"):

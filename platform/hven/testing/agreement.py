@@ -110,8 +110,13 @@ def _difference(ours: Any, theirs: Any, rtol: float, atol: float) -> str:
         gaps = np.abs(ours - theirs)[differs]
         by = f", by up to {np.nanmax(gaps):.3g}" if np.isfinite(gaps).any() else ""
     else:
-        differs, by = np.asarray(ours != theirs), ""
+        pairs = zip(ours.ravel().tolist(), theirs.ravel().tolist(), strict=True)
+        differs, by = np.array([a != b and not (_is_null(a) and _is_null(b)) for a, b in pairs], dtype=bool), ""
     return f"{int(differs.sum())} of {differs.size} values differ{by}" if differs.any() else ""
+
+
+def _is_null(value: Any) -> bool:
+    return value is None or value != value  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def _error_of(part: "xr.Dataset", name: str, told: float | None, shape: tuple[int, ...], label: str) -> Any:

@@ -163,8 +163,8 @@ class AnalysisSuite:
                 if variable.dtype.kind == "f" and variable.size:
                     assert not np.isfinite(variable.values).any(), f"{name} is measured from no objects"
 
-    def test_it_works_without_its_optional_columns(self) -> None:
-        """Each optional column may be absent, and all of them."""
+    def test_it_works_without_its_optional_columns_or_names_the_one_it_then_needs(self) -> None:
+        """Each optional column may be absent, and all of them; parameters may make one of them necessary."""
         mock, _ = self.baseline()
         for name, given in self.analysis.inputs.items():
             chosen = {n for group in given.one_of for n in group}
@@ -175,7 +175,12 @@ class AnalysisSuite:
                 if v.matches(n) and not v.is_required and n not in chosen
             ]
             for dropped in [*([n] for n in there), there]:
-                self.evaluate({**mock.inputs, name: mock.inputs[name].drop_vars(dropped)})
+                refused = None
+                try:
+                    self.evaluate({**mock.inputs, name: mock.inputs[name].drop_vars(dropped)})
+                except MissingColumnError as error:
+                    refused = str(error)
+                assert refused is None or any(column in refused for column in dropped)
 
     def test_it_converts_the_units_of_its_inputs(self) -> None:
         """The same quantities in other units give the same result."""

@@ -1,0 +1,7 @@
+from hven_colours import gaia_colours
+
+from hven.testing import AnalysisSuite
+
+
+class TestGaiaColours(AnalysisSuite):
+    analysis = gaia_colours
