@@ -40,7 +40,7 @@ def demo(
     Example: `hven demo --lake demo-lake`
     """
     import hven
-    from hven.compute import cluster_for, default_workers
+    from hven.compute.clusters import cluster_for, default_workers
 
     opened = _open_demo_lake(lake, fresh=fresh)
     if "apogee" not in opened:
@@ -56,7 +56,7 @@ def demo(
         _tell(distances)
         print_text("Fitting the metallicity gradient of the low-alpha disc ...")
         stars = hven.select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
-        gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {}, cluster=cluster.client)
+        gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {"bins": 1}, cluster=cluster.client)
         _tell(gradients)
     ls(lake=opened.url)
     _print_gradient(gradients.result.dataset().compute())
@@ -77,8 +77,14 @@ def _open_demo_lake(address: str, *, fresh: bool) -> "Lake":
 
 
 def _tell(run: "Run") -> None:
-    print_text(f"  {run.output}: {run.state}")
+    print_text(f"  {run.output}: {run.state}, from {run.rows['in']:,} stars (run {run.id})")
 
 
 def _print_gradient(result: "xr.Dataset") -> None:
-    print_text(str(result))
+    """Print the slope of each population, youngest or coolest first."""
+    fits = result[["slope", "slope_err", "sigma_int", "n"]].to_dataframe()
+    for fit in fits.itertuples():
+        print_text(
+            f"Metallicity gradient: {fit.slope:+.4f} +/- {fit.slope_err:.4f} dex/kpc, "
+            f"intrinsic scatter {fit.sigma_int:.3f} dex, {fit.n:,} stars"
+        )

@@ -37,6 +37,7 @@ def run(
     output: Annotated[str | None, typer.Option(help="The result's name; the analysis's by default.")] = None,
     workers: WorkersOption = None,
     cluster: ClusterOption = "local",
+    force: Annotated[bool, typer.Option("--force", help="Compute even what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     lake: LakeOption = None,
     as_json: AsJson = False,
@@ -55,11 +56,14 @@ def run(
     selections = read_selections(described, given, where, region, column)
     opened = open_lake(lake)
     if dry_run:
-        _print_plan(hven.plan(opened, described, selections, parameters, output=output), as_json=as_json)
+        told = hven.plan(opened, described, selections, parameters, output=output, workers=workers, force=force)
+        _print_plan(told, as_json=as_json)
         return
-    done = hven.run(opened, described, selections, parameters, output=output, cluster=cluster, workers=workers)
+    done = hven.run(
+        opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
+    )
     if as_json:
-        print_json(done.record)
+        print_json(done)
     else:
         _print_run(done)
     if done.state != "succeeded":
@@ -83,18 +87,19 @@ def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = Fals
         return
     found = list_runs(open_lake(lake))
     if as_json:
-        print_json([r.record for r in found])
+        print_json([r.to_json() for r in found])
         return
     print_table(
-        ["run", "analysis", "output", "state", "started", "blocks"],
-        ([r.id, r.analysis, r.output, r.state, r.record.get("started"), _blocks_text(r)] for r in found),
+        ["run", "analysis", "result", "state", "blocks", "objects", "catalog"],
+        ([r.id, r.analysis, r.output, r.state, _blocks_text(r), f"{r.rows['out']:,}", r.commit] for r in found),
+        right=["objects", "catalog"],
     )
 
 
 @listed.command()
 def show(
     context: typer.Context,
-    id: Annotated[str, typer.Argument(help="The run; the first letters of its id will do.")],
+    id: Annotated[str, typer.Argument(help="The run; the beginning or the end of its id will do.")],
     lake: LakeOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -105,40 +110,68 @@ def show(
     from hven.compute import open_run
 
     found = open_run(open_lake(lake or context.obj), id)
-    print_json(found.record) if as_json else _print_run(found)
+    print_json(found) if as_json else _print_run(found)
 
 
 def _print_run(done: "Run") -> None:
-    record = done.record
+    error = done.record.get("error") or {}
     print_fields(
         [
             ("run", done.id),
             ("analysis", done.analysis),
             ("state", done.state),
-            ("result", done.output),
-            ("inputs", json.dumps(record.get("inputs"), ensure_ascii=False)),
-            ("parameters", json.dumps(record.get("parameters"), ensure_ascii=False)),
+            *((f"input {name}", _input_text(told)) for name, told in done.record["inputs"].items()),
+            ("parameters", json.dumps(done.parameters, ensure_ascii=False)),
             ("blocks", _blocks_text(done)),
-            ("catalog", record.get("commit")),
+            ("objects", f"{done.rows['in']:,} in, {done.rows['out']:,} out"),
+            ("result", ", ".join(done.outputs.values())),
+            ("catalog", done.commit),
+            ("error", f"[{error['code']}] {error['what']}. {error['hint']}" if error else ""),
+            ("caveats", " ".join(done.caveats)),
             ("report", done.report),
         ]
     )
+    if done.failures:
+        print_table(["block", "objects", "code", "error"], (_failure_row(failure) for failure in done.failures))
+
+
+def _failure_row(failure: dict[str, Any]) -> list[Any]:
+    text = f"{failure['what']} ({failure['where']}). {failure['hint']}"
+    return [failure["block"], f"{failure['rows']:,}, {failure['first']} to {failure['last']}", failure["code"], text]
+
+
+def _input_text(told: dict[str, Any]) -> str:
+    columns = ", ".join(f"{wanted} = {column}" for wanted, column in told["columns"].items())
+    catalogs = ", ".join(f"{leg['name']} as in catalog {leg['catalog']}" for leg in told["legs"])
+    narrowed = [f"where {told['where']}"] * bool(told["where"]) + [f"in {told['region']}"] * bool(told["region"])
+    return "; ".join([catalogs, *narrowed, *[columns] * bool(columns)])
 
 
 def _blocks_text(done: "Run") -> str:
-    counts: Any = done.blocks
-    return ", ".join(f"{count} {what}" for what, count in counts.items()) if isinstance(counts, dict) else str(counts)
+    counts = done.blocks
+    words = [f"{counts[what]} {what}" for what in ("failed", "reused", "empty") if counts[what]]
+    return ", ".join([f"{done.done} of {counts['total']}", *words])
 
 
 def _print_plan(plan: "Plan", *, as_json: bool) -> None:
     if as_json:
         print_json(plan)
         return
+    action = {
+        "new": "a new run",
+        "resume": f"goes on with run {plan.run}",
+        "retry": f"tries the failed blocks of run {plan.run} again",
+        "nothing": f"nothing: run {plan.run} has made it of the same data",
+    }
     print_fields(
         [
-            ("blocks", f"{len(plan.blocks)} ({len(plan.done)} of them done)"),
-            ("tasks", plan.tasks),
-            ("reads", size_text(plan.bytes_in)),
+            ("analysis", plan.analysis),
+            ("result", plan.output),
+            ("would do", action[plan.action]),
+            ("objects", f"{plan.rows:,}, at most {plan.block_rows:,} in a block"),
+            ("blocks", f"{plan.blocks}, {plan.done} of them done"),
+            ("tasks", f"{plan.tasks} on {plan.workers} workers"),
+            ("reads", f"{size_text(plan.bytes_in)}, at most {size_text(plan.block_bytes)} in a block"),
         ]
     )
     print_text("Nothing was run.")
