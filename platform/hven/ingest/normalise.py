@@ -175,7 +175,7 @@ def _placed(objects: "pl.DataFrame") -> "pl.DataFrame":
         raise DataRefusedError(
             f"{missing.sum()} of {objects.height} rows have no position, the first is row {missing.arg_true()[0]}",
             expected="a place on the sky for each row, or for none",
-            hint="Give them one, leave them out, or read the file without position.",
+            hint="Leave them out (option unplaced=drop of hven's own readers), or read the file without position.",
         )
     objects = objects.with_columns(pl.col("ra", "dec").cast(pl.Float64)).drop("_healpix_29", strict=False)
     return objects.with_columns(pl.Series("_healpix_29", healpix_29(objects["ra"], objects["dec"])))

@@ -135,7 +135,7 @@ class _Gathered:
         except ParameterError:
             raise
         except HvenError as error:
-            self.set_aside.append((_label(path), error))
+            self.set_aside.append((_label(path), _placed(error, path)))
             return
         except Exception as error:  # noqa: BLE001 - the border of one file: recorded whole, the others go on
             self.set_aside.append((_label(path), _unforeseen(error, path)))
@@ -208,6 +208,16 @@ def _nothing_read(set_aside: list[tuple[str, HvenError]]) -> HvenError:
         expected=first.expected,
         hint=first.hint,
     )
+
+
+def _placed(error: HvenError, path: str | None) -> HvenError:
+    """Return an error that says in which file it happened."""
+    if path is None or path in error.where:
+        return error
+    where = f"{path}, {error.where}" if error.where else path
+    placed = type(error)(error.what, where=where, expected=error.expected, hint=error.hint)
+    placed.__cause__ = error
+    return placed
 
 
 def _unforeseen(error: Exception, path: str | None) -> HvenError:

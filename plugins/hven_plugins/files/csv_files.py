@@ -96,7 +96,7 @@ def _read_csv(path: str, separator: str, comment: str, nulls: list[str]) -> "pl.
 
     try:
         return pl.read_csv(
-            path,
+            _with_line_feeds(path),
             glob=False,
             separator=separator,
             comment_prefix=comment or None,
@@ -110,6 +110,17 @@ def _read_csv(path: str, separator: str, comment: str, nulls: list[str]) -> "pl.
             expected="a line of names, then lines with as many values",
             hint="Choose another 'separator' or 'comment', or repair the line.",
         ) from error
+
+
+def _with_line_feeds(path: str) -> str | bytes:
+    """Return the path, or the content where lines end with a carriage return alone, as old spreadsheets wrote them."""
+    if path.lower().endswith(".gz"):
+        return path
+    with Path(path).open("rb") as file:
+        start = file.read(2**16)
+        if b"\r" not in start or b"\n" in start:
+            return path
+        return (start + file.read()).replace(b"\r", b"\n")
 
 
 def _is_ecsv(path: str) -> bool:

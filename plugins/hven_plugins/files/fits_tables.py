@@ -112,7 +112,7 @@ def read_fits_table(path: str, hdu: int | str | None = None) -> "tuple[pl.DataFr
                 where=path,
                 hint="Fetch or copy it again; 'fitsinfo FILE' tells what is in it.",
             ) from error
-    cut = next((str(w.message) for w in caught if "truncated" in str(w.message).lower()), "")
+    cut = next((str(w.message) for w in caught if "file may have been truncated" in str(w.message).lower()), "")
     if cut:
         raise UnreadableFileError(cut.rstrip("."), where=path, hint="Fetch or copy the file again.")
     return pl.DataFrame(series), told

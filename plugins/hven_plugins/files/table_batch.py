@@ -1,6 +1,7 @@
 """What all readers of tables share: which columns are meant, their units, what counts as missing, where rows are."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hven import Batch, Column
@@ -104,6 +105,8 @@ def table_batch(
     >>> batch.position, batch.parts[""]["feh"].to_list()
     (('RAJ2000', 'DEJ2000'), [None])
     """
+    import polars as pl
+
     if not frame.width:
         raise UnreadableFileError("the file has no columns", where=where, hint="Leave it out.")
     known = {column.name: column for column in told}
@@ -130,7 +133,9 @@ def table_batch(
     frame = _without_sentinels(frame, sentinels or {}, valid or {}, where)
     placed = _position(frame, position, where)
     if placed is not None:
+        texts = [name for name in placed if frame[name].dtype == pl.String]
         frame = _in_degrees(frame, placed, {c.name: c.unit for c in described})
+        described = [replace(c, unit="deg") if c.name in texts else c for c in described]
         if unplaced == "drop":
             frame = frame.drop_nulls(placed).drop_nans([n for n in placed if frame[n].dtype.is_float()])
     return Batch(

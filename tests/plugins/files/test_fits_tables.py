@@ -162,6 +162,8 @@ def test_usual_names_of_positions_are_recognised(tmp_path, ra, dec):
 
 
 def test_positions_in_hours_and_minutes_are_understood_and_rows_without_any_dropped_when_told(tmp_path):
-    Table({"RA": ["12:30:00", "01 00 00.0", ""], "DEC": ["-00:30:00", "+10 15 00", ""]}).write(tmp_path / "t.fits")
-    frame = read(tmp_path / "t.fits", unplaced="drop").parts[""]
-    assert frame.rows() == [(187.5, -0.5), (15.0, 10.25)]
+    table = pl.DataFrame({"RA": ["12:30:00", "01 00 00.0", ""], "DEC": ["-00:30:00", "+10 15 00", ""]})
+    write_fits(table, tmp_path / "t.fits", units={"RA": "'h:m:s'", "DEC": "'d:m:s'"})
+    batch = read(tmp_path / "t.fits", unplaced="drop")
+    assert batch.parts[""].rows() == [(187.5, -0.5), (15.0, 10.25)]
+    assert [told(batch)[name].unit for name in ("RA", "DEC")] == ["deg", "deg"]

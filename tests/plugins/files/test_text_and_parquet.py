@@ -48,6 +48,11 @@ def test_missing_values_comments_and_other_separators_are_understood(tmp_path):
     assert frame.rows() == [(5000, None, None), (None, 0.5, "x")]
 
 
+def test_lines_that_end_with_carriage_returns_alone_are_lines(tmp_path):
+    (tmp_path / "t.csv").write_bytes(b"a,b\r1,2\r3,4\r")
+    assert read(csv, tmp_path / "t.csv").parts[""].rows() == [(1, 2), (3, 4)]
+
+
 def test_types_are_told_from_the_whole_file_and_not_from_its_beginning(tmp_path):
     (tmp_path / "t.csv").write_text("x\n" + "1\n" * 5000 + "0.5\n")
     assert read(csv, tmp_path / "t.csv").parts[""]["x"].dtype == pl.Float64

@@ -183,9 +183,7 @@ def test_a_part_of_the_library_kept_elsewhere_reads_alike():
         pytest.skip("HVEN_SHARED_DATA names no folder with gaia_xp/apogee_x_gaia_xp_library.fits.gz")
     table = read(str(path)).parts[""]
     theirs = fits.getdata(path, 1)
-    separation = np.hypot(
-        (table["ra"] - theirs["ra"]) * np.cos(np.radians(theirs["dec"])), table["dec"] - theirs["dec"]
-    )
+    ours = SkyCoord(table["ra"].to_numpy(), table["dec"].to_numpy(), unit="deg")
     assert table.height == 2_977
-    assert np.max(separation) * 3600 < 0.2
+    assert ours.separation(SkyCoord(theirs["ra"], theirs["dec"], unit="deg")).arcsec.max() < 0.2
     assert WAVELENGTH.size == theirs["flux"].shape[1]
