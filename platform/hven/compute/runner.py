@@ -1,5 +1,6 @@
 """The runner: one run from its request to its commit, with its record and whoever listens."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from time import perf_counter
@@ -21,6 +22,7 @@ from hven.lake import Block, Lake
 from hven.plugins import Analysis, plugins
 
 if TYPE_CHECKING:
+    import xarray as xr
     from distributed import Client
 
 
@@ -191,9 +193,7 @@ class _Execution:
             self.run.save()
 
         parts, _ = compute_whole(self.request, self.cluster, counted)
-        self.run.record["rows"]["out"] = max(
-            (max(part.sizes.values(), default=1) for part in parts.values()), default=0
-        )
+        self.run.record["rows"]["out"] = sum(map(_rows, parts.values()))
         self.run.record["blocks"]["done"] = len(self.blocks)
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
 
@@ -283,6 +283,12 @@ def _told(request: Request, block_rows: int) -> dict[str, Any]:
         "block_rows": block_rows,
         "software": software(request),
     }
+
+
+def _rows(result: "xr.Dataset") -> int:
+    """Return how many things a result tells of: its size along the dimension that most of its variables have."""
+    dims = Counter(dim for variable in result.variables.values() for dim in variable.dims)
+    return int(result.sizes[dims.most_common(1)[0][0]]) if dims else 1
 
 
 def _failure_told(block: Block, failure: Failure) -> dict[str, Any]:

@@ -372,7 +372,10 @@ class Transaction:
             raise DataRefusedError(f"{kind!r} is no kind of dataset", expected=", ".join(KINDS), hint="Choose one.")
         self._store.put(schema_key(columns.digest), columns.to_json())
         parts = Source(self._store, name, kind, pin, columns.digest).parts
-        counts = Counts(sum(p.rows for p in parts), sum(p.bytes for p in parts), len({p.segment for p in parts}))
+        size = sum(p.bytes for p in parts)
+        if pin.engine == "icechunk":  # It does not tell the size of one snapshot: what the repository takes up is told.
+            size = sum(count for _, count in self._store.ages(pin.path).values())
+        counts = Counts(sum(p.rows for p in parts), size, len({p.segment for p in parts}))
         if like is not None:
             self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover)
             return

@@ -1,13 +1,17 @@
 """The report of a run: one HTML file with everything in it, which opens without a network."""
 
 import base64
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hven.monitor.figures import draw_figures
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from hven.compute import Run
 
 _ROWS = 12
@@ -36,13 +40,12 @@ def report_html(run: "Run", figures: Mapping[str, bytes]) -> str:
 
     # The loader finds the template in the package, wherever that is installed.
     environment = Environment(loader=PackageLoader("hven.monitor", "."), autoescape=True, undefined=StrictUndefined)
-    environment.filters["number"] = _number
+    environment.filters["prose"] = _prose
     analysis = run.definition
     return environment.get_template("report.html.jinja").render(
         run=run,
         record=run.record,
-        doc=analysis.doc if analysis is not None else "",
-        summary=analysis.summary if analysis is not None else "",
+        doc=analysis.doc if analysis is not None else None,
         figures={name: base64.b64encode(content).decode() for name, content in figures.items()},
         results=_previews(run),
         units=_units(run),
@@ -51,32 +54,46 @@ def report_html(run: "Run", figures: Mapping[str, bytes]) -> str:
 
 
 def _previews(run: "Run") -> dict[str, dict[str, Any]]:
-    """Return, for each table that the run made, its first rows; for arrays, what they are."""
+    """Return, for each dataset that the run made, its first rows, and for arrays also what they are."""
     previews: dict[str, dict[str, Any]] = {}
     for handle in run.results.values():
-        rows = handle.entry.counts.rows
         if handle.source.is_table:
             frame = handle.table().head(_ROWS).collect()
-            names = frame.columns[:_COLUMNS]
-            cells = [[_number(value) for value in row] for row in frame.select(names).iter_rows()]
-            more = len(frame.columns) - len(names)
-            previews[handle.name] = {"names": names, "cells": cells, "rows": rows, "more": more}
+            preview = _rows(frame.columns, frame.iter_rows(), handle.entry.counts.rows)
         else:
+            data = handle.dataset()
+            dims = Counter(v.dims for v in data.variables.values() if len(v.dims) == 1)
+            dim = dims.most_common(1)[0][0][0] if dims else None
+            flat = [str(n) for n, v in data.variables.items() if dim is not None and v.dims == (dim,)]
+            values = data[flat].isel({dim: slice(0, _ROWS)} if dim is not None else {}).compute()
+            rows = zip(*(values[name].values.tolist() for name in flat), strict=True)
+            preview = _rows(flat, rows, int(data.sizes[dim]) if dim is not None else 1)
             arrays = [(c.name, " x ".join(c.dims), c.dtype, c.unit, c.description) for c in handle.schema]
-            previews[handle.name] = {
-                "names": ["variable", "over", "type", "unit", "what it is"], "cells": arrays, "rows": rows, "more": 0,
-            }  # fmt: skip
+            preview["arrays"] = arrays
+        previews[handle.name] = preview
     return previews
+
+
+def _rows(names: Sequence[str], rows: Iterable[Sequence[Any]], count: int) -> dict[str, Any]:
+    cells = [[_number(value) for value in row[:_COLUMNS]] for row in rows]
+    return {"names": names[:_COLUMNS], "cells": cells, "rows": count, "more": len(names[_COLUMNS:]), "arrays": ()}
 
 
 def _units(run: "Run") -> dict[str, str]:
     return {column.name: column.unit for handle in run.results.values() for column in handle.schema}
 
 
+def _prose(text: str) -> "Markup":
+    """Return a paragraph of a docstring as HTML: what stands between backticks is code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(`{1,2})(.+?)\1", r"<code>\2</code>", str(escape(text))))  # noqa: S704  escaped just before
+
+
 def _number(value: object) -> str:
     """Return a value as people read it: five digits of fractions, thousands told apart in counts."""
     if value is None:
-        return "–"
+        return "-"
     if isinstance(value, float):
         return f"{value:.5g}"
     return str(value)
