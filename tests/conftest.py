@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,3 +100,11 @@ def small_lake(tmp_path_factory, small_survey):
 def lake(tmp_path):
     """Return an empty lake."""
     return hven.create(tmp_path / "lake")
+
+
+@pytest.fixture(scope="module")
+def own_lake(tmp_path_factory, small_lake):
+    """Return a copy of the small lake that the tests of a module may change."""
+    place = tmp_path_factory.mktemp("module") / "own lake"
+    shutil.copytree(small_lake.url, place)
+    return hven.open(place)

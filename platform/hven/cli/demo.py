@@ -51,12 +51,19 @@ def demo(
         print_text(f"Watch the workers at {cluster.dashboard} while this runs.")
         print_text("Measuring red-clump distances ...")
         distances = hven.run(
-            opened, "red_clump_distances", {"stars": "apogee"}, {}, output="apogee_distances", cluster=cluster.client
+            opened,
+            "red_clump_distances",
+            {"stars": "apogee"},
+            {},
+            output="apogee_distances",
+            cluster=cluster.client or "synchronous",
         )
         _tell(distances)
         print_text("Fitting the metallicity gradient of the low-alpha disc ...")
         stars = hven.select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
-        gradients = hven.run(opened, "metallicity_gradients", {"stars": stars}, {"bins": 1}, cluster=cluster.client)
+        gradients = hven.run(
+            opened, "metallicity_gradients", {"stars": stars}, {"bins": 1}, cluster=cluster.client or "synchronous"
+        )
         _tell(gradients)
     ls(lake=opened.url)
     _print_gradient(gradients.result.dataset().compute())

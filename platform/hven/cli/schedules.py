@@ -44,12 +44,16 @@ def add(
 
     Example: `hven schedule add nightly metallicity_gradients --input stars=apogee --cron '0 3 * * *' -l demo-lake`
     """
+    import hven
     from hven.plugins import plugins as discover
     from hven.schedule import Schedule, add_schedule
+
+    opened = open_lake(lake)
 
     described = discover().analysis(analysis)
     parameters = described.parse_texts(split_assignments(parameter or [], "-p"))
     selections = read_selections(described, given, where, region, column)
+    hven.plan(opened, described, selections, parameters, output=output or None)
     schedule = Schedule(
         described.name,
         {name: selection.to_json() for name, selection in selections.items()},
@@ -60,7 +64,7 @@ def add(
         parameters=described.parameters_json(parameters),
         output=output,
     )
-    add_schedule(open_lake(lake), name, schedule)
+    add_schedule(opened, name, schedule)
     print_text(f"Schedule {name} is kept; 'hven schedule tick' runs it when it is due.")
 
 

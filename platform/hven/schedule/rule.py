@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from hven.errors import ScheduleError
-
-if TYPE_CHECKING:
-    from apscheduler.triggers.cron import CronTrigger
+from hven.schedule.cron import cron_trigger
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Schedule:
     cron
         Five fields as in crontab (minute, hour, day, month, day of week); empty for not by the clock.
     timezone
-        Of the five fields, as ``Europe/Berlin``. A local time that is skipped or comes twice counts once.
+        Of the five fields, as ``Europe/Berlin``.
     on_change
         Datasets whose change makes it due.
     parameters
@@ -58,13 +56,20 @@ class Schedule:
                 hint="Give it a cron rule, or datasets to follow.",
             )
         if self.cron:
-            self._trigger()
+            cron_trigger(self.cron, self.timezone)
 
     def next_time(self, after: datetime) -> datetime | None:
-        """Return when the clock makes it due for the first time later than `after`; None when it never does."""
+        """Return when the clock makes it due for the first time later than `after`; None when it never does.
+
+        A local time that a change of the clocks skips is due right after it; one that comes twice is due once, unless
+        the rule is for every hour.
+        """
         if not self.cron:
             return None
-        found: datetime | None = self._trigger().get_next_fire_time(after, after)
+        trigger, is_hourly = cron_trigger(self.cron, self.timezone), self.cron.split()[1].startswith("*")
+        found: datetime | None = trigger.get_next_fire_time(after, after)
+        while found is not None and found.fold and not is_hourly:
+            found = trigger.get_next_fire_time(found, found)
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -87,24 +92,4 @@ class Schedule:
         except TypeError as error:
             raise ScheduleError(
                 "the schedule is not complete", where=where, hint="Remove it and add it again: hven schedule rm."
-            ) from error
-
-    def _trigger(self) -> "CronTrigger":
-        from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
-        from apscheduler.triggers.cron import CronTrigger
-
-        try:
-            zone = ZoneInfo(self.timezone)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ScheduleError(
-                f"there is no time zone {self.timezone!r}", expected="a name such as Europe/Berlin", hint="Correct it."
-            ) from error
-        try:
-            return CronTrigger.from_crontab(self.cron, timezone=zone)
-        except ValueError as error:
-            raise ScheduleError(
-                f"{self.cron!r} is not a cron rule: {error}",
-                expected="five fields: minute hour day month day-of-week",
-                hint="Every night at three is '0 3 * * *'.",
             ) from error

@@ -72,7 +72,7 @@ def _fire(lake: "Lake", name: str, schedule: "Schedule", now: datetime, reason: 
     seen = dict(_changes(lake, schedule))
     at = now.astimezone(UTC).isoformat()
     selections = {
-        given: select(told["datasets"], told.get("where"), told.get("region"), told.get("columns"))
+        given: select(told["datasets"], told.get("where"), told.get("region") or None, told.get("columns"))
         for given, told in schedule.inputs.items()
     }
     try:
