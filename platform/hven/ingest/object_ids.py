@@ -16,7 +16,7 @@ def object_ids(
     """Return a unique id for each of n rows, from its identity and its number among rows of the same identity.
 
     Rows of one identity are numbered in the order of their content, so the ids do not depend on the order of the rows.
-    An id that is taken, by a row of the dataset or (once in 10^9 objects) by another identity, is passed over.
+    An id that is taken, by a row of the dataset or (expected once among 4 billion) by another identity, is passed over.
 
     Parameters
     ----------
@@ -94,7 +94,9 @@ def _numbers(keys: "pl.Series", content: "pl.DataFrame") -> "tuple[NDArray[np.in
 
 
 def _hashes(names: list[str], number: "NDArray[np.int64]") -> "NDArray[np.int64]":
-    texts = [f"{name}\x1e{n}" if n else name for name, n in zip(names, number.tolist(), strict=True)]
+    texts = names
+    if number.any():
+        texts = [f"{name}\x1e{n}" if n else name for name, n in zip(names, number.tolist(), strict=True)]
     digests = b"".join([_digest(text.encode()) for text in texts])
     return (np.frombuffer(digests, ">u8") >> np.uint64(1)).astype(np.int64)
 
