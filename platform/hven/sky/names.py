@@ -17,8 +17,9 @@ def ra_dec_from_2mass(names: "Iterable[str | None] | pl.Series") -> "tuple[NDArr
     """Return ``ra, dec`` [deg] that 2MASS designations say, NaN where a name is not one.
 
     The last 16 characters are read, ``HHMMSSss+DDMMSSs`` (hours, minutes, hundredths of seconds; degrees, minutes,
-    tenths of arcseconds), whatever stands before: ``2MASS J``, or APOGEE's ``2M`` and ``AP``. Designations are truncated, not
-    rounded, so the middle of what a name can mean is returned: right to 0.08 arcsec in `ra` and 0.05 in `dec`.
+    tenths of arcseconds), whatever stands before: ``2MASS J``, or APOGEE's ``2M`` and ``AP``. Designations are
+    truncated, not rounded, so the middle of what a name can mean is returned: right to 0.08 arcsec in `ra` and 0.05 in
+    `dec`.
 
     Parameters
     ----------
