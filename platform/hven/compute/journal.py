@@ -102,16 +102,16 @@ class Journal:
         self._files += 1
         self._unwritten = []
 
-    def results(self) -> Iterator[tuple[dict[str, WrittenPart], str, Footprint]]:
-        """Give the files by part, the digest of what was received and the footprint of each block with a result.
+    def results(self) -> Iterator[tuple[int, dict[str, WrittenPart], str, Footprint]]:
+        """Give index, files by part, digest received and footprint of each block with a result, in any order.
 
-        Read from the store again, so that nobody has to remember a survey's worth of them.
+        Read from the store again, so that nobody has to remember a survey's worth of them while the run goes on.
         """
         for entry in self._stored():
             if entry.get("rows_out") and self.finished.get(entry["index"]) == entry["key"]:
                 order, cells = entry.get("footprint", NOWHERE)
                 written = {part: WrittenPart(**told) for part, told in entry.get("written", {}).items()}
-                yield written, entry["digest"], (order, tuple(cells))
+                yield entry["index"], written, entry["digest"], (order, tuple(cells))
 
     def _stored(self) -> Iterator[dict[str, Any]]:
         keys = [key for key in self.store.list(self.folder) if key.endswith(".json")]

@@ -32,7 +32,7 @@ def publish_blocks(
     digest, content = hashlib.sha256(), hashlib.sha256()
     written: dict[str, list[WrittenPart]] = {part: [] for part in request.outputs}
     footprints = []
-    for files, received, cells in journal.results():
+    for _, files, received, cells in sorted(journal.results(), key=lambda result: result[0]):
         digest.update(received.encode())
         footprints.append(cells)
         for part, file in files.items():

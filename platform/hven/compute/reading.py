@@ -157,18 +157,19 @@ def _selected(given: "BoundInput", piece: _Piece) -> _Piece:
 def _block_piece(leg: "Leg", block: Block) -> _Piece:
     import polars as pl
 
-    frame = leg.source.read_frame(block, leg.flat) if leg.flat else pl.DataFrame({"": np.zeros(block.rows, "i1")})
-    if not leg.deep:
-        return _Piece(frame)
+    source, part = leg.source, block.part
+    if not source.is_table:
+        flat = _arrays(source, part, leg.flat, slice(block.start, block.stop))
+        frame = dataset_to_frame(flat) if leg.flat else pl.DataFrame({"": np.zeros(block.rows, "i1")})
 
-    def read(rows: _Rows) -> "xr.Dataset":
-        # What lies between the first and the last object is read in one go: shards are.
-        low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-        near = replace(block, start=block.start + low, stop=block.start + high)
-        data: Any = leg.source.read(near, leg.deep)
-        return data if len(rows) == high - low else _pick(data, rows - low)
+        def read(rows: _Rows) -> "xr.Dataset":
+            # What lies between the first and the last object is read in one go: shards are.
+            low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+            data = _arrays(source, part, leg.deep, slice(block.start + low, block.start + high))
+            return data if len(rows) == high - low else _pick(data, rows - low)
 
-    return _Piece(frame, ((np.arange(block.rows), read),))
+        return _Piece(frame, ((np.arange(block.rows), read),) if leg.deep else ())
+    return _Piece(source.read_frame(block, leg.flat) if leg.flat else pl.DataFrame({"": np.zeros(block.rows, "i1")}))
 
 
 def _ids_piece(leg: "Leg", ids: "pl.Series", near: "pl.Series | None") -> _Piece:
@@ -210,7 +211,7 @@ def _gather(
             chosen = at
         first += len(at)
         if len(chosen) or not pieces:
-            pieces.append(source.open_segment(part, None, columns).isel(object=chosen).load())
+            pieces.append(_arrays(source, part, columns, chosen))
     pieces = [p for p in pieces if p.sizes["object"]] or pieces[:1]
     data = pieces[0]
     if len(pieces) > 1:
@@ -287,6 +288,18 @@ def _example(dtype: Any) -> Any:
 
 def _meets(reach: tuple[int, int], other: tuple[Any, Any]) -> bool:
     return bool(reach[0] <= other[1] and reach[1] >= other[0])
+
+
+def _arrays(source: Source, part: Part, columns: Sequence[str], rows: "slice | _Rows") -> "xr.Dataset":
+    """Return columns of some objects of a segment of arrays, in memory."""
+    data = _opened(source, part, tuple(columns))
+    return (data.isel(object=rows) if "object" in data.dims else data.copy()).load()
+
+
+@lru_cache(maxsize=32)
+def _opened(source: Source, part: Part, columns: tuple[str, ...]) -> "xr.Dataset":
+    """Return a segment of arrays, opened and not read; block after block is cut from it."""
+    return source.open_segment(part, None, columns)
 
 
 @lru_cache(maxsize=64)

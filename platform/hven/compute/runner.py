@@ -177,6 +177,7 @@ class _Execution:
         staged = work.compute(self.blocks, self.todo)
         self.journal.flush()
         self._count()
+        self.run.record["failures"].sort(key=lambda failure: failure["block"])
         if self.journal.rows_out == 0:
             raise _nothing(self.journal.failed, len(self.blocks))
         if self.journal.failed:

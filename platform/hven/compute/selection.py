@@ -118,14 +118,14 @@ def select(
 def _references(text: str) -> tuple[Reference, ...]:
     """Return the datasets that a text names. A ``+`` inside the address of a lake does not part them."""
     found: list[Reference] = []
-    piece = ""
+    piece: str | None = None
     for part in str(text).split("+"):
-        piece = f"{piece}+{part}" if piece else part
+        piece = part if piece is None else f"{piece}+{part}"
         match = _REFERENCE.fullmatch(piece.strip())
         if match is not None:
             found.append(Reference(check_name(match["name"].strip()), match["version"] or "", match["url"] or ""))
-            piece = ""
-    if piece or not found:
+            piece = None
+    if piece is not None:
         raise NameRefusedError(
             f"{text!r} does not name a dataset",
             expected="NAME, NAME@VERSION, URL#NAME@VERSION, or several joined by '+'",

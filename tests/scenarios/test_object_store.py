@@ -1,0 +1,116 @@
+"""A lake in an object store: the same story as on a disk, against an S3 server on this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+
+import polars as pl
+import pytest
+
+import hven
+from hven import errors
+from simulated import make_spectra, make_stars
+
+pytest.importorskip("moto", reason="moto (an S3 server for tests) is not installed")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The address of an S3 server with one empty bucket, ``sky``."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = (tmp_path_factory.mktemp("s3") / "log").open("w")
+    process = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=log,
+        stderr=log,
+    )
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(300):
+        try:
+            with urllib.request.urlopen(urllib.request.Request(f"{address}/sky", method="PUT"), timeout=5):
+                break
+        except OSError:
+            time.sleep(0.1)
+    yield address
+    process.kill()
+    process.wait()
+    log.close()
+
+
+@pytest.fixture
+def bucket(server, monkeypatch, request):
+    told = {
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_REGION": "us-east-1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": server,
+        "AWS_ALLOW_HTTP": "true",
+    }
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://sky/{request.node.name}"
+
+
+def test_a_lake_in_an_object_store_is_written_asked_and_travelled(bucket):
+    stars, spectra = make_stars(0, 3_000), make_spectra(0, 1_500)
+    lake = hven.create(bucket)
+    with pytest.raises(errors.LakeExistsError):
+        hven.create(bucket)
+    with lake.transaction("first") as tx:
+        tx.write("stars", stars)
+        tx.write("spectra", spectra)
+    lake.release("dr1")
+    with lake.transaction("second") as tx:
+        tx.append("stars", make_stars(3_000, 100))
+        tx.delete("stars", "feh > 1")
+        tx.append("spectra", make_spectra(90_000, 100))
+    again = hven.open(bucket)
+    assert (
+        again["stars"].table().collect().height
+        == (stars["feh"] <= 1).sum() + (make_stars(3_000, 100)["feh"] <= 1).sum()
+    )
+    assert again["spectra"].dataset()["flux"].values.shape == (1_600, 20)
+    assert hven.open(f"{bucket}@dr1")["stars"].table().collect().equals(stars)
+    assert [c.message for c in again.log()] == ["second", "first", "created the lake"]
+    with pytest.raises(errors.LakeNotFoundError):
+        hven.open(f"{bucket}/elsewhere")
+
+
+def test_without_locks_one_of_two_writers_of_a_dataset_is_told(bucket):
+    lake = hven.create(bucket)
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 100))
+    with pytest.raises(errors.ConflictError, match="'stars'"), lake.transaction() as slow:
+        slow.append("stars", make_stars(1_000, 10))
+        with lake.transaction() as fast:
+            fast.append("stars", make_stars(2_000, 10))
+    assert lake["stars"].table(["object_id"]).collect()["object_id"].max() == 2**60 + 2_009
+    assert lake["stars"].entry.counts.rows == 110
+
+
+def test_processes_commit_to_one_object_store_at_once(bucket):
+    hven.create(bucket)
+    script = """
+import sys, polars as pl, hven
+lake, me = hven.open(sys.argv[1]), sys.argv[2]
+for step in range(6):
+    with lake.transaction(f"{me} {step}") as tx:
+        tx.write(f"set_{me}_{step}", pl.DataFrame({"object_id": [step]}))
+"""
+    running = [
+        subprocess.Popen([sys.executable, "-c", script, bucket, str(me)], env=os.environ.copy(), stderr=subprocess.PIPE)
+        for me in range(3)
+    ]
+    for process in running:
+        _, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err.decode()
+    lake = hven.open(bucket)
+    assert lake.number == 18
+    assert len(lake) == 18
+    assert pl.concat([lake[name].table().collect() for name in lake]).height == 18
