@@ -17,6 +17,7 @@ from hven.errors import ConflictError, DataRefusedError, LakeFormatError
 from hven.lake.locks import locked
 from hven.lake.parts import CHUNK, SHARD, Part
 from hven.lake.store import Store, storage_error
+from hven.schema.columns import plain
 from hven.schema.conventions import STRING
 
 if TYPE_CHECKING:
@@ -116,14 +117,15 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
     )
     stored = _storable(data)
     arrays = {key: _create(group, str(key), variable) for key, variable in stored.items()}
-    by_object = {key: v for key, v in stored.items() if v.dims[:1] == ("object",)}
+    # Lazy variables are computed together, shard by shard; what is in memory is written whole, each call costs time.
+    lazy = {key: v for key, v in stored.items() if v.dims[:1] == ("object",) and not isinstance(v.data, np.ndarray)}
     rows = int(data.sizes.get("object", 0))
-    for start in range(0, rows, SHARD):
-        cut = {key: v[start : start + SHARD].data for key, v in by_object.items()}
+    for start in range(0, rows if lazy else 0, SHARD):
+        cut = {key: v[start : start + SHARD].data for key, v in lazy.items()}
         for key, values in dask.compute(cut, scheduler="threads")[0].items():
             arrays[key][start : start + SHARD] = np.asarray(values)
     for key, variable in stored.items():
-        if key not in by_object:
+        if key not in lazy:
             arrays[key][...] = np.asarray(variable.values)
 
 
@@ -253,8 +255,7 @@ def _readable(data: "xr.Dataset") -> "xr.Dataset":
 
 
 def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
-    """Return attributes as JSON values: NumPy numbers become Python's."""
-    return {str(k): v.tolist() if isinstance(v, np.generic | np.ndarray) else v for k, v in attrs.items()}
+    return {str(key): plain(value) for key, value in attrs.items()}
 
 
 def _index(data: "xr.Dataset") -> dict[str, Any]:
