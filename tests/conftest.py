@@ -9,9 +9,14 @@ import numpy as np
 import polars as pl
 import pytest
 import xarray as xr
+from hypothesis import settings
 
 import hven
 from hven.sky import healpix_29
+
+# The same examples at every run, and no clock: a slow machine fails nothing.
+settings.register_profile("hven", deadline=None, derandomize=True)
+settings.load_profile("hven")
 
 
 @pytest.fixture(autouse=True)

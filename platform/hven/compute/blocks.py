@@ -14,6 +14,7 @@ from hven.compute.window import AHEAD, WorkerLost, each_outcome
 from hven.errors import HvenError, ResultRefusedError, RunFailedError
 from hven.lake import Block, StagedArrays, StagedTable
 from hven.lake.store import Store
+from hven.schema import Schema
 
 
 @dataclass
@@ -135,7 +136,12 @@ class BlockWork:
     def _checked(self, outcome: Outcome) -> Outcome:
         """Return the outcome, as a failure when its result is not like that of the blocks before it."""
         for part, schema in outcome.schemas.items():
-            if self.journal.schemas.setdefault(part, schema) != schema:
+            known = Schema.from_json(self.journal.schemas.setdefault(part, schema).encode())
+            new = Schema.from_json(schema.encode())
+            # What only some blocks say holds for none but them.
+            common = {key: value for key, value in known.attrs.items() if new.attrs.get(key) == value}
+            self.journal.schemas[part] = replace(known, attrs=common).to_json().decode()
+            if known.columns != new.columns:
                 return _refused(outcome, f"the result has other columns or types{f' in part {part!r}' if part else ''}")
         if outcome.needs_arrays:
             return _refused(outcome, "the result has variables of more than one dimension")

@@ -169,7 +169,11 @@ class DatasetHandle:
         present = place >= 0
         # Reading in the order of storage touches each chunk once; the second selection gives the order asked for.
         stored, back = np.unique(place[present], return_inverse=True)
-        data = self._lazy_table(None, stored) if self.source.is_table else self._lazy_arrays(None, CHUNK).isel(object=stored)
+        data = (
+            self._lazy_table(None, stored)
+            if self.source.is_table
+            else self._lazy_arrays(None, CHUNK).isel(object=stored)
+        )
         pick = np.zeros(len(wanted), dtype=np.int64)
         pick[present] = back
         data = _masked(data.isel(object=pick), present) if present.any() else _nothing(data, len(wanted))
@@ -232,7 +236,8 @@ class DatasetHandle:
                     template[name].attrs,
                 )
                 for name, chunks in pieces.items()
-            }
+            },
+            attrs=dict(self.schema.attrs),
         )
 
     def _template(self, names: Sequence[str]) -> "xr.Dataset":

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from hven.errors import MissingColumnError, did_you_mean
@@ -52,6 +52,13 @@ class Column:
 class Schema:
     """The columns of a dataset, in order.
 
+    Attributes
+    ----------
+    columns
+        What each variable is.
+    attrs
+        What holds for the whole, as JSON values: the solar parameters that were used, say.
+
     Examples
     --------
     >>> schema = Schema((Column("feh", "float32", unit="dex"),))
@@ -60,6 +67,7 @@ class Schema:
     """
 
     columns: tuple[Column, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __iter__(self) -> Iterator[Column]:
         return iter(self.columns)
@@ -96,12 +104,14 @@ class Schema:
 
     def to_json(self) -> bytes:
         """Return canonical JSON text: equal schemas give equal bytes."""
-        return json.dumps([asdict(c) for c in self.columns], sort_keys=True, separators=(",", ":")).encode()
+        told = {"columns": [asdict(c) for c in self.columns], "attrs": dict(self.attrs)}
+        return json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def from_json(cls, text: bytes) -> Self:
         """Return the schema that `to_json` wrote."""
-        return cls(tuple(Column(**{**c, "dims": tuple(c["dims"])}) for c in json.loads(text)))
+        told = json.loads(text)
+        return cls(tuple(Column(**{**c, "dims": tuple(c["dims"])}) for c in told["columns"]), told["attrs"])
 
     @classmethod
     def of_dataset(cls, data: "xr.Dataset") -> Self:
@@ -121,7 +131,8 @@ class Schema:
                     )
                 )
                 for name, variable in data.variables.items()
-            )
+            ),
+            {str(key): plain(value) for key, value in data.attrs.items()},
         )
 
     @classmethod
@@ -136,7 +147,25 @@ class Schema:
             columns.append(
                 describe(Column(name, _frame_dtype(dtype), ("object",), text.unit, text.description, text.ucd))
             )
-        return cls(tuple(columns))
+        return cls(tuple(columns), told.attrs if isinstance(told, Schema) else {})
+
+
+def plain(value: Any) -> Any:
+    """Return an attribute as a JSON value: NumPy's become Python's, what JSON does not know becomes text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain(np.float64(8.122)), plain((1, 2)), plain(b"x")
+    (8.122, [1, 2], "b'x'")
+    """
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, str | int | float) else str(value)
 
 
 def dtype_name(dtype: Any) -> str:

@@ -55,11 +55,15 @@ def conversion_factor(source: str, target: str) -> float:
         return 1.0
     from astropy import units
 
-    try:
-        return float(parse_unit(source).to(parse_unit(target)))
-    except (units.UnitConversionError, TypeError) as error:
+    one, other = parse_unit(source), parse_unit(target)
+    # One logarithmic unit is no multiple of another: a factor between them, which astropy gives, would be wrong.
+    logarithmic = any(
+        isinstance(u, units.FunctionUnitBase) or u in (units.mag, units.dex, units.dB) for u in (one, other)
+    )
+    if one != other and (logarithmic or not one.is_equivalent(other)):
         raise UnitError(
             f"{source or 'a number without unit'!r} cannot be converted to {target or 'a number without unit'!r}",
             expected=f"a unit of the same quantity as {target!r}",
             hint="Bind another column, or correct the unit of this one.",
-        ) from error
+        )
+    return float(one.to(other))

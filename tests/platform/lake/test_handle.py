@@ -3,6 +3,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 import pytest
+import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -139,3 +140,14 @@ def test_a_source_travels_and_reads_the_same(told):
     source = pickle.loads(pickle.dumps(told["spectra"].source))
     block = source.blocks(1_024)[1]
     assert source.read(block, ["flux"]).sizes["object"] == block.rows
+
+
+def test_what_holds_for_a_whole_dataset_comes_back_with_it(lake):
+    told = {"r_sun": np.float64(8.122), "v_sun": (12.9, 245.6, 7.78), "frame": "galactocentric"}
+    flat = xr.Dataset({"object_id": ("object", [1, 2]), "r_gal": ("object", [8.0, 9.0])}, attrs=told)
+    with lake.transaction() as tx:
+        tx.write("table", flat)
+        tx.write("arrays", flat.assign(cov=(("object", "c", "c2"), np.zeros((2, 3, 3)))))
+    for name in ("table", "arrays"):
+        assert lake[name].dataset().attrs == {"r_sun": 8.122, "v_sun": [12.9, 245.6, 7.78], "frame": "galactocentric"}
+        assert lake[name].schema.attrs["r_sun"] == 8.122

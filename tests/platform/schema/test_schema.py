@@ -78,6 +78,9 @@ def test_units_convert_or_are_refused_by_name():
     assert conversion_factor("", "") == 1.0
     with pytest.raises(errors.UnitError, match="'kpc'"):
         conversion_factor("mag", "kpc")
+    for logarithmic in ("dex", "dex(m/s2)"):
+        with pytest.raises(errors.UnitError):
+            conversion_factor("mag" if logarithmic == "dex" else "dex(cm/s2)", logarithmic)
     with pytest.raises(errors.UnitError, match="not known"):
         parse_unit("parsnips")
 
