@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 _TEXT_VALID = "_valid"
 _SMALL = 8 * 2**20
+_COMFORT = 64 * 2**20
 _OWN = "hven"
 
 
@@ -152,9 +153,11 @@ def open_root(at: ArraysAt, snapshot: str) -> Any:
 
 
 def open_segment(
-    at: ArraysAt, snapshot: str, name: str, chunk: int | None = CHUNK, columns: Sequence[str] | None = None
+    at: ArraysAt, snapshot: str, name: str, chunk: int | str | None = CHUNK, columns: Sequence[str] | None = None
 ) -> "xr.Dataset":
     """Return one segment (some variables) lazily: Dask arrays of `chunk` objects; with None, unread indexable arrays.
+
+    ``"auto"`` takes as many whole shards a chunk as fill 64 MB: fewer tasks than shards, and few enough bytes.
 
     Text is read at once: it cannot be lazy and know its nulls.
     """
@@ -162,14 +165,21 @@ def open_segment(
 
     with _told(at):
         store = _repository(at).readonly_session(snapshot_id=snapshot).store
-        chunks: Any = None if chunk is None else {"object": chunk}
-        data = xr.open_zarr(store, group=name, consolidated=False, chunks=chunks, decode_cf=False, zarr_format=3)
+        data = xr.open_zarr(store, group=name, consolidated=False, chunks=None, decode_cf=False, zarr_format=3)
     if columns is not None:
         told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
         data = data[[str(n) for n in data.variables if n in told]]
-    if chunk is not None and "object" not in data.dims:
-        data = data.chunk()
+    if chunk is not None:
+        rows = _comfortable(data) if chunk == "auto" else chunk
+        data = data.chunk({"object": rows} if "object" in data.dims else {})
     return _readable(data)
+
+
+def _comfortable(data: "xr.Dataset") -> int:
+    """Return how many objects, in whole shards, fill a chunk of the widest variable."""
+    count = max(data.sizes.get("object", 1), 1)
+    widest = max((v.nbytes // count for v in data.variables.values() if "object" in v.dims), default=1)
+    return max(_COMFORT // max(widest, 1) // SHARD, 1) * SHARD
 
 
 def read_segment(

@@ -9,7 +9,7 @@ import numpy as np
 
 from hven.catalog import Entry
 from hven.errors import DataRefusedError
-from hven.lake.parts import CHUNK, SHARD, Block
+from hven.lake.parts import CHUNK, Block
 from hven.lake.source import Source, positions_of
 from hven.lake.where import check_columns, parse_where
 from hven.schema import Schema, frame_to_dataset
@@ -194,7 +194,7 @@ class DatasetHandle:
             condition = condition & parse_where(where, known, self.name)
         return lazy.filter(condition).select("__row").collect()["__row"].to_numpy().astype(np.int64)
 
-    def _lazy_arrays(self, columns: Sequence[str] | None, chunk: int = SHARD) -> "xr.Dataset":
+    def _lazy_arrays(self, columns: Sequence[str] | None, chunk: int | str = "auto") -> "xr.Dataset":
         import xarray as xr
 
         pieces = [self.source.open_segment(part, chunk, columns) for part in self.source.parts]

@@ -105,8 +105,10 @@ class Source:
         data = self.read(block, columns)
         return data if isinstance(data, pl.DataFrame) else dataset_to_frame(data)
 
-    def open_segment(self, part: Part, chunk: int | None = None, columns: Sequence[str] | None = None) -> "xr.Dataset":
-        """Return a segment of arrays lazily, in Dask chunks of `chunk` objects (None: indexable, unread)."""
+    def open_segment(
+        self, part: Part, chunk: int | str | None = None, columns: Sequence[str] | None = None
+    ) -> "xr.Dataset":
+        """Return a segment of arrays lazily, in Dask chunks of `chunk` objects (see `arrays.open_segment`)."""
         return arrays.open_segment(self._arrays, str(self.pin.version), part.path, chunk, columns)
 
     @property
