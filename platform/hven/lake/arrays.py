@@ -15,7 +15,7 @@ import numpy as np
 
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
 from hven.lake.locks import locked
-from hven.lake.parts import CHUNK, SHARD, Part
+from hven.lake.parts import CHUNK, ROW_GROUP, SHARD, Part
 from hven.lake.store import Store, storage_error
 from hven.schema.columns import plain
 from hven.schema.conventions import STRING
@@ -201,7 +201,10 @@ def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
     shape = tuple(variable.shape)
     shards: tuple[int, ...] | None = None
     chunks: Any = "auto"
-    if by_object and shape[0] > 0:
+    if by_object and shape[0] > 0 and len(shape) == 1:
+        # Columns are read whole or by the block: small chunks in shards would make writing one several times slower.
+        chunks = (min(CHUNK if text else ROW_GROUP, shape[0]),)
+    elif by_object and shape[0] > 0:
         chunks = (min(CHUNK, shape[0]), *shape[1:])
         if not text and shape[0] > CHUNK:
             shards = (SHARD, *shape[1:])

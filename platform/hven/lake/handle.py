@@ -106,10 +106,18 @@ class DatasetHandle:
         ------
         MissingColumnError, WhereError
             Before anything is read.
+        DataRefusedError
+            For arrays that have no variable over ``object``, maps say.
         """
         import polars as pl
 
         known = self.source.frame_schema()
+        if not known:
+            raise DataRefusedError(
+                "the dataset has no variables over object",
+                where=f"dataset {self.name!r}, with {', '.join(self.schema.names) or 'nothing'}",
+                hint="Open it with .dataset().",
+            )
         parts = self.source.parts
         if columns is not None:
             check_columns(columns, known, self.name)

@@ -175,6 +175,8 @@ def test_a_dataset_without_objects_is_kept_whole(lake):
     with lake.transaction() as tx:
         tx.write("map", maps)
     assert lake["map"].kind == "result"
+    with pytest.raises(errors.DataRefusedError, match=r"\.dataset\(\)"):
+        lake["map"].table()
     assert lake["map"].dataset().compute().identical(maps.assign_attrs(r_sun=8.1))
 
 
