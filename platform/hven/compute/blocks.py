@@ -16,6 +16,9 @@ from hven.lake import Block, StagedArrays, StagedTable
 from hven.lake.store import Store
 from hven.schema import Schema
 
+_ROUND = 4
+"""Blocks of arrays for each worker between two commits."""
+
 
 @dataclass
 class BlockWork:
@@ -89,7 +92,7 @@ class BlockWork:
             path, snapshot = self.journal.snapshots.get(part, (f"{place}/{uuid.uuid4().hex[:8]}/arrays", ""))
             staged[part] = StagedArrays(self._store, path, f"run-{uuid.uuid4().hex}")
             staged[part].begin(snapshot)
-        waiting, suspects, size = deque(todo), list[Block](), AHEAD * self.cluster.threads
+        waiting, suspects, size = deque(todo), list[Block](), _ROUND * self.cluster.threads
         while waiting:
             suspects += self._round(staged, [waiting.popleft() for _ in range(min(size, len(waiting)))], size)
         for block in suspects:

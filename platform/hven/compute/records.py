@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 from hven.errors import LakeFormatError, RunNotFoundError, did_you_mean
@@ -163,9 +164,10 @@ class Run:
         """Paths or URLs of its figures, by name."""
         return {name: self.lake.store.address(key) for name, key in self.record["figures"].items()}
 
-    def inputs(self) -> "dict[str, xr.Dataset]":
-        """Return what the analysis was given, lazily: bound and selected. Empty when it is not at hand."""
-        return {} if self.open_inputs is None else dict(self.open_inputs())
+    @cached_property
+    def inputs(self) -> "Mapping[str, xr.Dataset]":
+        """What the analysis was given, bound and selected; opened when it is first looked at."""
+        return _Inputs(self)
 
     def put(self, name: str, content: bytes) -> str:
         """Write a file beside the record (a figure, a report) and return its key."""
@@ -192,6 +194,32 @@ class Run:
     def to_json(self) -> dict[str, Any]:
         """Return the record as plain values, for ``--json``."""
         return {key: value for key, value in self.record.items() if key != "log"}
+
+
+class _Inputs(Mapping[str, "xr.Dataset"]):
+    """The inputs of a run, by name. To open them, objects are counted: nobody waits for that in vain."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    @cached_property
+    def _opened(self) -> "Mapping[str, xr.Dataset]":
+        if self._run.open_inputs is None:
+            raise RunNotFoundError(
+                f"the inputs of run {self._run.id} are not at hand",
+                where=self._run.lake.url,
+                hint="They are while the run is held that hven.run returned; else open the datasets it names.",
+            )
+        return self._run.open_inputs()
+
+    def __getitem__(self, name: str) -> "xr.Dataset":
+        return self._opened[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._run.record["inputs"])
+
+    def __len__(self) -> int:
+        return len(self._run.record["inputs"])
 
 
 TOLD = 100

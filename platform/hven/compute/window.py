@@ -1,6 +1,7 @@
 """A rolling window: many small tasks, a bounded number of them on their way, results as they come."""
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hven.errors import ClusterError
@@ -10,8 +11,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-AHEAD = 3
-"""Tasks on their way for each that runs: enough that no worker waits for the client."""
+AHEAD = 6
+"""Tasks on their way for each that runs: enough that no worker waits, though they are handed over a few at once."""
 
 
 class WorkerLost(Exception):  # noqa: N818 - it is an answer, not a failure of ours
@@ -56,15 +57,17 @@ def _distributed(
     ended = as_completed(raise_errors=False, with_results=True)
 
     def fill() -> None:
-        while len(under_way) < ahead():
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-            function, *arguments = submit(item)
-            future = client.submit(function, *arguments, pure=False)
-            under_way[future] = item
-            ended.add(future)
+        # Handed over a few at a time: a graph costs the scheduler about as much as the tasks in it.
+        room, batch = ahead() - len(under_way), max(1, ahead() // 3)
+        if under_way and room < batch:
+            return
+        taken = list(islice(items, room))
+        if not taken:
+            return
+        functions, *arguments = zip(*map(submit, taken), strict=True)
+        futures = client.map(_call, functions, *arguments, pure=False)
+        under_way.update(zip(futures, taken, strict=True))
+        ended.update(futures)
 
     try:
         fill()
@@ -84,6 +87,10 @@ def _distributed(
     finally:
         if under_way and client.status == "running":
             client.cancel(list(under_way), force=True)
+
+
+def _call(function: Callable[..., Any], *arguments: Any) -> Any:
+    return function(*arguments)
 
 
 def _lost(error: BaseException) -> ClusterError:

@@ -1,6 +1,7 @@
 """The figures of a run: drawn from its result as the analysis says, and kept beside its record."""
 
 import io
+import re
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from hven.compute import Run
 
 _LARGEST = 2_000_000
-"""Values up to which a result is brought into memory for its figure; of more, the first objects are drawn."""
+"""Values up to which a result is brought into memory for its figure; of more, some of the objects are drawn."""
 
 
 def draw_figures(run: "Run") -> dict[str, bytes]:
@@ -21,23 +22,26 @@ def draw_figures(run: "Run") -> dict[str, bytes]:
     analysis = run.definition
     if analysis is None or not analysis.has_figure or run.commit is None:
         return {}
+    figures: dict[str, bytes] = {}
     try:
         parts = {part: _in_memory(run, handle.dataset()) for part, handle in run.results.items()}
-        drawn: Any = analysis.draw(parts if set(parts) != {""} else parts[""], run.inputs() or None)
+        drawn: Any = analysis.draw(parts if set(parts) != {""} else parts[""], run.inputs)
+        for name, figure in (drawn if isinstance(drawn, dict) else {run.analysis: drawn}).items():
+            if figure is not None:
+                figures[re.sub(r"[^\w.-]+", "_", str(name)).strip(".") or "figure"] = _png(figure)
     except Exception as error:  # noqa: BLE001  somebody else's drawing: its failure is told, and the result stands
-        run.caveat(f"The figure could not be drawn: {type(error).__name__}: {error}")
+        run.caveat(f"A figure could not be drawn: {type(error).__name__}: {error}")
         run.log("figure-failed", error=f"{type(error).__name__}: {error}")
-        return {}
-    figures = drawn if isinstance(drawn, dict) else {run.analysis: drawn}
-    return {str(name): _png(figure) for name, figure in figures.items() if figure is not None}
+    return figures
 
 
 def _in_memory(run: "Run", data: "xr.Dataset") -> "xr.Dataset":
     size = sum(variable.size for variable in data.variables.values())
     if size > _LARGEST and "object" in data.dims:
-        count = max(1, data.sizes["object"] * _LARGEST // size)
-        run.caveat(f"Figures show the first {count:,} of {data.sizes['object']:,} objects.")
-        data = data.isel(object=slice(0, count))
+        # Evenly over the whole: the first ones would all be in one corner of the sky.
+        step = -(-size // _LARGEST)
+        run.caveat(f"Figures show one in {step:,} of {data.sizes['object']:,} objects.")
+        data = data.isel(object=slice(None, None, step))
     return data.compute()
 
 

@@ -27,7 +27,10 @@ BAD = {
     "a where that is no SQL": (dict(where="feh >"), "bad-where"),
     "a where with a missing column": (dict(where="fe_h > 0"), "missing-column"),
     "a where that is not true or false": (dict(where="feh + 1"), "bad-where"),
-    "a region of a dataset without positions": (dict(inputs={"stars": "flat"}, region="cone(1, 2, 3)"), "missing-column"),
+    "a region of a dataset without positions": (
+        dict(inputs={"stars": "flat"}, region="cone(1, 2, 3)"),
+        "missing-column",
+    ),
     "an unknown parameter": (dict(parameters={"folders": ""}), "bad-parameter"),
     "a parameter outside its range": (dict(parameters={"seconds": -1}), "bad-parameter"),
     "an output that leaves the lake": (dict(output="../x"), "name-refused"),

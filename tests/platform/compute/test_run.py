@@ -135,7 +135,11 @@ def test_the_entry_of_a_result_tells_how_it_came_to_be(survey):
     assert made["inputs"]["stars"]["where"] == "feh > 0"
     assert made["inputs"]["stars"]["region"] == "box(0, 180, -90, 90)"
     leg = made["inputs"]["stars"]["legs"][0]
-    assert (leg["asked"], leg["catalog"], leg["pin"]["version"]) == ("stars@1", 1, survey.at(1)["stars"].entry.pin.version)
+    assert (leg["asked"], leg["catalog"], leg["pin"]["version"]) == (
+        "stars@1",
+        1,
+        survey.at(1)["stars"].entry.pin.version,
+    )
     assert made["software"]["hven"] == hven.__version__
     assert len(made["received"]) == 64
     assert (entry.title, entry.survey) == ("Twice the metallicity", "Mock")

@@ -1,0 +1,140 @@
+import re
+import xml.etree.ElementTree as ET
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.figure import Figure
+
+import hven
+import trial_analyses as trial
+from hven.compute import open_run
+from simulated import make_stars
+
+
+class Page(HTMLParser):
+    """What a page loads, links to and says."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.loads, self.links, self.words, self.open_tags = [], [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        told = dict(attrs)
+        if tag == "a":
+            self.links.append(told["href"])
+        else:
+            self.loads += [told[key] for key in ("src", "href", "srcset", "data") if key in told]
+        if tag not in {"meta", "br", "img"}:
+            self.open_tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open_tags.pop() == tag
+
+    def handle_data(self, data):
+        if not self.open_tags or self.open_tags[-1] != "style":
+            self.words.append(data)
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def stars(lake):
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 1_000), survey="Mock")
+    return lake
+
+
+def page_of(run):
+    with open(run.report, encoding="utf-8") as file:
+        text = file.read()
+    return text, Page(text)
+
+
+def test_a_report_holds_everything_it_shows(stars):
+    chosen = hven.select("stars", where="feh < 2", columns={"feh": "feh"})
+    run = hven.run(stars, trial.mean_feh, {"stars": chosen}, {"least": 3}, cluster="synchronous")
+    text, page = page_of(run)
+    assert all(address.startswith("data:image/png;base64,") for address in page.loads)
+    assert len(page.loads) == 1
+    assert not re.search(r"@import|url\(|<script", text)
+    assert page.open_tags == []
+    for word in (run.id, run.key, "mean_feh", "Mean metallicity of everything at once.", "feh < 2", "least", "stars"):
+        assert word in page.text, word
+    assert hven.__version__ in page.text
+    assert f"{run.rows['in']:,}" in page.text
+
+
+def test_figures_are_kept_as_png_beside_the_record(stars):
+    run = hven.run(stars, trial.mean_feh, {"stars": "stars"}, cluster="synchronous")
+    (path,) = run.figures.values()
+    with open(path, "rb") as file:
+        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert open_run(stars, run.id).figures == run.figures
+    assert open_run(stars, run.id).report == run.report
+
+
+def test_what_users_write_cannot_become_part_of_the_page(stars):
+    chosen = hven.select("stars", where="name <> '<script>alert(1)</script>'")
+    run = hven.run(stars, trial.doubled, {"stars": chosen}, {"folder": ""}, cluster="synchronous")
+    text, page = page_of(run)
+    assert "<script>" not in text
+    assert "<script>alert(1)</script>" in page.text
+
+
+def test_a_failed_run_has_a_report_too(stars, tmp_path):
+    with pytest.raises(hven.errors.RunFailedError):
+        hven.run(stars, trial.fragile, {"stars": "stars"}, {"folder": "/nowhere"}, cluster="synchronous")
+    run = hven.compute.runs(stars)[0]
+    assert "FileNotFoundError" in page_of(run)[1].text
+
+
+def test_a_figure_may_show_the_inputs_and_be_several(stars):
+    @hven.analysis(stars=hven.Table(feh="dex"), produces=dict(mean="dex"))
+    def mean(stars):
+        """Return the mean."""
+        return xr.Dataset({"mean": ("population", [float(stars.feh.mean())])})
+
+    @mean.figure
+    def _(result, inputs):
+        drawn = {}
+        for name in ("all of them", "../../out"):
+            drawn[name] = Figure()
+            drawn[name].subplots().hist(inputs["stars"].feh.values)
+        return drawn
+
+    run = hven.run(stars, mean, {"stars": hven.select("stars", where="feh > 0")}, cluster="synchronous")
+    assert run.caveats == []
+    assert set(run.record["figures"]) == {"all_of_them", "_.._out"}
+    assert all(key.startswith(f"{run.folder}/figures/") for key in run.record["figures"].values())
+    told = stars["stars"].table(where="feh > 0").collect()["feh"]
+    assert np.array_equal(run.inputs["stars"].feh.values, told)
+
+
+def test_of_many_objects_some_are_drawn_from_everywhere(stars, monkeypatch):
+    monkeypatch.setattr("hven.monitor.figures._LARGEST", 200)
+    seen = []
+
+    @hven.analysis(stars=hven.Table(feh="dex"), produces=dict(same="dex"), per_object=True)
+    def same(stars):
+        """Return the same."""
+        return stars.rename(feh="same")
+
+    @same.figure
+    def _(result):
+        seen.append(result.sizes["object"])
+
+    run = hven.run(stars, same, {"stars": "stars"}, cluster="synchronous")
+    assert seen == [67]
+    assert run.caveats == ["Figures show one in 15 of 1,000 objects."]
+
+
+def test_the_page_is_well_formed(stars):
+    run = hven.run(stars, trial.mean_feh, {"stars": "stars"}, cluster="synchronous")
+    text, _ = page_of(run)
+    body = re.search(r"<body>.*</body>", text, re.DOTALL)[0]
+    ET.fromstring(re.sub(r"<(img|br|meta)([^>]*)>", r"<\1\2/>", body))
