@@ -29,7 +29,7 @@ def _doubled(stars):
 
 
 @hven.analysis(
-    stars=Table(feh="dex", visits=""), produces=dict(doubled="dex", visits_seen=""), per_object=True, version="1"
+    stars=Table(feh="dex", visits=""), produces={"doubled": "dex", "visits_seen": ""}, per_object=True, version="1"
 )
 def doubled(stars: xr.Dataset, *, folder: str = "", seconds: Annotated[float, Field(ge=0)] = 0.0) -> xr.Dataset:
     """Twice the metallicity.
@@ -48,7 +48,7 @@ def doubled(stars: xr.Dataset, *, folder: str = "", seconds: Annotated[float, Fi
     return _doubled(stars)
 
 
-@hven.analysis(stars=Table(feh="dex", visits=""), produces=dict(doubled="dex", visits_seen=""), per_object=True)
+@hven.analysis(stars=Table(feh="dex", visits=""), produces={"doubled": "dex", "visits_seen": ""}, per_object=True)
 def fragile(stars: xr.Dataset, *, folder: str, worst: float = 3.0) -> xr.Dataset:
     """Twice the metallicity, when nobody is above the worst, or somebody has mended it."""
     note_call(folder, stars)
@@ -57,7 +57,7 @@ def fragile(stars: xr.Dataset, *, folder: str, worst: float = 3.0) -> xr.Dataset
     return _doubled(stars)
 
 
-@hven.analysis(stars=Table(feh="dex", visits=""), produces=dict(doubled="dex", visits_seen=""), per_object=True)
+@hven.analysis(stars=Table(feh="dex", visits=""), produces={"doubled": "dex", "visits_seen": ""}, per_object=True)
 def deadly(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     """Twice the metallicity; a metallicity above the worst kills the worker."""
     if float(stars.feh.max()) > worst:
@@ -65,7 +65,7 @@ def deadly(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     return _doubled(stars)
 
 
-@hven.analysis(stars=Table(feh="dex", visits=""), produces=dict(doubled="dex", visits_seen=""), per_object=True)
+@hven.analysis(stars=Table(feh="dex", visits=""), produces={"doubled": "dex", "visits_seen": ""}, per_object=True)
 def interrupted(stars: xr.Dataset, *, folder: str) -> xr.Dataset:
     """Twice the metallicity; the third call is interrupted by the keyboard."""
     note_call(folder, stars)
@@ -74,7 +74,7 @@ def interrupted(stars: xr.Dataset, *, folder: str) -> xr.Dataset:
     return _doubled(stars)
 
 
-@hven.analysis(spectra=Spectra(flux="W", ivar=False), produces=dict(smoothed="W", level="W"), per_object=True)
+@hven.analysis(spectra=Spectra(flux="W", ivar=False), produces={"smoothed": "W", "level": "W"}, per_object=True)
 def smoothed(spectra: xr.Dataset, *, folder: str = "", worst: float = 1e9) -> xr.Dataset:
     """Spectra, averaged over three pixels."""
     if folder:
@@ -88,7 +88,7 @@ def smoothed(spectra: xr.Dataset, *, folder: str = "", worst: float = 1e9) -> xr
 
 
 @hven.analysis(
-    stars=Table(feh="dex"), spectra=Spectra(flux="W", ivar=False), produces=dict(brightness="W"), per_object=True
+    stars=Table(feh="dex"), spectra=Spectra(flux="W", ivar=False), produces={"brightness": "W"}, per_object=True
 )
 def weighted(stars: xr.Dataset, spectra: xr.Dataset) -> xr.Dataset:
     """Mean flux times metallicity: of stars that have a spectrum."""
@@ -96,7 +96,7 @@ def weighted(stars: xr.Dataset, spectra: xr.Dataset) -> xr.Dataset:
 
 
 @hven.analysis(
-    stars=Table(feh="dex"), scale=Model(), zero=Whole(Table(offset="dex")), produces=dict(scaled="dex"), per_object=True
+    stars=Table(feh="dex"), scale=Model(), zero=Whole(Table(offset="dex")), produces={"scaled": "dex"}, per_object=True
 )
 def scaled(stars: xr.Dataset, scale: xr.Dataset, zero: xr.Dataset) -> xr.Dataset:
     """Metallicity on another scale."""
@@ -105,7 +105,7 @@ def scaled(stars: xr.Dataset, scale: xr.Dataset, zero: xr.Dataset) -> xr.Dataset
 
 
 @hven.analysis(
-    stars=Table(feh="dex"), produces={"low": dict(feh_low="dex"), "high": dict(feh_high="dex")}, per_object=True
+    stars=Table(feh="dex"), produces={"low": {"feh_low": "dex"}, "high": {"feh_high": "dex"}}, per_object=True
 )
 def halves(stars: xr.Dataset) -> dict[str, xr.Dataset]:
     """Two parts of one result."""
@@ -115,7 +115,7 @@ def halves(stars: xr.Dataset) -> dict[str, xr.Dataset]:
     }
 
 
-@hven.analysis(stars=Table(feh="dex", optional=dict(doubled="dex")), produces=dict(mean_feh="dex", n="", chunks=""))
+@hven.analysis(stars=Table(feh="dex", optional={"doubled": "dex"}), produces={"mean_feh": "dex", "n": "", "chunks": ""})
 def mean_feh(stars: xr.Dataset, *, least: int = 1) -> xr.Dataset:
     """Mean metallicity of everything at once."""
     if stars.sizes["object"] < least:
@@ -133,26 +133,26 @@ def _(result: xr.Dataset):
     return figure
 
 
-@hven.analysis(stars=Table(feh="dex"), produces=dict(rank=""))
+@hven.analysis(stars=Table(feh="dex"), produces={"rank": ""})
 def ranked(stars: xr.Dataset) -> xr.Dataset:
     """Rank in metallicity, of every object."""
     return xr.Dataset({"rank": ("object", np.argsort(np.argsort(stars.feh.values)))})
 
 
-@hven.analysis(stars=Table(feh="dex"), produces=dict(histogram="", edges="dex"))
+@hven.analysis(stars=Table(feh="dex"), produces={"histogram": "", "edges": "dex"})
 def histogram(stars: xr.Dataset) -> xr.Dataset:
     """Counts by metallicity and metallicity again: arrays of two dimensions."""
     counts, edges, _ = np.histogram2d(stars.feh.values, -stars.feh.values, bins=4)
     return xr.Dataset({"histogram": (("one", "other"), counts), "edges": ("edge", edges)})
 
 
-@hven.analysis(stars=Table(feh="dex"), produces=dict(double="dex"), per_object=True)
+@hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)
 def short(stars: xr.Dataset) -> xr.Dataset:
     """A result that has lost an object."""
     return xr.Dataset({"double": stars.feh[1:]})
 
 
-@hven.analysis(stars=Table(feh="dex"), produces=dict(double="dex"), per_object=True)
+@hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)
 def fickle(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     """A result whose type depends on the data."""
     return xr.Dataset({"double": stars.feh.astype("f4") if float(stars.feh.max()) > worst else stars.feh})

@@ -23,7 +23,10 @@ SERVED = frozenset({"join", "whole", "model"})
 """What analyses may ask for beyond one dataset of objects (`Analysis.needs`)."""
 
 _BLOCK_BYTES = 128 * 2**20
+"""What the objects of a block take in memory at most, when nobody says how many there are to be."""
+
 _SMALL = 16 * BLOCK_ROWS
+"""Objects of a dataset up to which blocks are as small as they can be read well, so that all workers have some."""
 
 
 @dataclass(frozen=True)
@@ -158,9 +161,9 @@ def _usual_rows(inputs: tuple[BoundInput, ...], templates: "Mapping[str, xr.Data
         return BLOCK_ROWS
     source = first.first.source
     grain = max((part.grain for part in source.parts), default=1)
-    fitting = _BLOCK_BYTES // max(bytes_of_object(inputs, templates), 1) // grain * grain
-    usual = BLOCK_ROWS if source.rows > _SMALL else grain
-    return max(min(usual, fitting), min(grain, BLOCK_ROWS))
+    usual = BLOCK_ROWS if source.rows > _SMALL else min(grain, BLOCK_ROWS)
+    fitting = max(_BLOCK_BYTES // max(bytes_of_object(inputs, templates), 1), 1)
+    return usual if fitting >= usual else fitting // grain * grain or fitting
 
 
 def _check_output(name: str, catalog: "Catalog", analysis: Analysis, inputs: tuple[BoundInput, ...]) -> None:

@@ -44,7 +44,7 @@ def test_a_block_that_fails_harms_no_other_and_is_tried_again(survey, calls, clu
     assert [missing["block"] for missing in entry.provenance["missing"]] == sorted(f["block"] for f in run.failures)
     lost = sum(f["rows"] for f in run.failures)
     assert entry.counts.rows == 5_700 - lost
-    assert [s.causes for s in hven.status(survey) if s.name == "fragile"][0] == ("2 of 15 blocks failed",)
+    assert next(s.causes for s in hven.status(survey) if s.name == "fragile") == ("2 of 15 blocks failed",)
 
     made = len(list(calls.iterdir()))
     (calls.parent / "mended").touch()
@@ -76,7 +76,7 @@ def test_arrays_that_fail_in_part_are_tried_again(survey, calls):
 
 def test_nothing_is_published_when_every_block_fails(survey, calls):
     before = survey.number
-    with pytest.raises(errors.RunFailedError, match="15 of 15 blocks failed.*a metallicity of"):
+    with pytest.raises(errors.RunFailedError, match=r"15 of 15 blocks failed.*a metallicity of"):
         hven.run(
             survey,
             trial.fragile,
@@ -92,17 +92,18 @@ def test_nothing_is_published_when_every_block_fails(survey, calls):
     assert journal.count(b"Traceback") == 15
 
 
-@pytest.mark.parametrize(("analysis", "what"), [(trial.short, "objects"), (trial.fickle, "other columns or types")])
-def test_a_result_that_is_not_what_it_should_be_is_refused_by_block(survey, analysis, what):
-    parameters = {} if analysis is trial.short else {"worst": worst_of(survey, 1_000, 2)}
-    try:
-        run = hven.run(survey, analysis, {"stars": "stars"}, parameters, cluster="synchronous", block_rows=1_000)
-    except errors.RunFailedError as error:
-        assert what in str(error)
-        run = runs(survey)[0]
-    assert run.blocks["failed"] >= 1
+def test_a_result_that_has_lost_objects_is_refused(survey):
+    with pytest.raises(errors.RunFailedError, match=r"the result has 999 objects"):
+        hven.run(survey, trial.short, {"stars": "stars"}, cluster="synchronous", block_rows=1_000)
+    run = runs(survey)[0]
     assert {failure["code"] for failure in run.failures} == {"result-refused"}
-    assert all(what in failure["what"] for failure in run.failures)
+
+
+def test_a_result_that_is_of_another_type_in_one_block_is_refused_there(survey):
+    parameters = {"worst": worst_of(survey, 1_000, 2)}
+    run = hven.run(survey, trial.fickle, {"stars": "stars"}, parameters, cluster="synchronous", block_rows=1_000)
+    assert run.blocks["failed"] in {2, 4}
+    assert all("other columns or types" in failure["what"] for failure in run.failures)
 
 
 def test_a_block_that_kills_its_workers_is_set_aside(survey):

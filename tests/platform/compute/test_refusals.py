@@ -9,37 +9,37 @@ from hven import errors
 from simulated import listing
 
 BAD = {
-    "an analysis that nobody brings": (dict(analysis="doubledd"), "unknown-analysis"),
-    "an input that is not given": (dict(inputs={}), "bad-parameter"),
-    "an input that the analysis does not have": (dict(inputs={"stars": "stars", "moons": "stars"}), "bad-parameter"),
-    "a dataset that is not there": (dict(inputs={"stars": "starz"}), "dataset-not-found"),
-    "a joined dataset that is not there": (dict(inputs={"stars": "stars+starz"}), "dataset-not-found"),
-    "a dataset that has no objects to join": (dict(inputs={"stars": "stars+offset"}), "missing-column"),
-    "a version that is not there": (dict(inputs={"stars": "stars@77"}), "version-not-found"),
-    "a release that is not there": (dict(inputs={"stars": "stars@dr9"}), "version-not-found"),
-    "a lake that is not there": (dict(inputs={"stars": "/nowhere#stars"}), "lake-not-found"),
-    "a dataset name that leaves the lake": (dict(inputs={"stars": "../stars"}), "name-refused"),
-    "a missing column": (dict(inputs={"stars": "offset"}), "missing-column"),
-    "a renaming to a missing column": (dict(columns={"feh": "m_h"}), "missing-column"),
-    "a renaming of what nobody asks for": (dict(columns={"mh": "feh"}), "missing-column"),
-    "a column in another unit": (dict(inputs={"stars": "wrong"}), "wrong-unit"),
-    "arrays where a table is wanted": (dict(inputs={"stars": "weights"}), "missing-column"),
-    "a where that is no SQL": (dict(where="feh >"), "bad-where"),
-    "a where with a missing column": (dict(where="fe_h > 0"), "missing-column"),
-    "a where that is not true or false": (dict(where="feh + 1"), "bad-where"),
+    "an analysis that nobody brings": ({"analysis": "doubledd"}, "unknown-analysis"),
+    "an input that is not given": ({"inputs": {}}, "bad-parameter"),
+    "an input that the analysis does not have": ({"inputs": {"stars": "stars", "moons": "stars"}}, "bad-parameter"),
+    "a dataset that is not there": ({"inputs": {"stars": "starz"}}, "dataset-not-found"),
+    "a joined dataset that is not there": ({"inputs": {"stars": "stars+starz"}}, "dataset-not-found"),
+    "a dataset that has no objects to join": ({"inputs": {"stars": "stars+offset"}}, "missing-column"),
+    "a version that is not there": ({"inputs": {"stars": "stars@77"}}, "version-not-found"),
+    "a release that is not there": ({"inputs": {"stars": "stars@dr9"}}, "version-not-found"),
+    "a lake that is not there": ({"inputs": {"stars": "/nowhere#stars"}}, "lake-not-found"),
+    "a dataset name that leaves the lake": ({"inputs": {"stars": "../stars"}}, "name-refused"),
+    "a missing column": ({"inputs": {"stars": "offset"}}, "missing-column"),
+    "a renaming to a missing column": ({"columns": {"feh": "m_h"}}, "missing-column"),
+    "a renaming of what nobody asks for": ({"columns": {"mh": "feh"}}, "missing-column"),
+    "a column in another unit": ({"inputs": {"stars": "wrong"}}, "wrong-unit"),
+    "arrays where a table is wanted": ({"inputs": {"stars": "weights"}}, "missing-column"),
+    "a where that is no SQL": ({"where": "feh >"}, "bad-where"),
+    "a where with a missing column": ({"where": "fe_h > 0"}, "missing-column"),
+    "a where that is not true or false": ({"where": "feh + 1"}, "bad-where"),
     "a region of a dataset without positions": (
-        dict(inputs={"stars": "flat"}, region="cone(1, 2, 3)"),
+        {"inputs": {"stars": "flat"}, "region": "cone(1, 2, 3)"},
         "missing-column",
     ),
-    "an unknown parameter": (dict(parameters={"folders": ""}), "bad-parameter"),
-    "a parameter outside its range": (dict(parameters={"seconds": -1}), "bad-parameter"),
-    "an output that leaves the lake": (dict(output="../x"), "name-refused"),
-    "an output that is survey data": (dict(output="offset"), "name-refused"),
-    "an output that is its own input": (dict(output="stars"), "name-refused"),
-    "blocks of no objects": (dict(block_rows=0), "bad-parameter"),
-    "a cluster that does not exist": (dict(cluster="lokal"), "no-cluster"),
-    "a scheduler that does not answer": (dict(cluster="tcp://127.0.0.1:9"), "no-cluster"),
-    "a dataset without objects": (dict(inputs={"stars": "nobody"}), "too-few-objects"),
+    "an unknown parameter": ({"parameters": {"folders": ""}}, "bad-parameter"),
+    "a parameter outside its range": ({"parameters": {"seconds": -1}}, "bad-parameter"),
+    "an output that leaves the lake": ({"output": "../x"}, "name-refused"),
+    "an output that is survey data": ({"output": "offset"}, "name-refused"),
+    "an output that is its own input": ({"output": "stars"}, "name-refused"),
+    "blocks of no objects": ({"block_rows": 0}, "bad-parameter"),
+    "a cluster that does not exist": ({"cluster": "lokal"}, "no-cluster"),
+    "a scheduler that does not answer": ({"cluster": "tcp://127.0.0.1:9"}, "no-cluster"),
+    "a dataset without objects": ({"inputs": {"stars": "nobody"}}, "too-few-objects"),
 }
 
 
@@ -85,7 +85,7 @@ def test_a_pinned_view_is_not_run_in(lake):
 
 
 def test_a_margin_is_refused_as_long_as_runs_have_none(lake):
-    @hven.analysis(stars=hven.Table(feh="dex"), produces=dict(x="dex"), per_object=True, margin="10 arcsec")
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"x": "dex"}, per_object=True, margin="10 arcsec")
     def near(stars):
         """Return neighbours."""
 

@@ -33,7 +33,7 @@ def test_a_result_of_two_dimensions_is_kept_as_arrays(survey, workers):
 def test_spectra_arrive_lazily_with_their_axis(survey):
     seen = {}
 
-    @hven.analysis(spectra=hven.Spectra(flux="W", ivar=False), produces=dict(total="W"))
+    @hven.analysis(spectra=hven.Spectra(flux="W", ivar=False), produces={"total": "W"})
     def total_flux(spectra):
         """Return the total."""
         seen.update(chunks=spectra.flux.chunks, axis=spectra.wavelength.values, names=set(spectra.variables))

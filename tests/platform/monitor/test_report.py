@@ -1,6 +1,7 @@
 import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,8 +51,7 @@ def stars(lake):
 
 
 def page_of(run):
-    with open(run.report, encoding="utf-8") as file:
-        text = file.read()
+    text = Path(run.report).read_text(encoding="utf-8")
     return text, Page(text)
 
 
@@ -72,8 +72,7 @@ def test_a_report_holds_everything_it_shows(stars):
 def test_figures_are_kept_as_png_beside_the_record(stars):
     run = hven.run(stars, trial.mean_feh, {"stars": "stars"}, cluster="synchronous")
     (path,) = run.figures.values()
-    with open(path, "rb") as file:
-        assert file.read(8) == b"\x89PNG\r\n\x1a\n"
+    assert Path(path).read_bytes().startswith(b"\x89PNG\r\n\x1a\n")
     assert open_run(stars, run.id).figures == run.figures
     assert open_run(stars, run.id).report == run.report
 
@@ -94,7 +93,7 @@ def test_a_failed_run_has_a_report_too(stars, tmp_path):
 
 
 def test_a_figure_may_show_the_inputs_and_be_several(stars):
-    @hven.analysis(stars=hven.Table(feh="dex"), produces=dict(mean="dex"))
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"mean": "dex"})
     def mean(stars):
         """Return the mean."""
         return xr.Dataset({"mean": ("population", [float(stars.feh.mean())])})
@@ -119,7 +118,7 @@ def test_of_many_objects_some_are_drawn_from_everywhere(stars, monkeypatch):
     monkeypatch.setattr("hven.monitor.figures._LARGEST", 200)
     seen = []
 
-    @hven.analysis(stars=hven.Table(feh="dex"), produces=dict(same="dex"), per_object=True)
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"same": "dex"}, per_object=True)
     def same(stars):
         """Return the same."""
         return stars.rename(feh="same")
