@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 import hven
 from hven.monitor import report_html
 from hven.plugins import plugins
-from trial_analyses import fragile
 
 
 @hven.analysis(stars=hven.Table(feh="dex"), produces={"mean": "dex", "spread": "dex"}, references=("2304.02958",))
-def moments(stars: xr.Dataset, *, ddof: int = 0, broken: bool = False) -> xr.Dataset:
+def moments(stars: xr.Dataset, *, ddof: int = 0) -> xr.Dataset:
     """Mean and spread of [Fe/H].
 
     All stars count the same; `ddof` is what ``numpy.std`` takes. A <script> here is only text.
@@ -23,17 +22,13 @@ def moments(stars: xr.Dataset, *, ddof: int = 0, broken: bool = False) -> xr.Dat
     ----------
     ddof
         Lost degrees of freedom.
-    broken
-        Whether the figure fails.
     """
     feh = stars.feh.values
-    return xr.Dataset({"mean": ("group", [feh.mean()]), "spread": ("group", [feh.std(ddof=ddof)])}, attrs={"b": broken})
+    return xr.Dataset({"mean": ("group", [feh.mean()]), "spread": ("group", [feh.std(ddof=ddof)])})
 
 
 @moments.figure
 def _(result: xr.Dataset) -> Figure:
-    if result.attrs.get("b"):
-        raise RuntimeError("no ink")
     figure = Figure(figsize=(3, 2))
     figure.add_subplot().errorbar([0], result["mean"].values, result["spread"].values)
     return figure
@@ -70,35 +65,6 @@ def test_a_report_opens_without_a_network(stars):
     assert all(a.startswith(("data:", "https://arxiv.org/abs/")) for a, _ in fetched), "links are for people to follow"
     assert "<link" not in text
     assert "<script" not in text, "texts of others are text"
-
-
-def test_a_figure_that_fails_is_a_caveat_and_the_result_stands(stars):
-    run = hven.run(stars, moments, {"stars": "stars"}, {"broken": True}, cluster="synchronous")
-    assert run.state == "succeeded"
-    assert run.caveats == ["A figure could not be drawn: RuntimeError: no ink"]
-    assert "no ink" in text_of(run)
-    assert hven.compute.open_run(stars, run.id).caveats == run.caveats, "it is in the record"
-
-
-def test_a_partial_run_says_which_objects_failed_and_why(stars, tmp_path):
-    calls = tmp_path / "calls"
-    calls.mkdir()
-    worst = float(stars["stars"].table().collect()["feh"].max()) - 1e-9
-    told = {"folder": str(calls), "worst": worst}
-    run = hven.run(stars, fragile, {"stars": "stars"}, told, cluster="synchronous", block_rows=100)
-    text = text_of(run)
-    assert run.state == "partial"
-    assert "cannot be" in text
-    assert "4 of 5" in text
-    assert "Run it again to try just these" in text
-
-
-def test_progress_is_shown_on_standard_error_when_asked_for_and_not_elsewhere(stars, capsys):
-    hven.run(stars, moments, {"stars": "stars"}, cluster="synchronous", progress=True)
-    said = capsys.readouterr()
-    assert said.out == ""
-    hven.run(stars, moments, {"stars": "stars"}, {"ddof": 1}, cluster="synchronous", progress=False)
-    assert capsys.readouterr().err == ""
 
 
 def test_a_report_can_be_made_of_a_run_that_is_only_a_record(stars):
