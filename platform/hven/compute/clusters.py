@@ -3,6 +3,7 @@
 import logging
 import multiprocessing
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -41,6 +42,8 @@ class Cluster:
         Of Dask; None when everything runs in this very process.
     threads
         How many tasks run at once.
+    workers
+        How many processes they run in.
     dashboard
         Address of the Dask dashboard, or empty.
     """
@@ -48,11 +51,12 @@ class Cluster:
     kind: str
     client: "Client | None" = None
     threads: int = 1
+    workers: int = 1
     dashboard: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return what it is as plain values, for records."""
-        return {"kind": self.kind, "threads": self.threads, "dashboard": self.dashboard}
+        return {"kind": self.kind, "workers": self.workers, "dashboard": self.dashboard}
 
 
 def default_workers(tasks: int) -> int:
@@ -131,23 +135,26 @@ def _started(start: Any, kind: str, workers: int) -> Iterator[Cluster]:
             hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
         ) from error
     with cluster, Client(cluster) as client:
-        yield Cluster(kind, client, sum(client.nthreads().values()) or workers, cluster.dashboard_link or "")
+        yield _borrowed(client, kind)
 
 
 def _local(workers: int) -> Any:
     from distributed import LocalCluster
     from distributed.system import MEMORY_LIMIT
 
-    return LocalCluster(
-        n_workers=workers,
-        threads_per_worker=1,
-        processes=True,
-        # A share of what there is, told outright: "auto" takes the whole machine in some containers.
-        memory_limit=int(MEMORY_LIMIT * 0.9 / workers),
-        host="127.0.0.1",
-        dashboard_address=f"127.0.0.1:{_dashboard_port()}",
-        silence_logs=logging.CRITICAL,
-    )
+    with warnings.catch_warnings():
+        # Somebody may take the port between our look and Dask's: then it takes another one, which is as good.
+        warnings.filterwarnings("ignore", message="Port 8787 is already in use")
+        return LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            # A share of what there is, told outright: "auto" takes the whole machine in some containers.
+            memory_limit=int(MEMORY_LIMIT * 0.9 / workers),
+            host="127.0.0.1",
+            dashboard_address=f"127.0.0.1:{_dashboard_port()}",
+            silence_logs=logging.CRITICAL,
+        )
 
 
 def _cuda(_: int) -> Any:
@@ -174,12 +181,12 @@ def _reached(address: str) -> Iterator[Cluster]:
 
 
 def _borrowed(client: "Client", kind: str) -> Cluster:
-    threads = sum(client.nthreads().values())
-    if threads == 0:
+    threads = client.nthreads()
+    if not threads:
         raise ClusterError(
             "the cluster has no workers", where=str(client.scheduler_info().get("address", "")), hint="Start some."
         )
-    return Cluster(kind, client, threads, client.dashboard_link or "")
+    return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "")
 
 
 def _dashboard_port() -> int:
