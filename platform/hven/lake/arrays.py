@@ -5,6 +5,7 @@ Repositories are made in the format that both read.
 """
 
 import inspect
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -161,11 +162,7 @@ def open_segment(
 
     Text is read at once: it cannot be lazy and know its nulls.
     """
-    import xarray as xr
-
-    with _told(at):
-        store = _repository(at).readonly_session(snapshot_id=snapshot).store
-        data = xr.open_zarr(store, group=name, consolidated=False, chunks=None, decode_cf=False, zarr_format=3)
+    data = _segment(at, snapshot, name, os.getpid()).copy()
     if columns is not None:
         told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
         data = data[[str(n) for n in data.variables if n in told]]
@@ -173,6 +170,19 @@ def open_segment(
         rows = _comfortable(data) if chunk == "auto" else chunk
         data = data.chunk({"object": rows} if "object" in data.dims else {})
     return _readable(data)
+
+
+@lru_cache(maxsize=64)
+def _segment(at: ArraysAt, snapshot: str, name: str, _pid: int) -> "xr.Dataset":
+    """Return a segment of a snapshot, unread. It never changes; users copy it, for reading fills the variables."""
+    import xarray as xr
+
+    with _told(at):
+        store = _repository(at).readonly_session(snapshot_id=snapshot).store
+        data: xr.Dataset = xr.open_zarr(
+            store, group=name, consolidated=False, chunks=None, decode_cf=False, zarr_format=3
+        )
+        return data
 
 
 def _comfortable(data: "xr.Dataset") -> int:
@@ -289,8 +299,6 @@ def _opened(at: ArraysAt, _pid: int) -> "icechunk.Repository":
 
 
 def _repository(at: ArraysAt) -> "icechunk.Repository":
-    import os
-
     return _opened(at, os.getpid())
 
 
