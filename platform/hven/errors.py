@@ -236,12 +236,6 @@ class ScheduleError(HvenError):
     code = "bad-schedule"
 
 
-class UntrustedCatalogError(HvenError):
-    """A catalog from elsewhere names a reader that is not on the allow-list."""
-
-    code = "untrusted-catalog"
-
-
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:
     """Return the hint for a misspelt name: the nearest known ones, or `otherwise` when none is near.
 

@@ -70,7 +70,7 @@ def run(
         raise typer.Exit(1)
 
 
-listed = typer.Typer(rich_markup_mode="markdown", help="List the runs of a lake, or show one.")
+listed = typer.Typer(rich_markup_mode="markdown")
 verbs.add_typer(listed, name="runs", rich_help_panel=PANEL)
 
 
