@@ -313,8 +313,18 @@ def _storage(at: ArraysAt) -> Any:
     scheme, rest = address.split("://", 1)
     bucket, prefix = rest.split("/", 1)
     if scheme == "s3":
-        options: Any = {key: value for key, value in at.store.options if key in ("region", "endpoint_url")}
-        return icechunk.s3_storage(bucket=bucket, prefix=prefix, from_env=True, **options)
+        # The same variables that the other engine follows; Icechunk reads only some of them by itself.
+        told = {**os.environ, **{f"AWS_{key.upper()}": value for key, value in at.store.options}}
+        endpoint = told.get("AWS_ENDPOINT_URL")
+        return icechunk.s3_storage(
+            bucket=bucket,
+            prefix=prefix,
+            region=told.get("AWS_REGION") or told.get("AWS_DEFAULT_REGION") or "us-east-1",
+            endpoint_url=endpoint,
+            allow_http=told.get("AWS_ALLOW_HTTP", "").lower() in ("1", "true"),
+            force_path_style=endpoint is not None,
+            from_env=True,
+        )
     raise LakeFormatError(
         f"arrays cannot rest in a {scheme} store", where=address, expected="a folder or s3://", hint="Move the lake."
     )

@@ -31,8 +31,9 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     Examples
     --------
     >>> import polars as pl
-    >>> str(parse_where("logg > 2.3", pl.Schema({"logg": pl.Float64})))
-    '[(col("logg")) > (dyn float: 2.3)]'
+    >>> stars = pl.DataFrame({"logg": [2.0, 2.5]})
+    >>> stars.filter(parse_where("logg > 2.3", stars.schema))["logg"].to_list()
+    [2.5]
     """
     import polars as pl
 
