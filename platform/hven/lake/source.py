@@ -145,12 +145,12 @@ def load_schema(store: Store, digest: str) -> Schema:
     """Return a schema by the hash under which a lake keeps it."""
     try:
         return Schema.from_json(store.get(schema_key(digest)))
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
         raise LakeFormatError(
-            "the file with a dataset's columns is missing",
+            "the file with a dataset's columns is missing or damaged",
             where=store.address(schema_key(digest)),
             hint="Restore the folder 'schemas' from a copy of the lake.",
-        ) from None
+        ) from error
 
 
 def _polars_dtype(dtype: str) -> Any:

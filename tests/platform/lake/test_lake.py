@@ -174,3 +174,13 @@ def test_vacuum_within_the_grace_period_removes_nothing(lake, stars):
             tx.write("stars", stars)
     done = lake.vacuum(keep=1, dry_run=False)
     assert (done.catalogs, done.places, done.files) == ((), (), ())
+
+
+def test_a_schema_that_is_garbage_or_gone_is_told(lake, stars):
+    with lake.transaction() as tx:
+        tx.write("stars", stars)
+    key = f"schemas/{lake['stars'].entry.schema}.json"
+    for damage in (lambda: lake.store.put(key, b"[]"), lambda: lake.store.delete(key)):
+        damage()
+        with pytest.raises(errors.LakeFormatError, match="missing or damaged"):
+            lake["stars"].schema["feh"]
