@@ -27,7 +27,7 @@ SCRIPT = """
         lake, analysis, given, folder = hven.open(sys.argv[1]), *sys.argv[2:5]
         run = hven.run(
             lake, getattr(trial_analyses, analysis), {given.split("=")[0]: given.split("=")[1]}, {"folder": folder},
-            workers=2, block_rows=100, checkpoint_seconds=0.2, checkpoint_blocks=4,
+            workers=1, block_rows=100, checkpoint_seconds=0.1, checkpoint_blocks=4,
         )
         print(run.id, run.state)
 """
@@ -97,7 +97,7 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(survey, st
         assert "doubled" not in survey
 
     finished = [0]
-    for until in (7, 21, 40):
+    for until in (7, 30):
         kill(start("doubled", "stars=stars", until, nobody_sees_a_part))
         nobody_sees_a_part()
         run = runs(survey)[0]

@@ -89,7 +89,9 @@ class BlockWork:
         """Compute blocks into arrays, in rounds: hand out forks, merge what comes back, commit, note it."""
         staged: dict[str, StagedArrays] = {}
         for part, place in self.places.items():
-            path, snapshot = self.journal.snapshots.get(part, (f"{place}/{uuid.uuid4().hex[:8]}/arrays", ""))
+            # A repository that was begun and never committed to is not gone on with: it may be half made.
+            fresh = f"{place.rsplit('/', 1)[0]}/{uuid.uuid4().hex[:12]}/arrays"
+            path, snapshot = self.journal.snapshots.get(part, (fresh, ""))
             staged[part] = StagedArrays(self._store, path, f"run-{uuid.uuid4().hex}")
             staged[part].begin(snapshot)
         waiting, suspects, size = deque(todo), list[Block](), _ROUND * self.cluster.threads

@@ -262,7 +262,7 @@ def _array_flags(schema: Schema) -> set[str]:
 
 
 def _refuse_part_of_whole(name: str, selection: "Selection", read: Schema) -> None:
-    if "object_id" not in read:
+    if "object" not in {dim for column in read for dim in column.dims}:
         raise DataRefusedError(
             f"input {name!r} is taken whole, and {selection.text!r} is not a dataset of objects",
             where=f"where {where_text(selection.where)!r}" if selection.where is not None else "",

@@ -30,6 +30,10 @@ _WORKER_ENVIRONMENT = {
 }
 
 
+_PATIENCE = "10s"
+"""How long a scheduler has to answer."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """Workers at hand.
@@ -171,7 +175,7 @@ def _reached(address: str) -> Iterator[Cluster]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout="10s")
+        client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"no scheduler answers: {_reason(error)}", where=address, hint="Start it, or correct the address."

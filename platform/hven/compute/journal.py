@@ -51,10 +51,31 @@ class Journal:
     _unwritten: list[dict[str, Any]] = field(default_factory=list)
     _written_at: float = field(default_factory=time.monotonic)
 
-    def load(self) -> None:
-        """Take in what earlier attempts of the run wrote."""
+    def load(self, places: Mapping[str, str]) -> None:
+        """Take in what earlier attempts of the run wrote, as far as it is still there: retention removes what is old.
+
+        Parameters
+        ----------
+        places
+            Folder of each dataset that is made, by part of the result.
+        """
+        files: dict[str, frozenset[str]] = {}
+        arrays: dict[str, bool] = {}
         for entry in self._stored():
-            self._take(entry)
+            written = entry.get("written", {})
+            for part in written:
+                if part not in files:
+                    files[part] = frozenset(self.store.list(f"{places[part]}/table"))
+            is_there = all(f"{places[part]}/table/{told['path']}" in files[part] for part, told in written.items())
+            if entry.get("rows_out") and not written:
+                for path, _ in self.snapshots.values():
+                    if path not in arrays:
+                        arrays[path] = bool(self.store.folders(path))
+                is_there = all(arrays[path] for path, _ in self.snapshots.values())
+            if is_there:
+                self._take(entry)
+        if not all(arrays.values()):
+            self.snapshots.clear()
 
     def add(self, outcome: Outcome) -> None:
         """Take in an outcome; it counts as finished for the next attempt once `flush` has stored it."""
@@ -90,20 +111,22 @@ class Journal:
             return
         self.snapshots.update(snapshots or {})
         told = {"blocks": self._unwritten, "schemas": self.schemas, "snapshots": self.snapshots}
-        key = f"{self.folder}/{self._files:08d}.json"
+        key, text = f"{self.folder}/{self._files:08d}.json", json.dumps(told, separators=(",", ":")).encode()
         try:
-            self.store.create(key, json.dumps(told, separators=(",", ":")).encode())
+            self.store.create(key, text)
         except FileExistsError as error:
-            raise RunBusyError(
-                "another process is at work on this very run",
-                where=self.store.address(key),
-                hint="Wait for it. What it has finished will not be computed again.",
-            ) from error
+            # The store may have retried a put whose answer was lost: then what is there is ours.
+            if self.store.get(key) != text:
+                raise RunBusyError(
+                    "another process is at work on this very run",
+                    where=self.store.address(key),
+                    hint="Wait for it. What it has finished will not be computed again.",
+                ) from error
         self._files += 1
         self._unwritten = []
 
     def results(self) -> Iterator[tuple[int, dict[str, WrittenPart], str, Footprint]]:
-        """Give index, files by part, digest received and footprint of each block with a result, in any order.
+        """Give index, files by part, digest received and footprint of blocks with a result; the last of a block counts.
 
         Read from the store again, so that nobody has to remember a survey's worth of them while the run goes on.
         """

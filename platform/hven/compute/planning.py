@@ -125,5 +125,5 @@ def previous_run(
 def open_journal(run: Run) -> Journal:
     """Return the journal of a run with all that earlier attempts wrote."""
     journal = Journal(run.lake.store, f"{run.folder}/journal")
-    journal.load()
+    journal.load(run.record["places"])
     return journal

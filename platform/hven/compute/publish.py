@@ -32,7 +32,8 @@ def publish_blocks(
     digest, content = hashlib.sha256(), hashlib.sha256()
     written: dict[str, list[WrittenPart]] = {part: [] for part in request.outputs}
     footprints = []
-    for _, files, received, cells in sorted(journal.results(), key=lambda result: result[0]):
+    results = {result[0]: result for result in journal.results()}
+    for _, files, received, cells in (results[index] for index in sorted(results)):
         digest.update(received.encode())
         footprints.append(cells)
         for part, file in files.items():

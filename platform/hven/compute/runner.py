@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
@@ -142,15 +142,14 @@ class _Execution:
             else:
                 self._as_whole()
         except KeyboardInterrupt as interrupt:
-            self.journal.flush()
-            self._end("cancelled", began)
+            self._break_off("cancelled", began)
             interrupt.add_note(f"Run {self.run.id} is cancelled. What is finished is kept: run it again to go on.")
             raise
         except Exception as error:
             failed = _as_failed(error, self.run)
             self.run.record["error"] = failed.to_json() | {"traceback": "".join(format_exception(error))}
             self.run.log("failed", code=failed.code, what=failed.what)
-            self._end("failed", began)
+            self._break_off("failed", began)
             if failed is error:
                 raise
             raise failed from error
@@ -228,6 +227,13 @@ class _Execution:
         self.run.save()
         self._hear("hven_run_finished")
         self.run.save()
+
+    def _break_off(self, state: str, began: float) -> None:
+        """Keep what can be kept: what stopped the run may be the very store that keeps its record."""
+        with suppress(HvenError):
+            self.journal.flush()
+        with suppress(HvenError):
+            self._end(state, began)
 
     def _hear(self, hook: str, **told: Any) -> None:
         for answer in plugins().call(hook, run=self.run, **told):

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -14,6 +15,7 @@ import hven
 import trial_analyses as trial
 from hven import errors
 from hven.compute import open_run, runs
+from hven.lake.store import Store
 
 
 def worst_of(lake, block_rows, count):
@@ -153,6 +155,49 @@ def test_control_c_on_workers_leaves_a_run_that_goes_on(survey, calls, tmp_path)
     parameters = {"folder": str(calls), "seconds": 0.2}
     again = hven.run(survey, trial.doubled, {"stars": "stars"}, parameters, cluster="synchronous")
     assert (again.id, again.state, again.blocks["reused"]) == (run.id, "succeeded", run.blocks["done"])
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_store_that_fails_in_the_middle_leaves_a_run_that_goes_on(survey, calls, monkeypatch, after):
+    asked = (survey, trial.doubled, {"stars": "stars"}, {"folder": str(calls)})
+    before, create = survey.number, Store.create
+
+    def fail(store, key, content):
+        if "/journal/" in key and key.endswith(f"{after:08d}.json"):
+            raise errors.StorageError("the disk is full", hint="Free space.")
+        create(store, key, content)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "create", fail)
+        with pytest.raises(errors.StorageError, match="full"):
+            hven.run(*asked, cluster="synchronous", block_rows=400, checkpoint_blocks=2)
+    assert (survey.number, runs(survey)[0].state) == (before, "failed")
+    again = hven.run(*asked, cluster="synchronous")
+    assert (again.state, again.blocks["reused"]) == ("succeeded", 2 * after)
+    assert len(list(calls.iterdir())) == 15 + 2
+
+
+def test_what_retention_took_from_an_unfinished_run_is_computed_again(survey, calls):
+    stars = {"stars": "stars"}
+    with pytest.raises(KeyboardInterrupt):
+        hven.run(survey, trial.interrupted, stars, {"folder": str(calls)}, cluster="synchronous", block_rows=1_000)
+    cancelled = runs(survey)[0]
+    (place,) = cancelled.record["places"].values()
+    survey.store.delete(survey.store.list(f"{place}/table")[0])
+    again = hven.run(survey, trial.interrupted, stars, {"folder": str(calls)}, cluster="synchronous")
+    assert (again.id, again.state, again.blocks["reused"], again.rows["out"]) == (cancelled.id, "succeeded", 1, 5_700)
+    assert survey["interrupted"].table().collect()["object_id"].n_unique() == 5_700
+
+
+def test_retention_keeps_what_runs_published(survey):
+    for analysis, given in ((trial.doubled, {"stars": "stars"}), (trial.smoothed, {"spectra": "spectra"})):
+        hven.run(survey, analysis, given, cluster="synchronous", block_rows=100)
+    with survey.transaction() as tx:
+        tx.describe("stars", title="Stars")
+    removed = survey.vacuum(keep=1, grace=timedelta(0), dry_run=False)
+    assert removed.places == ()
+    assert survey["doubled"].table().collect().height == 5_700
+    assert survey["smoothed"].dataset().compute().sizes["object"] == 300
 
 
 def test_the_same_run_is_not_made_twice_at_once(survey):
