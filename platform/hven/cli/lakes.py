@@ -181,7 +181,7 @@ def _print_entries(entries: "Iterable[Entry]", *, as_json: bool, empty: str) -> 
                     e.name,
                     e.kind,
                     e.survey,
-                    f"{e.counts.rows:,}",
+                    f"{e.counts.rows:,}" if e.counts.rows else "",
                     len(e.columns),
                     size_text(e.counts.bytes),
                     e.changed,
