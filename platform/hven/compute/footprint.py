@@ -15,6 +15,10 @@ Footprint = tuple[int, tuple[int, ...]]
 
 _FINEST = 10
 _MOST = 256
+_CELLS = 20_000
+_RUNS = 1_300
+"""Runs of cells beyond which a MOC is longer than an entry keeps."""
+
 NOWHERE: Footprint = (_FINEST, ())
 
 
@@ -51,6 +55,11 @@ def joined(footprints: Iterable[Footprint]) -> str:
         if finer < order:
             cells, order = {cell >> (2 * (order - finer)) for cell in cells}, finer
         cells.update(cell >> (2 * (finer - order)) for cell in more)
+        while len(cells) > _CELLS:
+            cells, order = {cell >> 2 for cell in cells}, order - 1
     if not cells:
         return ""
-    return join_coverage(f"{order}/{' '.join(map(str, sorted(cells)))}", "")
+    held = np.sort(np.fromiter(cells, np.int64, len(cells)))
+    while len(runs := np.split(held, np.flatnonzero(np.diff(held) != 1) + 1)) > _RUNS:
+        held, order = np.unique(held >> 2), order - 1
+    return join_coverage(f"{order}/{' '.join(f'{run[0]}-{run[-1]}' for run in runs)}", "")
