@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Runs"
+_INTERRUPTED = 130
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -59,9 +60,14 @@ def run(
         told = hven.plan(opened, described, selections, parameters, output=output, workers=workers, force=force)
         _print_plan(told, as_json=as_json)
         return
-    done = hven.run(
-        opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
-    )
+    try:
+        done = hven.run(
+            opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
+        )
+    except KeyboardInterrupt as interrupt:
+        # The run says in a note what became of it, and how to go on.
+        typer.echo("\n".join(getattr(interrupt, "__notes__", ["Interrupted."])), err=True)
+        raise typer.Exit(_INTERRUPTED) from interrupt
     if as_json:
         print_json(done)
     else:

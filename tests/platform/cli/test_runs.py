@@ -88,3 +88,15 @@ def test_what_does_not_fit_is_told_by_its_code_and_changes_nothing(in_lake, own_
 def test_a_condition_for_an_input_that_is_not_given_is_refused(in_lake):
     said = in_lake("run metallicity_gradients --input stars --where stars='feh <'")
     assert "bad-where" in said.err
+
+
+def test_an_interrupted_run_says_how_to_go_on(command, own_lake, monkeypatch):
+    def interrupted(*_, **__):
+        stop = KeyboardInterrupt()
+        stop.add_note("Run 7 is cancelled. What is finished is kept: run it again to go on.")
+        raise stop
+
+    monkeypatch.setattr("hven.compute.run", interrupted)
+    said = command(f"{GRADIENT} --output stopped --lake '{own_lake.url}'")
+    assert (said.status, said.out) == (130, "")
+    assert "run it again to go on" in said.err
