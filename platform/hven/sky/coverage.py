@@ -53,9 +53,9 @@ def join_coverage(one: str, other: str) -> str:
 def _short(ranges: "NDArray[np.int64]") -> str:
     for order in range(_FINEST, -1, -1):
         shift = 2 * (ORDER - order)
-        coarse = merged(np.stack([ranges[:, 0] >> shift, -(-ranges[:, 1] >> shift)], axis=1) << shift)
-        if len(coarse) <= _LONGEST:
-            text = moc_text(coarse, order)
+        ranges = merged(np.stack([ranges[:, 0] >> shift, -(-ranges[:, 1] >> shift)], axis=1) << shift)
+        if 3 * len(ranges) <= _LONGEST:  # A range takes three characters at least: no need to write out a longer text.
+            text = moc_text(ranges, order)
             if len(text) <= _LONGEST:
                 return text
     raise AssertionError("twelve cells of order 0 always fit")
