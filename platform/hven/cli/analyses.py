@@ -67,15 +67,12 @@ def analyses(
 
 
 def _print_card(analysis: "Analysis") -> None:
-    import inspect
-
     from hven.plugins.parameters import allowed_values
 
     print_text(
         f"{analysis.name} (version {analysis.version}, {'per object' if analysis.per_object else 'on all objects'})"
     )
-    print_text("")
-    print_text(inspect.cleandoc(analysis.function.__doc__ or ""))
+    print_text(f"\n{analysis.summary}\n\n{analysis.doc.body}".rstrip())
     rows: list[list[Any]] = []
     for name, given in analysis.inputs.items():
         told = given.to_json()
@@ -106,6 +103,9 @@ def _print_card(analysis: "Analysis") -> None:
         ["part", "variable", "unit"],
         ([part, name, unit] for part, units in analysis.produces.items() for name, unit in units.items()),
     )
+    for title, text in analysis.doc.sections.items():
+        if title not in {"Parameters", "Examples", "Returns"}:
+            print_text(f"{title}\n\n{text}\n")
     print_fields([("references", ", ".join(analysis.references))])
 
 
