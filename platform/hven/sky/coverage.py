@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _FINEST = 10
 _LONGEST = 4000
+_CHARACTERS = 3  # of a range, at least, with the blank before it
 
 
 def coverage(cells: "NDArray[np.int64]") -> str:
@@ -35,8 +36,13 @@ def coverage(cells: "NDArray[np.int64]") -> str:
     '10/5085024 5085026'
     """
     cells = np.asarray(cells, np.int64) >> (2 * (ORDER - _FINEST))
-    held = np.unique(cells[np.concatenate([[True], np.diff(cells) != 0])]) if cells.size else cells
-    return _short(as_ranges(held, _FINEST))
+    held = _distinct(cells if (cells[1:] >= cells[:-1]).all() else np.sort(cells))
+    for order in range(_FINEST, -1, -1):
+        runs = 1 + int(np.count_nonzero(np.diff(held) > 1))
+        if _CHARACTERS * runs <= _LONGEST:  # No need to write out a text that cannot be short enough.
+            return _short(as_ranges(held, order), order)
+        held = _distinct(held >> 2)
+    raise AssertionError("twelve cells of order 0 always fit")
 
 
 def join_coverage(one: str, other: str) -> str:
@@ -50,11 +56,15 @@ def join_coverage(one: str, other: str) -> str:
     return _short(np.concatenate([parse_moc(one), parse_moc(other)]))
 
 
-def _short(ranges: "NDArray[np.int64]") -> str:
-    for order in range(_FINEST, -1, -1):
+def _distinct(ordered: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    return ordered[np.concatenate([[True], ordered[1:] != ordered[:-1]])] if ordered.size else ordered
+
+
+def _short(ranges: "NDArray[np.int64]", finest: int = _FINEST) -> str:
+    for order in range(finest, -1, -1):
         shift = 2 * (ORDER - order)
         ranges = merged(np.stack([ranges[:, 0] >> shift, -(-ranges[:, 1] >> shift)], axis=1) << shift)
-        if 3 * len(ranges) <= _LONGEST:  # A range takes three characters at least: no need to write out a longer text.
+        if _CHARACTERS * len(ranges) <= _LONGEST:
             text = moc_text(ranges, order)
             if len(text) <= _LONGEST:
                 return text

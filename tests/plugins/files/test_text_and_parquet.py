@@ -1,7 +1,6 @@
 """CSV, ECSV, Parquet and VOTable files."""
 
 import gzip
-from hashlib import blake2b
 
 import numpy as np
 import polars as pl
@@ -134,6 +133,4 @@ def test_the_same_table_gets_the_same_ids_from_every_kind_of_file(tmp_path, file
         original.write(tmp_path / file, format={"vot": "votable", "ecsv": "ascii.ecsv"}.get(file[2:]))
     hven.ingest_files(lake, tmp_path / file, name="stars")
     ids = lake["stars"].table(["object_id", "source_id"]).collect().sort("source_id")["object_id"]
-    assert ids.to_list() == [
-        int.from_bytes(blake2b(text, digest_size=8).digest()) >> 1 for text in (b"7", str(2**60 + 1).encode())
-    ]
+    assert ids.to_list() == [94399454917175798, 4685547239164776627]
