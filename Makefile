@@ -31,7 +31,7 @@ docs:
 	@echo "Open build/docs/index.html"
 
 bench:
-	@tools/make-venv dev
+	@tools/make-venv bench
 	@PYTHONPATH=tests $(python) -m benchmarks
 
 clean:
