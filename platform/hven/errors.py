@@ -146,6 +146,12 @@ class RegionError(HvenError):
     code = "bad-region"
 
 
+class QueryError(HvenError):
+    """A question to a catalog cannot be understood: an unknown condition or kind, a reversed range, a malformed UCD."""
+
+    code = "bad-query"
+
+
 class UnreadableFileError(HvenError):
     """A survey file cannot be read, or holds nothing of what its reader expects."""
 

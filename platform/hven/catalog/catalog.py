@@ -1,15 +1,23 @@
 """A catalog: the complete, pinned list of datasets at one commit, and an ordinary Intake v2 catalog on disk."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from hven.catalog.entry import Entry
+from hven.catalog.found import Found, search
+from hven.catalog.matching import Conditions
+from hven.catalog.query import Query, names_only
 from hven.errors import DatasetNotFoundError, LakeFormatError, did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import RenderableType
+
+    from hven.schema import Column, Schema
+
+    Schemas = Callable[[Collection[str]], Mapping[str, Schema]]
 
 FORMAT = 1
 _TABLE = ("hven.lake.intake_readers:PinnedTable", "hven.lake.intake_readers:PinnedTableReader", "polars:LazyFrame")
@@ -45,6 +53,13 @@ class Commit:
 class Catalog:
     """The datasets of a lake at one commit.
 
+    Attributes
+    ----------
+    commit, entries, schedules
+        What the commit says of itself, the datasets by name, the schedules by name.
+    schemas
+        Gives the schemas that hashes name, when a search asks for units, UCDs or descriptions; a lake's does.
+
     Examples
     --------
     >>> catalog = Catalog(Commit(0, "t", "2026-01-01T00:00:00Z"))
@@ -55,6 +70,7 @@ class Catalog:
     commit: Commit
     entries: Mapping[str, Entry] = field(default_factory=dict)
     schedules: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    schemas: "Schemas | None" = field(default=None, compare=False)
 
     @property
     def number(self) -> int:
@@ -88,44 +104,62 @@ class Catalog:
                 hint=did_you_mean(name, self.entries, f"The datasets are: {known}."),
             ) from None
 
-    def search(self, text: str | None = None, kind: str | None = None, survey: str | None = None) -> list[Entry]:
+    def search(
+        self, query: "Query | Found[Entry] | str | None" = None, /, **conditions: Unpack[Conditions]
+    ) -> Found[Entry]:
         """Return the entries that fit everything asked, in the order of their names.
 
         Parameters
         ----------
-        text
-            Found, without regard to case, in name, title, description, survey, column names or citation.
-        kind
-            Exactly this kind of dataset.
-        survey
-            Found, without regard to case, in the survey's name.
+        query
+            Text, a query made by `matching`, or a search made before; with conditions, both are asked.
+        **conditions
+            ``text``, ``kind``, ``survey``, ``column``, ``unit``, ``ucd``, ``wavelength``, ``resolution``, ``region``
+            and ``produced_by``: see `matching`.
+
+        Raises
+        ------
+        QueryError, UnitError, RegionError
+            If the question cannot be understood.
 
         Examples
         --------
-        >>> Catalog(Commit(0, "t", "2026-01-01T00:00:00Z")).search("apogee")
-        []
+        >>> lake.catalog.search("metallicity", kind="table", region="cone(190, 5, 1)").names  # doctest: +SKIP
+        ('apogee', 'apogee_distances')
+        >>> lake.catalog.search(unit="mas/yr") & ~lake.catalog.search(survey="gaia")  # doctest: +SKIP
         """
-        return [
-            entry
-            for entry in self.entries.values()
-            if (kind is None or entry.kind == kind)
-            and (survey is None or survey.casefold() in entry.survey.casefold())
-            and (text is None or text.casefold() in _words(entry))
-        ]
+        return search(self.entries, query, where=f"catalog {self.number}", columns_of=self._columns_of, **conditions)
 
     def frame(self) -> "pl.DataFrame":
         """Return the catalog as a Polars frame, a row a dataset."""
-        import polars as pl
+        from hven.catalog.frame import frame
 
-        columns = ("name", "kind", "survey", "title", "description", "coverage", "created", "changed")
-        rows = [
-            {key: getattr(e, key) for key in columns}
-            | {"rows": e.counts.rows, "bytes": e.counts.bytes, "columns": list(e.columns)}
-            for e in self.entries.values()
-        ]
-        schema: Any = dict.fromkeys(columns[:6], pl.String) | dict.fromkeys(("created", "changed"), pl.Int64)
-        schema |= {"rows": pl.Int64, "bytes": pl.Int64, "columns": pl.List(pl.String)}
-        return pl.DataFrame(rows, schema=schema)
+        return frame(self.entries.values())
+
+    def __repr__(self) -> str:
+        from hven.catalog.listing import as_text
+
+        return as_text(self.__rich__())
+
+    def __rich__(self) -> "RenderableType":
+        from hven.catalog.listing import listing
+
+        return listing(self.entries.values(), self._heading())
+
+    def _repr_html_(self) -> str:
+        from hven.catalog.html import page
+
+        return page(self.entries.values(), self._heading())
+
+    def _heading(self) -> str:
+        many = "dataset" if len(self) == 1 else "datasets"
+        return f"catalog {self.number}: {len(self)} {many}"
+
+    def _columns_of(self, entries: Sequence[Entry]) -> Sequence[Iterable["Column"]]:
+        if self.schemas is None:
+            return names_only(entries)
+        known = self.schemas({entry.schema for entry in entries})
+        return [known[entry.schema] for entry in entries]
 
     def to_json(self) -> bytes:
         """Return the catalog as the text of an Intake v2 catalog (JSON, which is YAML) with relative addresses."""
@@ -169,7 +203,7 @@ class Catalog:
         return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
     @classmethod
-    def from_json(cls, text: bytes, where: str = "") -> Self:
+    def from_json(cls, text: bytes, where: str = "", schemas: "Schemas | None" = None) -> Self:
         """Return the catalog that `to_json` wrote.
 
         Raises
@@ -196,9 +230,4 @@ class Catalog:
             )
         commit = Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
         entries = (Entry.from_json(item["metadata"]) for item in document["entries"].values())
-        return cls(commit, {entry.name: entry for entry in entries}, told.get("schedules", {}))
-
-
-def _words(entry: Entry) -> str:
-    texts = (entry.name, entry.title, entry.description, entry.survey, *entry.columns, *entry.citation)
-    return "\n".join(texts).casefold()
+        return cls(commit, {entry.name: entry for entry in entries}, told.get("schedules", {}), schemas)

@@ -1,7 +1,7 @@
 """An entry of a catalog: one dataset, pinned, and what people want to know of it before opening it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 Engine = Literal["delta", "icechunk"]
@@ -53,6 +53,8 @@ class Entry:
         A MOC as text (``6/0-100 …``), or empty when there are no positions.
     wavelength
         Shortest and longest wavelength in Angstrom, or None.
+    resolution
+        Lowest and highest resolving power (wavelength over the width resolved), or None.
     provenance
         How it came to be: run, analysis, parameters, selections, reader, versions.
     identity
@@ -73,6 +75,7 @@ class Entry:
     citation: tuple[str, ...] = ()
     coverage: str = ""
     wavelength: tuple[float, float] | None = None
+    resolution: tuple[float, float] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     identity: tuple[str, ...] = ()
     created: int = 0
@@ -80,16 +83,25 @@ class Entry:
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry as plain JSON values, empty ones left out."""
-        return {key: value for key, value in asdict(self).items() if value not in ("", (), {}, None)}
+        told = {key: getattr(self, key) for key in _FIELDS}
+        told |= {"pin": dict(vars(self.pin)), "counts": dict(vars(self.counts)), "provenance": dict(self.provenance)}
+        return {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in told.items()
+            if value not in ("", (), {}, None)
+        }
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the entry that `to_json` wrote; keys of a newer hven are passed over."""
-        known = {f.name for f in fields(cls)}
-        told = {key: value for key, value in values.items() if key in known}
+        told = {key: value for key, value in values.items() if key in _FIELDS}
         told["pin"] = Pin(**told["pin"])
         told["counts"] = Counts(**told.get("counts", {}))
-        for name in ("columns", "citation", "identity", "wavelength"):
+        for name in _TUPLES:
             if told.get(name) is not None:
                 told[name] = tuple(told[name])
         return cls(**told)
+
+
+_FIELDS = tuple(field.name for field in fields(Entry))
+_TUPLES = ("columns", "citation", "identity", "wavelength", "resolution")

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 from hven.catalog import Catalog
 from hven.errors import ConflictError, LakeFormatError, StorageError, VersionNotFoundError
+from hven.lake.schemas import Schemas
 from hven.lake.store import Store
 
 _HINT = "catalogs/latest"
@@ -61,7 +62,7 @@ def load_catalog(store: Store, number: int) -> Catalog:
 @lru_cache(maxsize=256)
 def _load(store: Store, number: int) -> Catalog:
     key = catalog_key(number)
-    return Catalog.from_json(store.get(key), where=store.address(key))
+    return Catalog.from_json(store.get(key), store.address(key), Schemas(store))
 
 
 def forget_catalogs() -> None:

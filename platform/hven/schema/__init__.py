@@ -1,5 +1,6 @@
 """What data looks like: kinds, columns, units, UCDs, and the conventions between tables and Datasets."""
 
+from hven.schema.aliases import ALIASES, same_column
 from hven.schema.canonical import CANONICAL, describe
 from hven.schema.columns import Column, Schema
 from hven.schema.conventions import dataset_to_frame, frame_to_dataset
@@ -8,6 +9,7 @@ from hven.schema.names import check_name
 from hven.schema.units import conversion_factor, parse_unit
 
 __all__ = [
+    "ALIASES",
     "CANONICAL",
     "KINDS",
     "Column",
@@ -19,4 +21,5 @@ __all__ = [
     "describe",
     "frame_to_dataset",
     "parse_unit",
+    "same_column",
 ]

@@ -2,6 +2,7 @@
 
 from hven.sky.coverage import coverage, join_coverage
 from hven.sky.healpix import healpix_29
+from hven.sky.meeting import meeting, sky_fraction
 from hven.sky.names import ra_dec_from_2mass
 from hven.sky.region_text import parse_region
 from hven.sky.regions import Box, Cone, Moc, Region, box, cone, moc
@@ -16,7 +17,9 @@ __all__ = [
     "coverage",
     "healpix_29",
     "join_coverage",
+    "meeting",
     "moc",
     "parse_region",
     "ra_dec_from_2mass",
+    "sky_fraction",
 ]

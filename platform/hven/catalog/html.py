@@ -1,0 +1,70 @@
+"""A catalog as HTML for notebooks: one table with everything in it, no scripts, nothing from elsewhere."""
+
+from collections.abc import Iterable
+from html import escape
+from importlib import resources
+
+from hven.catalog.listing import cells
+from hven.catalog.query import Searchable
+
+MOST = 50
+_HEADINGS = ("dataset", "kind", "survey", "objects", "size", "sky", "title")
+_RIGHT = {"objects", "size"}
+
+
+def page(items: Iterable[Searchable], heading: str, note: str = "", most: int = MOST) -> str:
+    """Return a table with a row an item, of which it shows the first `most`, with sketches of what they cover.
+
+    Whatever stands in an entry is text: it is escaped.
+    """
+    rows = list(items)
+    parts = [f'<div class="hven-catalog"><style>{_style()}</style><p class="hven-heading">{escape(heading)}</p>']
+    if note:
+        parts.append(f'<p class="hven-note">{escape(note)}</p>')
+    if rows:
+        heads = "".join(f"<th{_side(name)}>{name}</th>" for name in _HEADINGS)
+        parts += [f"<table><thead><tr>{heads}</tr></thead><tbody>", *map(_row, rows[:most]), "</tbody></table>"]
+    if len(rows) > most:
+        parts.append(f'<p class="hven-note">... and {len(rows) - most:,} more</p>')
+    return "".join([*parts, "</div>"])
+
+
+def _row(item: Searchable) -> str:
+    from hven.catalog.sketch import sketch
+
+    told = dict(zip(_HEADINGS, map(escape, cells(item)), strict=True))
+    told["dataset"] = f"<b>{told['dataset']}</b>"
+    if item.coverage:
+        part = told["sky"]
+        told["sky"] = f"{sketch(item.coverage, f'{item.name} covers {part} of the sky')}<small>{part}</small>"
+    spans = "".join(f"<small>{escape(text)}</small>" for text in spans_of(item))
+    told["title"] += spans
+    return f"<tr>{''.join(f'<td{_side(name)}>{cell}</td>' for name, cell in told.items())}</tr>"
+
+
+def spans_of(item: Searchable) -> list[str]:
+    """Return what an item spans in wavelength and resolution, in words, as far as it tells.
+
+    Examples
+    --------
+    >>> spans_of(entry)  # doctest: +SKIP
+    ['3360-10200 Angstrom', 'R 30-100']
+    """
+    told = []
+    if item.wavelength:
+        told.append(f"{_span(item.wavelength)} Å")
+    if item.resolution:
+        told.append(f"R {_span(item.resolution)}")
+    return told
+
+
+def _span(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:,.6g}" if ends[0] == ends[1] else f"{ends[0]:,.6g} - {ends[1]:,.6g}"
+
+
+def _side(name: str) -> str:
+    return ' class="hven-right"' if name in _RIGHT else ""
+
+
+def _style() -> str:
+    return resources.files("hven.catalog").joinpath("catalog.css").read_text(encoding="utf-8")
