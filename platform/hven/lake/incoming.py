@@ -167,10 +167,3 @@ def joined_coverage(entry: "Entry", data: Any) -> str:
 def kind_of(data: "xr.Dataset") -> str:
     """Return the kind of dataset that arrays are, when nobody says."""
     return "spectra" if {"object", "wavelength"} <= set(data.dims) else "result"
-
-
-def wavelength_of(data: "xr.Dataset | None") -> tuple[float, float] | None:
-    """Return the shortest and longest wavelength of arrays, or None."""
-    if data is None or "wavelength" not in data.variables or not data["wavelength"].size:
-        return None
-    return float(data["wavelength"].min()), float(data["wavelength"].max())

@@ -25,10 +25,10 @@ from hven.lake.incoming import (
     misfit,
     refuse_repeats,
     schema_of,
-    wavelength_of,
 )
 from hven.lake.locks import locked
 from hven.lake.source import Source, schema_key
+from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.where import parse_where
 from hven.schema import KINDS, Schema, check_name
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from hven.lake.parts import Part
     from hven.lake.tables import WrittenPart
 
-_TEXTS = ("title", "survey", "description", "citation", "provenance", "identity")
+_TEXTS = ("title", "survey", "description", "citation", "provenance", "identity", *SPANS)
 
 
 @dataclass
@@ -94,7 +94,8 @@ class Transaction:
         schema
             Units, descriptions and UCDs that a frame cannot carry.
         **texts
-            ``title``, ``survey``, ``description``, ``citation``, ``provenance``, ``identity``.
+            ``title``, ``survey``, ``description``, ``citation``, ``provenance``, ``identity``; also ``wavelength``
+            [Angstrom] and ``resolution`` (resolving power), lowest and highest, where the data do not tell them.
 
         Raises
         ------
@@ -150,7 +151,7 @@ class Transaction:
             refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
         pin = self._write_group(entry.pin, arrays_, number=len(source.parts))
         cover = joined_coverage(entry, arrays_)
-        self._set(name, pin, source.schema, entry.kind, cover, {}, like=entry)
+        self._set(name, pin, source.schema, entry.kind, cover, spans_with(entry, arrays_), like=entry)
 
     def upsert(self, name: str, data: "pl.DataFrame | xr.Dataset", on: str = "object_id") -> None:
         """Put rows into a table: those whose key is there are replaced (and move to a new segment), others are added.
@@ -193,7 +194,7 @@ class Transaction:
         self._changes[name] = None
 
     def describe(self, name: str, **texts: Any) -> None:
-        """Change what is said of a dataset (``title``, ``survey``, ``description``, ``citation``, ``provenance``)."""
+        """Change what is said of a dataset: the texts that `write` takes, wavelength and resolution among them."""
         _check_texts(texts)
         entry = self._claim(name)
         self._changes[name] = replace(entry, **_tupled(texts))
@@ -225,7 +226,11 @@ class Transaction:
         check_name(name)
         self._claim(name, must_be_as_found=True)
         kind, cover = texts.pop("kind", "result"), texts.pop("coverage", "")
-        self._set(name, Pin("icechunk", staged.path, snapshot), schema, kind, cover, texts)
+        source = Source(self._store, name, kind, Pin("icechunk", staged.path, snapshot), schema.digest)
+        # One axis for all is small, and every segment has it; a grid for each object is not looked through here.
+        has_axis = "wavelength" in schema and schema["wavelength"].dims == ("wavelength",) and source.parts
+        axis = source.open_segment(source.parts[0], None, ["wavelength"]) if has_axis else None
+        self._set(name, source.pin, schema, kind, cover, texts, axis)
 
     def new_path(self, name: str, engine: str) -> str:
         """Return where a new dataset of that name rests: creating or replacing one makes a new place."""
@@ -377,7 +382,7 @@ class Transaction:
             size = sum(count for _, count in self._store.ages(pin.path).values())
         counts = Counts(sum(p.rows for p in parts), size, len({p.segment for p in parts}))
         if like is not None:
-            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover)
+            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover, **texts)
             return
         self._changes[name] = Entry(
             name,
@@ -387,8 +392,7 @@ class Transaction:
             counts,
             columns.names,
             coverage=cover,
-            wavelength=wavelength_of(data),
-            **_tupled(texts),
+            **{"wavelength": wavelength_of(data), "resolution": resolution_of(columns.attrs, data)} | _tupled(texts),
         )
 
 
@@ -418,7 +422,8 @@ def _check_texts(texts: Mapping[str, Any]) -> None:
 
 
 def _tupled(texts: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if k in ("citation", "identity") and not isinstance(v, str) else v for k, v in texts.items()}
+    told = {k: tuple(v) if k in ("citation", "identity") and not isinstance(v, str) else v for k, v in texts.items()}
+    return told | {k: check_span(k, told[k]) for k in SPANS if k in told}
 
 
 def _verb(before: Entry | None, after: Entry | None) -> str:
