@@ -139,8 +139,9 @@ class Moments:
     def select(self, columns: Sequence[int]) -> "Moments":
         """Return the moments of some of the columns, in the given order."""
         at = np.asarray(columns, dtype=np.intp)
-        picked: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Moments(**{k: v if v is None else v[..., at[:, None], at] for k, v in picked.items()})
+        named: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        taken: dict[str, Any] = {k: v if v is None else v[..., at[:, None], at] for k, v in named.items()}
+        return Moments(**taken)
 
     def covariance(self, corrected: bool | None = None, weights_are: WeightsAre = "counts") -> Array:
         """Return the covariance, shape (..., p, p): comoment / (weight - 1), less the mean error covariance.
