@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 IDENTITY = ("object_id", "source_id", "_healpix_29")
 """Columns that follow the objects from the first input into the result, as far as it has them."""
 
+_PLACED = ("_healpix_29", "ra", "dec")
 _BY_OBJECT = ("object",)
 _VALID = "_valid"
 
@@ -83,6 +84,8 @@ class BoundInput:
         Integer and true/false columns that have nulls somewhere: every block has their ``<c>_valid``, needed or not.
     is_whole
         Whether every block sees all of it.
+    margin
+        How far around its objects [deg] neighbours are added to a block.
     """
 
     name: str
@@ -94,6 +97,7 @@ class BoundInput:
     schema: Schema
     flags: tuple[str, ...]
     is_whole: bool
+    margin: float = 0.0
 
     @property
     def first(self) -> Leg:
@@ -145,8 +149,13 @@ def bind_selections(
     schemas = {name: _joint_schema(legs) for name, legs in found.items()}
     renames = {name: s.columns for name, s in selections.items()}
     bindings = bind_inputs(analysis, schemas, parameters, renames, {name: s.text for name, s in selections.items()})
+    is_whole = {name: _is_whole(analysis, name) for name in bindings}
+    margins = dict.fromkeys(bindings, 0.0)
+    if analysis.margin:
+        # Neighbours are those of the objects that blocks are cut from; other inputs follow by id.
+        margins[next(name for name in bindings if not is_whole[name])] = analysis.margin_deg
     return tuple(
-        _bound(name, found[name], selections[name], schemas[name], binding, is_whole=_is_whole(analysis, name))
+        _bound(name, found[name], selections[name], schemas[name], binding, is_whole[name], margins[name])
         for name, binding in bindings.items()
     )
 
@@ -200,7 +209,13 @@ def _joint_schema(legs: Sequence[_Found]) -> Schema:
 
 
 def _bound(
-    name: str, found: Sequence[_Found], selection: "Selection", schema: Schema, binding: Binding, *, is_whole: bool
+    name: str,
+    found: Sequence[_Found],
+    selection: "Selection",
+    schema: Schema,
+    binding: Binding,
+    is_whole: bool,
+    margin: float,
 ) -> BoundInput:
     import polars as pl
 
@@ -215,8 +230,11 @@ def _bound(
         condition = parse_where(selection.where, pl.Schema(known), selection.text)
         used.update(condition.meta.root_names())
     if selection.region is not None:
-        check_columns(("_healpix_29", "ra", "dec"), known, selection.text)
-        used.update(("_healpix_29", "ra", "dec"))
+        check_columns(_PLACED, known, selection.text)
+        used.update(_PLACED)
+    if margin:
+        check_columns((*_PLACED, "object_id"), found[0].columns, selection.text)
+        used.update(_PLACED)
     used.update(column for column in IDENTITY if column in found[0].columns)
     legs: list[Leg] = []
     taken: set[str] = set()
@@ -242,6 +260,7 @@ def _bound(
         read,
         _flags(legs, schema),
         is_whole,
+        margin,
     )
 
 

@@ -1,24 +1,22 @@
 """What a worker reads of bound inputs: the bound columns of the selected objects of one block, and nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hven.lake import Block, Part, Source
-from hven.schema import dataset_to_frame, frame_to_dataset
+from hven.compute.pieces import ID, PLACE, Piece, Rows, block_piece, ids_piece, ranges_piece
+from hven.lake import Block
+from hven.schema import frame_to_dataset
+from hven.sky import is_near, neighbourhood
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import polars as pl
     import xarray as xr
 
-    from hven.compute.bound import BoundInput, Leg
-
-_ID = "object_id"
-_PLACE = "_healpix_29"
-_Rows = np.ndarray[Any, Any]
+    from hven.compute.bound import BoundInput
 
 
 @dataclass(frozen=True)
@@ -28,35 +26,20 @@ class Aligned:
     Attributes
     ----------
     inputs
-        Dataset by input, bound: under the analysis's names and in its units, all with the same objects.
+        Dataset by input, bound: under the analysis's names and in its units, all with the same objects; those of the
+        margin come last, and ``is_margin`` tells them.
     ids
-        What tells the objects apart (`IDENTITY`, as far as it is there), over ``object``.
+        What tells the objects of the block apart (`IDENTITY`, as far as it is there), over ``object``.
     rows
-        How many objects there are.
+        How many objects of the block there are.
+    margin
+        How many of the margin.
     """
 
     inputs: "Mapping[str, xr.Dataset]"
     ids: "xr.Dataset"
     rows: int
-
-
-@dataclass(frozen=True)
-class _Piece:
-    """Objects of one input: their 1-D columns at once, other columns when they are asked for.
-
-    Attributes
-    ----------
-    frame
-        1-D columns, a row an object.
-    deep
-        For each dataset that has others: which rows of it, and how they are read.
-    """
-
-    frame: "pl.DataFrame"
-    deep: "tuple[tuple[_Rows, Callable[[_Rows], xr.Dataset]], ...]" = ()
-
-    def take(self, rows: _Rows) -> "_Piece":
-        return _Piece(self.frame[rows], tuple((index[rows], read) for index, read in self.deep))
+    margin: int = 0
 
 
 def read_aligned(inputs: "Sequence[BoundInput]", block: Block) -> Aligned:
@@ -70,15 +53,18 @@ def read_aligned(inputs: "Sequence[BoundInput]", block: Block) -> Aligned:
         Of the first input's first dataset.
     """
     first = inputs[0]
-    pieces = [_selected(first, _block_piece(first.first, block))]
-    for given in inputs[1:]:
-        near = pieces[0].frame[_PLACE] if _PLACE in pieces[0].frame.columns and _is_near(first, given) else None
-        other = _selected(given, _ids_piece(given.first, pieces[0].frame[_ID], near))
-        here, there = _common(pieces[0].frame[_ID], other.frame[_ID])
-        pieces = [*(piece.take(here) for piece in pieces), other.take(there)]
+    own = _selected(first, block_piece(first.first, block))
+    pieces = _same_objects(inputs, own)
+    rows = pieces[0].frame.height
     ids = _with_flags(frame_to_dataset(pieces[0].frame.select(first.identity), first.schema), first)
+    if first.margin and rows:
+        beyond = _same_objects(inputs, _margin(first, pieces[0].frame))
+        pieces = [piece.followed_by(other) for piece, other in zip(pieces, beyond, strict=True)]
     data = {given.name: _dataset(given, piece) for given, piece in zip(inputs, pieces, strict=True)}
-    return Aligned(data, ids, pieces[0].frame.height)
+    if first.margin:
+        flags = np.arange(pieces[0].frame.height) >= rows
+        data = {name: part.assign(is_margin=("object", flags)) for name, part in data.items()}
+    return Aligned(data, ids, rows, pieces[0].frame.height - rows)
 
 
 def count_aligned(inputs: "Sequence[BoundInput]", block: Block) -> int:
@@ -119,6 +105,8 @@ def template(given: "BoundInput") -> "xr.Dataset":
         if leg.deep and leg.source.parts
     ]
     data = _with_flags(frame_to_dataset(_example_frame(given), given.schema), given)
+    if given.margin:
+        data["is_margin"] = ("object", np.zeros(1, bool))
     return given.binding.apply(xr.merge([data, *deep], compat="override", join="override") if deep else data)
 
 
@@ -134,17 +122,43 @@ def _example_frame(given: "BoundInput") -> "pl.DataFrame":
     return pl.DataFrame(columns)
 
 
-def _selected(given: "BoundInput", piece: _Piece) -> _Piece:
+def _same_objects(inputs: "Sequence[BoundInput]", own: Piece) -> list[Piece]:
+    """Return objects of the first input, as far as every other input has them too, and these of each input."""
+    first, pieces = inputs[0], [own]
+    for given in inputs[1:]:
+        near = pieces[0].frame[PLACE] if PLACE in pieces[0].frame.columns and _have_one_source(first, given) else None
+        other = _selected(given, ids_piece(given.first, pieces[0].frame[ID], near))
+        here, there = _common(pieces[0].frame[ID], other.frame[ID])
+        pieces = [*(piece.take(here) for piece in pieces), other.take(there)]
+    return pieces
+
+
+def _margin(given: "BoundInput", own: "pl.DataFrame") -> Piece:
+    """Return the objects near those of a block that are not among them, in the order of the sky.
+
+    The condition holds for them too; the region does not: what is just beyond it is still a neighbour.
+    """
+    import polars as pl
+
+    around = ranges_piece(given.first, neighbourhood(own["ra"], own["dec"], given.margin))
+    around = around.take(np.flatnonzero(~around.frame[ID].is_in(own[ID].implode()).to_numpy()))
+    found = _selected(replace(given, region=None), around)
+    is_in = is_near(found.frame["ra"], found.frame["dec"], own["ra"], own["dec"], given.margin)
+    order = found.frame.select(pl.arg_sort_by(PLACE, ID)).to_series().to_numpy()
+    return found.take(order[is_in[order]])
+
+
+def _selected(given: "BoundInput", piece: Piece) -> Piece:
     """Return the objects of the first dataset that the joined ones have too and that the condition lets through."""
     import polars as pl
 
     for leg in given.legs[1:]:
-        near = piece.frame[_PLACE] if leg.same_places else None
-        other = _ids_piece(leg, piece.frame[_ID], near)
-        here, there = _common(piece.frame[_ID], other.frame[_ID])
+        near = piece.frame[PLACE] if leg.same_places else None
+        other = ids_piece(leg, piece.frame[ID], near)
+        here, there = _common(piece.frame[ID], other.frame[ID])
         kept, found = piece.take(here), other.take(there)
-        frame = kept.frame.hstack(found.frame.drop(_ID))
-        piece = _Piece(frame, (*kept.deep, *found.deep))
+        frame = kept.frame.hstack(found.frame.drop(ID))
+        piece = Piece(frame, (*kept.deep, *found.deep))
     if given.where is None and given.region is None:
         return piece
     lets = pl.lit(value=True) if given.where is None else given.where.fill_null(value=False)
@@ -154,72 +168,7 @@ def _selected(given: "BoundInput", piece: _Piece) -> _Piece:
     return piece.take(np.flatnonzero(np.broadcast_to(mask, piece.frame.height)))
 
 
-def _block_piece(leg: "Leg", block: Block) -> _Piece:
-    import polars as pl
-
-    source, part = leg.source, block.part
-    if not source.is_table:
-        flat = _arrays(source, part, leg.flat, slice(block.start, block.stop))
-        frame = dataset_to_frame(flat) if leg.flat else pl.DataFrame({"": np.zeros(block.rows, "i1")})
-
-        def read(rows: _Rows) -> "xr.Dataset":
-            # What lies between the first and the last object is read in one go: shards are.
-            low, high = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
-            data = _arrays(source, part, leg.deep, slice(block.start + low, block.start + high))
-            return data if len(rows) == high - low else _pick(data, rows - low)
-
-        return _Piece(frame, ((np.arange(block.rows), read),) if leg.deep else ())
-    return _Piece(source.read_frame(block, leg.flat) if leg.flat else pl.DataFrame({"": np.zeros(block.rows, "i1")}))
-
-
-def _ids_piece(leg: "Leg", ids: "pl.Series", near: "pl.Series | None") -> _Piece:
-    """Return the objects of a dataset that are among `ids`, in its order; `near` are their places when those decide."""
-    import polars as pl
-
-    parts = leg.source.parts
-    reach: tuple[Any, Any] | None = None
-    if near is not None and len(near) and not near.null_count():
-        reach = (near.min(), near.max())
-        parts = tuple(p for p in parts if p.healpix is None or _meets(p.healpix, reach))
-    if leg.source.is_table:
-        lazy = leg.source.scan(parts)
-        if reach is not None:
-            lazy = lazy.filter(pl.col(_PLACE).is_between(*reach))
-        return _Piece(lazy.filter(pl.col(_ID).is_in(ids.implode())).select(leg.flat).collect())
-    wanted = ids.to_numpy()
-    spots = [(part, np.flatnonzero(np.isin(_part_ids(leg.source, part), wanted))) for part in parts]
-    spots = [(part, rows) for part, rows in spots if len(rows)] or [(part, rows) for part, rows in spots[:1]]
-    flat = _gather(leg.source, spots, leg.flat, None)
-    deep = ((np.arange(flat.sizes["object"]), lambda rows: _gather(leg.source, spots, leg.deep, rows)),)
-    return _Piece(dataset_to_frame(flat), deep if leg.deep else ())
-
-
-def _gather(
-    source: Source, spots: "Sequence[tuple[Part, _Rows]]", columns: Sequence[str], rows: _Rows | None
-) -> "xr.Dataset":
-    """Return columns of objects at some rows of some parts (or at `rows` among all these), in memory."""
-    import xarray as xr
-
-    pieces: list[xr.Dataset] = []
-    first = 0
-    order = None if rows is None else np.argsort(rows, kind="stable")
-    for part, at in spots:
-        if rows is not None and order is not None:
-            mine = rows[order]
-            chosen = at[mine[(mine >= first) & (mine < first + len(at))] - first]
-        else:
-            chosen = at
-        first += len(at)
-        if len(chosen) or not pieces:
-            pieces.append(_arrays(source, part, columns, chosen))
-    pieces = [p for p in pieces if p.sizes["object"]] or pieces[:1]
-    data = pieces[0]
-    if len(pieces) > 1:
-        data = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
-    return data if order is None else _pick(data, np.argsort(order, kind="stable"))
-
-
-def _dataset(given: "BoundInput", piece: _Piece) -> "xr.Dataset":
+def _dataset(given: "BoundInput", piece: Piece) -> "xr.Dataset":
     import xarray as xr
 
     wanted = set(given.binding.sources)
@@ -242,27 +191,23 @@ def _slim(given: "BoundInput", *, is_only: bool) -> "BoundInput":
     """Return an input that reads just the columns which decide how many objects there are."""
     deciding = set() if given.where is None else set(given.where.meta.root_names())
     deciding |= {"ra", "dec"} if given.region is not None else set()
-    deciding |= set() if is_only and len(given.legs) == 1 else {_ID, _PLACE}
+    deciding |= set() if is_only and len(given.legs) == 1 else {ID, PLACE}
     legs = tuple(replace(leg, flat=tuple(n for n in leg.flat if n in deciding), deep=()) for leg in given.legs)
-    return replace(given, legs=legs, binding=replace(given.binding, columns={}, valid=()), flags=())
+    return replace(given, legs=legs, binding=replace(given.binding, columns={}, valid=()), flags=(), margin=0.0)
 
 
-def _is_near(first: "BoundInput", given: "BoundInput") -> bool:
+def _have_one_source(first: "BoundInput", given: "BoundInput") -> bool:
     return given.first.source == first.first.source
 
 
-def _common(ids: "pl.Series", others: "pl.Series") -> tuple[_Rows, _Rows]:
+def _common(ids: "pl.Series", others: "pl.Series") -> tuple[Rows, Rows]:
     """Return the rows of `ids` that are among `others`, and where they stand there."""
     import polars as pl
 
-    left = pl.DataFrame({_ID: ids, "here": np.arange(len(ids))})
-    right = pl.DataFrame({_ID: others, "there": np.arange(len(others))})
-    both = left.join(right, on=_ID, how="inner", maintain_order="left")
+    left = pl.DataFrame({ID: ids, "here": np.arange(len(ids))})
+    right = pl.DataFrame({ID: others, "there": np.arange(len(others))})
+    both = left.join(right, on=ID, how="inner", maintain_order="left")
     return both["here"].to_numpy(), both["there"].to_numpy()
-
-
-def _pick(data: "xr.Dataset", rows: _Rows) -> "xr.Dataset":
-    return data.isel(object=rows) if "object" in data.dims else data
 
 
 def _one_object(data: "xr.Dataset") -> "xr.Dataset":
@@ -284,25 +229,3 @@ def _example(dtype: Any) -> Any:
     import polars as pl
 
     return "" if dtype == pl.String else False if dtype == pl.Boolean else 0
-
-
-def _meets(reach: tuple[int, int], other: tuple[Any, Any]) -> bool:
-    return bool(reach[0] <= other[1] and reach[1] >= other[0])
-
-
-def _arrays(source: Source, part: Part, columns: Sequence[str], rows: "slice | _Rows") -> "xr.Dataset":
-    """Return columns of some objects of a segment of arrays, in memory."""
-    data = _opened(source, part, tuple(columns))
-    return (data.isel(object=rows) if "object" in data.dims else data.copy()).load()
-
-
-@lru_cache(maxsize=32)
-def _opened(source: Source, part: Part, columns: tuple[str, ...]) -> "xr.Dataset":
-    """Return a segment of arrays, opened and not read; block after block is cut from it."""
-    return source.open_segment(part, None, columns)
-
-
-@lru_cache(maxsize=64)
-def _part_ids(source: Source, part: Part) -> _Rows:
-    """Return the ids of one segment of arrays; they are asked for at every block."""
-    return np.asarray(source.open_segment(part, None, [_ID])[_ID].values)

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     from hven.catalog import Catalog, Entry
 
-SERVED = frozenset({"join", "whole", "model"})
-"""What analyses may ask for beyond one dataset of objects (`Analysis.needs`)."""
-
 _BLOCK_BYTES = 128 * 2**20
 """What the objects of a block take in memory at most, when nobody says how many there are to be."""
 
@@ -125,7 +122,6 @@ def make_request(
         )
     known = plugins().analysis(analysis) if isinstance(analysis, str) else analysis
     checked = known.check(parameters or {})
-    known.refuse_unserved(SERVED)
     if block_rows is not None and (not isinstance(block_rows, int) or block_rows < 1):
         raise ParameterError(
             f"block_rows is {block_rows!r}", expected="a whole number of at least 1", hint="Or leave it out."

@@ -55,11 +55,11 @@ def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":
     import xarray as xr
 
     where = f"part {name!r} of the result" if name else "the result"
-    if part.sizes.get("object") != aligned.rows:
+    if part.sizes.get("object") != aligned.rows + aligned.margin:
         raise ResultRefusedError(
             f"the result has {part.sizes.get('object', 'no')} objects",
             where=where,
-            expected=f"the {aligned.rows} that the analysis was given, in their order",
+            expected=f"the {aligned.rows + aligned.margin} that the analysis was given, in their order",
             hint="A per_object analysis returns every object it is given: NaN where it has nothing to say.",
         )
     for key, variable in part.data_vars.items():
@@ -70,6 +70,8 @@ def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":
                 hint="A per_object analysis says something of each object. Leave it out, or declare per_object=False.",
             )
     part = part.drop_vars([key for key, variable in part.coords.items() if not variable.dims])
+    # Neighbours have results of their own, where they are not neighbours.
+    part = part.drop_vars("is_margin", errors="ignore").isel(object=slice(0, aligned.rows))
     own = {str(key): part[key].variable for key in part.variables if key not in IDENTITY}
     coordinates = {key: v for key, v in own.items() if key in part.coords}
     variables = {key: v for key, v in own.items() if key not in coordinates}

@@ -5,7 +5,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal
 
 from hven.errors import AnalysisNotFoundError, DeclarationError, did_you_mean
-from hven.plugins.declaration import check_inputs, check_margin, check_units
+from hven.plugins.declaration import ANGLES, check_inputs, check_margin, check_units
 from hven.plugins.docstring import Docstring, read_docstring
 from hven.plugins.importing import find_object, is_importable
 from hven.plugins.parameters import check_parameters, parameters_json, parameters_model, parse_texts, signature
@@ -210,43 +210,13 @@ class Analysis:
             )
         return self._mock(size, seed)
 
-    def refuse_unserved(self, served: "frozenset[str] | set[str]") -> None:
-        """Refuse to be run by what does not serve all that was declared.
-
-        Parameters
-        ----------
-        served
-            Which of ``"join"`` (several inputs of objects), ``"whole"``, ``"margin"`` and ``"model"`` are served.
-
-        Raises
-        ------
-        DeclarationError
-            Naming the first thing that is declared and not served.
-        """
-        for need, told in self.needs().items():
-            if need not in served:
-                raise DeclarationError(
-                    f"{told}, and a run cannot give it that yet",
-                    where=f"analysis {self.name!r}",
-                    hint="Call the analysis as a function on Datasets that you prepared, or leave this out.",
-                )
-
-    def needs(self) -> dict[str, str]:
-        """Return what a runner must be able to do for it, beyond one dataset of objects, each with the reason."""
-        by_object = [n for n, given in self.inputs.items() if given.is_by_object and not given.is_whole]
-        whole = [n for n, given in self.inputs.items() if given.is_whole and given.kind != "model"]
-        cubes = [n for n, given in self.inputs.items() if given.kind == "cube" and not given.is_whole]
-        models = [n for n, given in self.inputs.items() if given.kind == "model"]
-        needs: dict[str, str] = {}
-        if len(by_object) > 1:
-            needs["join"] = f"inputs {', '.join(by_object)} are to be joined by id"
-        if whole or cubes:
-            needs["whole"] = f"inputs {', '.join(whole + cubes)} are to be seen whole by every block"
-        if self.margin:
-            needs["margin"] = f"a margin of {self.margin} is to be added to every block"
-        if models:
-            needs["model"] = f"inputs {', '.join(models)} are models"
-        return needs
+    @property
+    def margin_deg(self) -> float:
+        """How far beyond its block the analysis looks [deg]; 0 when it does not."""
+        if not self.margin:
+            return 0.0
+        number, unit = self.margin.split()
+        return float(number) * ANGLES[unit]
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as plain values, for ``--json`` and generated pages."""

@@ -10,7 +10,8 @@ from hven.plugins.inputs import Input
 from hven.plugins.parameters import signature
 from hven.schema import check_name, parse_unit
 
-_ANGLES = ("deg", "arcmin", "arcsec", "mas")
+ANGLES = {"deg": 1.0, "arcmin": 1 / 60, "arcsec": 1 / 3600, "mas": 1 / 3_600_000}
+"""Units of a margin, in degrees."""
 
 
 def check_inputs(
@@ -113,11 +114,11 @@ def check_margin(margin: str | None, per_object: bool, where: str) -> str | None
     if margin is None:
         return None
     match = re.fullmatch(r"\s*(\d+\.?\d*|\.\d+)\s*([a-z]+)\s*", margin)
-    if match is None or match[2] not in _ANGLES:
+    if match is None or match[2] not in ANGLES or not 0 < float(match[1]) * ANGLES[match[2]] <= 180:
         raise DeclarationError(
             f"the margin {margin!r} is not an angle",
             where=where,
-            expected=f"a number and one of {', '.join(_ANGLES)}",
+            expected=f"a number above 0 and one of {', '.join(ANGLES)}",
             hint="Write it as margin='10 arcsec'.",
         )
     if not per_object:

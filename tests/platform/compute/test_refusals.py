@@ -85,13 +85,13 @@ def test_a_pinned_view_is_not_run_in(lake):
         hven.run(lake.at(1), trial.doubled, {"stars": "stars"}, cluster="synchronous")
 
 
-def test_a_margin_is_refused_as_long_as_runs_have_none(lake):
+def test_a_margin_around_objects_without_places_is_refused(lake):
     @hven.analysis(stars=hven.Table(feh="dex"), produces={"x": "dex"}, per_object=True, margin="10 arcsec")
     def near(stars):
         """Return neighbours."""
 
-    with pytest.raises(errors.DeclarationError, match="margin"):
-        hven.run(lake, near, {"stars": "stars"}, cluster="synchronous")
+    with pytest.raises(errors.MissingColumnError, match="_healpix_29"):
+        hven.run(lake, near, {"stars": "flat"}, cluster="synchronous")
 
 
 def test_a_selection_without_objects_is_told_and_publishes_nothing(lake):

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 import hven
-from hven import Cube, Model, Table, Whole, analysis
+from hven import Cube, Table, analysis
 from hven.errors import (
     AnalysisNotFoundError,
     DeclarationError,
@@ -224,29 +224,15 @@ def test_figure_and_mock_functions_of_other_arguments_are_refused(method):
         getattr(made, method)(lambda: None)
 
 
-def test_what_a_runner_does_not_serve_is_refused_and_never_ignored():
-    made = analysis(
-        stars=STARS,
-        spectra=Table(teff="K"),
-        clusters=Whole(Table(age="Gyr")),
-        dust=Cube(a="mag"),
-        model=Model(),
-        margin="10 arcsec",
-        per_object=True,
-        produces=UNIT,
-        name="greedy",
-    )(lambda stars, spectra, clusters, dust, model: stars)
-    assert set(made.needs()) == {"join", "whole", "margin", "model"}
-    made.refuse_unserved({"join", "whole", "margin", "model"})
-    for need, said in {
-        "join": "stars, spectra",
-        "whole": "clusters, dust",
-        "margin": "10 arcsec",
-        "model": "model",
-    }.items():
-        with pytest.raises(DeclarationError, match=said):
-            made.refuse_unserved({"join", "whole", "margin", "model"} - {need})
-    gradient.refuse_unserved(set())
+def test_a_margin_is_an_angle_in_degrees():
+    def made(margin):
+        return analysis(stars=STARS, margin=margin, per_object=True, produces=UNIT, name="near")(lambda stars: stars)
+
+    assert made("10 arcsec").margin_deg == pytest.approx(10 / 3600)
+    assert made(".5 deg").margin_deg == 0.5
+    assert made(None).margin_deg == 0.0
+    with pytest.raises(DeclarationError, match="not an angle"):
+        made("0 arcsec")
 
 
 def dataset(units: str = "", **variables: float) -> xr.Dataset:
