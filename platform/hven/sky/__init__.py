@@ -4,19 +4,28 @@ from hven.sky.cover import in_ranges
 from hven.sky.coverage import coverage, join_coverage
 from hven.sky.healpix import healpix_29
 from hven.sky.meeting import meeting, sky_fraction
+from hven.sky.mocs import moc, pixels
 from hven.sky.names import ra_dec_from_2mass
 from hven.sky.neighbourhood import is_near, neighbourhood
+from hven.sky.polygon import Polygon, polygon
 from hven.sky.region_text import parse_region
-from hven.sky.regions import Box, Cone, Moc, Region, box, cone, moc
+from hven.sky.regions import Complement, Intersection, Moc, Region, SymmetricDifference, Union, everywhere, nowhere
+from hven.sky.shapes import Box, Cone, box, cone
 
 __all__ = [
     "Box",
+    "Complement",
     "Cone",
+    "Intersection",
     "Moc",
+    "Polygon",
     "Region",
+    "SymmetricDifference",
+    "Union",
     "box",
     "cone",
     "coverage",
+    "everywhere",
     "healpix_29",
     "in_ranges",
     "is_near",
@@ -24,7 +33,10 @@ __all__ = [
     "meeting",
     "moc",
     "neighbourhood",
+    "nowhere",
     "parse_region",
+    "pixels",
+    "polygon",
     "ra_dec_from_2mass",
     "sky_fraction",
 ]

@@ -1,4 +1,4 @@
-"""From a region to the ranges of HEALPix cells that cover it: down the tree from the twelve base cells."""
+"""From a region to the ranges of HEALPix cells that cover it: down the tree of cells from a coarse order."""
 
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,11 @@ OUTSIDE, TOUCHING, INSIDE = 0, 1, 2
 """How a cell lies to a region: no point of it inside, perhaps some, certainly all."""
 
 _UNDECIDED = 320
-"""Descent stops once so many cells lie on the border: about as many ranges as a query gains from."""
+"""Descent stops once more cells lie on the border: about as many ranges as a query gains from, and never over 1,280."""
+
+_FIRST = 2
+_FEW = 80
+"""So few cells take no longer than one: they are divided twice at once."""
 
 _ROUNDING = 1e-11
 
@@ -48,17 +52,52 @@ def cover(region: "Region") -> "NDArray[np.int64]":
     >>> cover(box(0, 360, -90, 90)).tolist() == [[0, 12 * 4**29]]
     True
     """
-    found: list[NDArray[np.int64]] = []
-    cells = np.arange(12, dtype=np.int64)
-    for order in range(ORDER + 1):
+    inside, touching, order = descend(region, _UNDECIDED)
+    return merged(np.concatenate([inside, as_ranges(touching, order)]))
+
+
+def descend(
+    region: "Region", undecided: int, deepest: int = ORDER
+) -> "tuple[NDArray[np.int64], NDArray[np.int64], int]":
+    """Return what lies in a region for certain, and which cells of which order lie on its border.
+
+    Parameters
+    ----------
+    region
+        Any.
+    undecided
+        Cells on the border are divided until there are more than these.
+    deepest
+        The order at which dividing ends.
+
+    Returns
+    -------
+    inside
+        Half-open ranges of order 29, int64, shape (n, 2), in no order.
+    touching
+        Cells of the border, int64, shape (m,); m is at most four times `undecided`, or 1,280.
+    order
+        Theirs.
+
+    Examples
+    --------
+    >>> from hven.sky import cone
+    >>> inside, touching, order = descend(cone(0, 0, 10), 1000, deepest=5)
+    >>> len(touching), order
+    (78, 5)
+    """
+    order = min(_FIRST, deepest)
+    cells = np.arange(12 << (2 * order), dtype=np.int64)
+    inside: list[NDArray[np.int64]] = []
+    while True:
         relation = region.relation(cells, order)
-        found.append(as_ranges(cells[relation == INSIDE], order))
+        inside.append(as_ranges(cells[relation == INSIDE], order))
         cells = cells[relation == TOUCHING]
-        if not cells.size or cells.size > _UNDECIDED or order == ORDER:
-            found.append(as_ranges(cells, order))
-            break
-        cells = (4 * cells[:, None] + np.arange(4, dtype=np.int64)).ravel()
-    return merged(np.concatenate(found))
+        if not cells.size or cells.size > undecided or order == deepest:
+            return np.concatenate(inside), cells, order
+        steps = min(2 if cells.size <= _FEW else 1, deepest - order)
+        cells = ((cells[:, None] << (2 * steps)) + np.arange(1 << (2 * steps), dtype=np.int64)).ravel()
+        order += steps
 
 
 def as_ranges(cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int64]":

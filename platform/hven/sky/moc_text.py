@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hven.errors import RegionError
-from hven.sky.cover import as_ranges, merged
+from hven.sky.cover import merged
 from hven.sky.healpix import ORDER
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def parse_moc(text: str) -> "NDArray[np.int64]":
     >>> parse_moc("0/0-11").tolist() == [[0, 12 * 4**29]]
     True
     """
-    ranges = [np.empty((0, 2), np.int64)]
+    ranges: list[tuple[int, int]] = []
     order = -1
     for token in re.split(r"[\s,]+", text.strip()):
         match = _TOKEN.fullmatch(token)
@@ -43,9 +43,9 @@ def parse_moc(text: str) -> "NDArray[np.int64]":
         first, last = int(match[2]), int(match[3] or match[2])
         if order < 0 or first > last or last >= 12 << (2 * order):
             raise _refused(token, text)
-        low, high = as_ranges(np.array([first, last]), order)
-        ranges.append(np.array([[low[0], high[1]]]))
-    return merged(np.concatenate(ranges))
+        shift = 2 * (ORDER - order)
+        ranges.append((first << shift, (last + 1) << shift))
+    return merged(np.array(ranges, np.int64).reshape(-1, 2))
 
 
 def moc_text(ranges: "NDArray[np.int64]", order: int = ORDER) -> str:

@@ -1,19 +1,30 @@
 """Regions as text, for command lines, run records and catalogs: ``cone(190, 5, 1) & ~box(189, 190, 4, 6)``."""
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import and_, or_, sub, xor
 
 from hven.errors import RegionError, did_you_mean
-from hven.sky.regions import Region, box, cone, moc
+from hven.sky.mocs import moc, pixels
+from hven.sky.polygon import polygon
+from hven.sky.regions import Region, everywhere, nowhere
+from hven.sky.shapes import box, cone
 
-_TOKEN = re.compile(r"\s*(?:(?P<shape>[A-Za-z_]+)\s*\((?P<arguments>[^()]*)\)|(?P<mark>[&|~()]))")
-_ARGUMENTS = {"cone": "ra, dec, radius", "box": "ra_min, ra_max, dec_min, dec_max", "moc": "an ASCII MOC"}
+_TOKEN = re.compile(r"\s*(?:(?P<shape>[A-Za-z_]\w*)\s*\((?P<arguments>[^()]*)\)|(?P<mark>[-&|^~()]))")
+_OPERATORS: dict[str, Callable[[Region, Region], Region]] = {"|": or_, "^": xor, "&": and_, "-": sub}
+"""The loosest first."""
+
+_DEEPEST = 100
 
 
 def parse_region(text: str) -> Region:
     """Return the region that `text` describes.
 
-    ``cone(ra, dec, radius)``, ``box(ra_min, ra_max, dec_min, dec_max)`` in degrees and ``moc(text)``, combined by ``&``
-    (and), ``|`` (or), ``~`` (not) and parentheses; ``~`` binds tightest, then ``&``.
+    ``cone(ra, dec, radius)``, ``box(ra_min, ra_max, dec_min, dec_max)`` and ``polygon(ra, dec, ra, dec, ...)`` in
+    degrees; ``moc(text)`` or ``moc(path)``; ``pixels(id, id, ..., order=order)``; ``everywhere()`` and ``nowhere()``.
+    They are combined by ``~`` (not), ``-`` (but not), ``&`` (and), ``^`` (either, not both), ``|`` (or), of which those
+    named first bind tighter, as in Python, and by parentheses.
 
     Raises
     ------
@@ -25,78 +36,184 @@ def parse_region(text: str) -> Region:
     >>> parse_region("cone(190, 5, 1)")
     Cone(ra=190.0, dec=5.0, radius=1.0)
     """
-    tokens = _tokens(text)
-    region = _union(tokens, text)
-    if tokens:
-        raise _refused(f"{tokens[0][0]!r} is left over", text)
+    reading = _Reading(text, _tokens(text))
+    region = _combined(reading)
+    if reading.left:
+        raise reading.refused(f"{reading.left[0].word!r} is left over")
     return region
 
 
-def _tokens(text: str) -> list[tuple[str, str]]:
+@dataclass(frozen=True)
+class _Token:
+    word: str
+    arguments: str
+    place: int
+
+
+@dataclass
+class _Reading:
+    """A text, what of it is still to be read, and how many parentheses are open."""
+
+    text: str
+    left: list[_Token]
+    depth: int = 0
+
+    def next_is(self, mark: str) -> bool:
+        return bool(self.left) and self.left[0].word == mark
+
+    def refused(self, what: str) -> RegionError:
+        return _refused(what, self.text, self.left[0].place if self.left else len(self.text))
+
+
+def _tokens(text: str) -> list[_Token]:
     tokens, at = [], 0
     while at < len(text.rstrip()):
         match = _TOKEN.match(text, at)
         if match is None:
-            raise _refused(f"{text[at:].strip()!r} is not understood", text)
-        tokens.append((match["shape"] or match["mark"], match["arguments"] or ""))
+            at += len(text[at:]) - len(text[at:].lstrip())
+            raise _refused(f"{text[at:].strip()!r} is not understood", text, at)
+        kind = "shape" if match["shape"] else "mark"
+        tokens.append(_Token(match[kind], match["arguments"] or "", match.start(kind)))
         at = match.end()
     return tokens
 
 
-def _union(tokens: list[tuple[str, str]], text: str) -> Region:
-    region = _intersection(tokens, text)
-    while tokens and tokens[0][0] == "|":
-        tokens.pop(0)
-        region = region | _intersection(tokens, text)
+def _combined(reading: _Reading, loosest: int = 0) -> Region:
+    """Return the next region, made by operators that bind no looser than number `loosest` of them."""
+    region = _single(reading)
+    while reading.left and reading.left[0].word in _OPERATORS:
+        tightness = list(_OPERATORS).index(reading.left[0].word)
+        if tightness < loosest:
+            break
+        combine = _OPERATORS[reading.left.pop(0).word]
+        region = combine(region, _combined(reading, tightness + 1))
     return region
 
 
-def _intersection(tokens: list[tuple[str, str]], text: str) -> Region:
-    region = _single(tokens, text)
-    while tokens and tokens[0][0] == "&":
-        tokens.pop(0)
-        region = region & _single(tokens, text)
+def _single(reading: _Reading) -> Region:
+    inversions = 0
+    while reading.next_is("~"):
+        reading.left.pop(0)
+        inversions += 1
+    if reading.next_is("("):
+        region = _enclosed(reading)
+    elif not reading.left:
+        raise reading.refused("a region is missing")
+    elif reading.left[0].word in {")", *_OPERATORS}:
+        raise reading.refused(f"a region is missing before {reading.left[0].word!r}")
+    else:
+        region = _shape(reading)
+    return ~region if inversions % 2 else region
+
+
+def _enclosed(reading: _Reading) -> Region:
+    reading.depth += 1
+    if reading.depth > _DEEPEST:
+        raise reading.refused(f"over {_DEEPEST} parentheses are open")
+    opening = reading.left.pop(0)
+    region = _combined(reading)
+    if reading.left and not reading.next_is(")"):
+        raise reading.refused(f"{reading.left[0].word!r} is left over")
+    if not reading.left:
+        raise _refused("a parenthesis is not closed", reading.text, opening.place)
+    reading.left.pop(0)
+    reading.depth -= 1
     return region
 
 
-def _single(tokens: list[tuple[str, str]], text: str) -> Region:
-    if not tokens:
-        raise _refused("a region is missing", text)
-    word, arguments = tokens.pop(0)
-    if word == "~":
-        return ~_single(tokens, text)
-    if word == "(":
-        region = _union(tokens, text)
-        if not tokens or tokens.pop(0)[0] != ")":
-            raise _refused("a parenthesis is not closed", text)
-        return region
-    if word in {")", "&", "|"}:
-        raise _refused(f"a region is missing before {word!r}", text)
-    return _shape(word, arguments, text)
-
-
-def _shape(name: str, arguments: str, text: str) -> Region:
-    if name == "moc":
-        return moc(arguments)
-    if name not in _ARGUMENTS:
-        raise RegionError(
-            f"there is no region {name!r}",
-            where=f"region {text!r}",
-            hint=did_you_mean(name, _ARGUMENTS, f"There are: {', '.join(_ARGUMENTS)}."),
-        )
+def _shape(reading: _Reading) -> Region:
+    token = reading.left[0]
+    if token.word not in _SHAPES:
+        known = did_you_mean(token.word, _SHAPES, f"There are: {', '.join(_SHAPES)}.")
+        raise _refused(f"there is no region {token.word!r}", reading.text, token.place, known)
+    takes, make = _SHAPES[token.word]
     try:
-        numbers = [float(part) for part in arguments.split(",")]
+        region = make(token.arguments)
+    except _ArgumentError as error:
+        raise reading.refused(f"{token.word} takes {takes}, {error}") from error
+    except RegionError as error:
+        if reading.text.strip() == f"{token.word}({token.arguments})":
+            raise
+        where = f"{error.where}, at character {token.place + 1} of {_shortened(reading.text)!r}"
+        raise RegionError(error.what, where=where, expected=error.expected, hint=error.hint) from error
+    reading.left.pop(0)
+    return region
+
+
+class _ArgumentError(ValueError):
+    """Says what a region was given instead of what it takes."""
+
+
+def _cone(arguments: str) -> Region:
+    return cone(*_numbers(arguments, 3))
+
+
+def _box(arguments: str) -> Region:
+    return box(*_numbers(arguments, 4))
+
+
+def _polygon(arguments: str) -> Region:
+    numbers = _numbers(arguments)
+    if len(numbers) % 2:
+        raise _ArgumentError(f"not {len(numbers)} numbers")
+    return polygon(numbers[::2], numbers[1::2])
+
+
+def _pixels(arguments: str) -> Region:
+    ids, separator, order = arguments.partition("order")
+    if not separator or not order.strip().startswith("="):
+        raise _ArgumentError("and order= is missing")
+    one, *others = _integers(order.strip().removeprefix("="))
+    if others:
+        raise _ArgumentError("and order= comes last")
+    return pixels(_integers(ids.strip().removesuffix(",")), order=one)
+
+
+def _nothing(make: Callable[[], Region]) -> Callable[[str], Region]:
+    def shape(arguments: str) -> Region:
+        if arguments.strip():
+            raise _ArgumentError(f"not {arguments.strip()!r}")
+        return make()
+
+    return shape
+
+
+_SHAPES: dict[str, tuple[str, Callable[[str], Region]]] = {
+    "cone": ("ra, dec, radius", _cone),
+    "box": ("ra_min, ra_max, dec_min, dec_max", _box),
+    "polygon": ("pairs ra, dec, ra, dec, ...", _polygon),
+    "moc": ("an ASCII MOC or a path", lambda arguments: moc(arguments.strip())),
+    "pixels": ("ids and an order, as in pixels(1, 2, order=6)", _pixels),
+    "everywhere": ("nothing", _nothing(everywhere)),
+    "nowhere": ("nothing", _nothing(nowhere)),
+}
+
+
+def _numbers(arguments: str, count: int | None = None) -> list[float]:
+    try:
+        numbers = [float(part) for part in arguments.split(",")] if arguments.strip() else []
     except ValueError as error:
-        raise _refused(f"{name}({arguments}) has an argument that is not a number", text) from error
-    if len(numbers) != len(_ARGUMENTS[name].split(",")):
-        raise _refused(f"{name} takes {_ARGUMENTS[name]}, not {len(numbers)} numbers", text)
-    return cone(*numbers) if name == "cone" else box(*numbers)
+        raise _ArgumentError(f"not {arguments.strip()!r}: {str(error).split(': ')[-1]} is not a number") from error
+    if count is not None and len(numbers) != count:
+        raise _ArgumentError(f"not {len(numbers)} number{'' if len(numbers) == 1 else 's'}")
+    return numbers
 
 
-def _refused(what: str, text: str) -> RegionError:
+def _integers(arguments: str) -> list[int]:
+    try:
+        return [int(part) for part in arguments.split(",")] if arguments.strip() else []
+    except ValueError as error:
+        raise _ArgumentError(f"not {arguments.strip()!r}: {str(error).split(': ')[-1]} is not an integer") from error
+
+
+def _refused(what: str, text: str, place: int, hint: str = "Correct the text.") -> RegionError:
     return RegionError(
         what,
-        where=f"region {text!r}",
+        where=f"region {_shortened(text)!r}, at character {place + 1}",
         expected="for example 'cone(190, 5, 1)' or 'box(0, 10, -5, 5) & ~moc(3/7)'",
-        hint="Correct the text.",
+        hint=hint,
     )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -1,32 +1,42 @@
 # ruff: noqa: D102 - `Region` says what each method returns
 """Regions on the sky: frozen values that say which positions they hold and which HEALPix cells cover them.
 
-They combine: ``cone(190, 5, 1) | cone(200, 5, 1)``, ``a & b``, ``~a``; a region written as text is read back by
-`hven.sky.parse_region`.
+They combine: ``cone(190, 5, 1) | cone(200, 5, 1)``, ``a & b``, ``a - b``, ``a ^ b``, ``~a``; a region written as text
+is read back by `hven.sky.parse_region`.
 """
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property, reduce
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hven.errors import RegionError
-from hven.sky.cover import INSIDE, OUTSIDE, TOUCHING, as_ranges, cell_radius, cover, in_ranges
-from hven.sky.healpix import cell_centres, healpix_29, wrap
-from hven.sky.moc_text import canonical_moc, parse_moc
+from hven.sky.cover import INSIDE, OUTSIDE, TOUCHING, as_ranges, cover, descend, in_ranges
+from hven.sky.healpix import ORDER, SKY, healpix_29
+from hven.sky.moc_text import parse_moc
+from hven.sky.sphere import SQUARE_DEGREES, on_sky, positions
 
 if TYPE_CHECKING:
+    from mocpy import MOC
     from numpy.typing import ArrayLike, NDArray
+
+_SKY_AREA = 4 * math.pi * SQUARE_DEGREES
+_AREA_CELLS = 50_000
+_MOC_CELLS = 4_000_000
 
 
 class Region(ABC):
     """A part of the sky.
 
+    Two regions are equal when they are written alike, which is more than holding the same positions.
+
     Examples
     --------
+    >>> from hven.sky import box, cone
     >>> region = cone(190, 5, 1) & box(189, 190, 4, 6)
     >>> region.contains([189.5, 190.5], [5.0, 5.0]).tolist()
     [True, False]
@@ -36,7 +46,7 @@ class Region(ABC):
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
         """Return which positions `ra`, `dec` [deg], shape (n,), lie in the region.
 
-        Its border is part of it; NaN lies nowhere.
+        Its border is part of it; what is not on the sky, NaN say, lies nowhere.
         """
 
     @abstractmethod
@@ -53,15 +63,72 @@ class Region(ABC):
     def ranges(self) -> "NDArray[np.int64]":
         """Return sorted half-open ranges (n, 2) of nested cells of order 29 that hold every point of the region.
 
-        They may hold a little more: filter by `contains` afterwards.
+        They may hold a little more: filter by `contains` afterwards. Of a cone or a polygon there are a few hundred.
         """
         return cover(self)
 
+    def area(self) -> float:
+        """Return the area [square degrees].
+
+        It is exact for every shape and what lies outside it; for combinations it is the middle of `area_bounds`.
+        """
+        low, high = self.area_bounds()
+        return (low + high) / 2
+
+    def area_bounds(self) -> tuple[float, float]:
+        """Return two areas [square degrees] between which that of the region certainly lies.
+
+        Combinations are measured in cells, 50,000 or more of them on the border: the bounds of two overlapping cones
+        of 1 degree are 2e-4 of their area apart.
+        """
+        inside, touching, order = descend(self, _AREA_CELLS)
+        certain = float((inside[:, 1] - inside[:, 0]).sum())
+        doubtful = float(len(touching)) * 4.0 ** (ORDER - order)
+        return certain / SKY * _SKY_AREA, (certain + doubtful) / SKY * _SKY_AREA
+
+    def to_moc(self, order: int = 10) -> "MOC":
+        """Return a `mocpy.MOC` that covers the region, with cells of `order` or coarser ones.
+
+        Every position of the region lies in it; so do others, up to a cell's width (206,265 / 2**order arcsec or so)
+        beyond the border. ``region.to_moc(12).save("field.fits", format="fits")`` writes it.
+
+        Raises
+        ------
+        RegionError
+            If `order` is not from 0 to 29, or so fine that over four million cells would lie on the border.
+        """
+        from mocpy import MOC
+
+        if not 0 <= order <= ORDER:
+            raise RegionError(
+                f"there is no order {order} of HEALPix cells",
+                where="to_moc",
+                expected="an order from 0 to 29",
+                hint="Order 10 has cells of 3.4 arcmin, each further order cells of half the width.",
+            )
+        inside, touching, reached = descend(self, _MOC_CELLS, order)
+        if touching.size and reached < order:
+            raise RegionError(
+                f"the border crosses over {_MOC_CELLS:,} cells of order {reached}, and order {order} is asked for",
+                where=f"to_moc of {_shortened(self.to_text())}",
+                hint=f"Ask for order {reached} or less.",
+            )
+        held = np.concatenate([inside, as_ranges(touching, reached)])
+        return MOC.from_depth29_ranges(order, held.astype(np.uint64))
+
     def __and__(self, other: "Region") -> "Region":
-        return Intersection(self, other) if isinstance(other, Region) else NotImplemented
+        return Intersection(_parts(Intersection, self, other)) if isinstance(other, Region) else NotImplemented
 
     def __or__(self, other: "Region") -> "Region":
-        return Union(self, other) if isinstance(other, Region) else NotImplemented
+        return Union(_parts(Union, self, other)) if isinstance(other, Region) else NotImplemented
+
+    def __xor__(self, other: "Region") -> "Region":
+        if not isinstance(other, Region):
+            return NotImplemented
+        return SymmetricDifference(_parts(SymmetricDifference, self, other))
+
+    def __sub__(self, other: "Region") -> "Region":
+        return self & ~other if isinstance(other, Region) else NotImplemented
 
     def __invert__(self) -> "Region":
         return Complement(self)
@@ -69,101 +136,9 @@ class Region(ABC):
     def __str__(self) -> str:
         return self.to_text()
 
-
-@dataclass(frozen=True)
-class Cone(Region):
-    """Everything within `radius` of a centre; all in degrees, ICRS."""
-
-    ra: float
-    dec: float
-    radius: float
-
-    def __post_init__(self) -> None:
-        where = f"cone({self.ra}, {self.dec}, {self.radius})"
-        _check_finite(where, ra=self.ra, dec=self.dec, radius=self.radius)
-        _check_dec(where, self.dec)
-        if not 0 <= self.radius <= 180:
-            raise RegionError(
-                f"radius {self.radius} is not a radius on the sky",
-                where=where,
-                expected="0 to 180 degrees",
-                hint="Correct the radius.",
-            )
-
-    def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        return self._separation(np.asarray(ra, float), np.asarray(dec, float)) <= math.radians(self.radius)
-
-    def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        separation, reach = self._separation(*cell_centres(cells, order)), cell_radius(order)
-        radius = math.radians(self.radius)
-        return _relation(separation <= radius + reach, separation + reach <= radius)
-
-    def to_text(self) -> str:
-        return f"cone({_number(self.ra)}, {_number(self.dec)}, {_number(self.radius)})"
-
-    def _separation(self, ra: "NDArray[np.float64]", dec: "NDArray[np.float64]") -> "NDArray[np.float64]":
-        from astropy.coordinates import angular_separation
-
-        centre = math.radians(self.ra), math.radians(self.dec)
-        return np.asarray(angular_separation(*centre, np.radians(ra), np.radians(dec)))
-
-
-@dataclass(frozen=True)
-class Box(Region):
-    """Everything between two meridians, eastward from `ra_min` to `ra_max`, and two parallels; degrees, ICRS.
-
-    ``ra_min > ra_max`` goes through 0. A box that reaches a pole holds the pole, whatever its `ra` is written as.
-    """
-
-    ra_min: float
-    ra_max: float
-    dec_min: float
-    dec_max: float
-
-    def __post_init__(self) -> None:
-        where = f"box({self.ra_min}, {self.ra_max}, {self.dec_min}, {self.dec_max})"
-        edges = {"ra_min": self.ra_min, "ra_max": self.ra_max, "dec_min": self.dec_min, "dec_max": self.dec_max}
-        _check_finite(where, **edges)
-        _check_dec(where, self.dec_min)
-        _check_dec(where, self.dec_max)
-        if self.dec_min > self.dec_max:
-            raise RegionError(
-                f"dec_min {self.dec_min} is above dec_max {self.dec_max}",
-                where=where,
-                expected="ra_min, ra_max, dec_min, dec_max",
-                hint="Exchange the two.",
-            )
-
-    def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        longitude, latitude = np.broadcast_arrays(np.asarray(ra, float), np.asarray(dec, float))
-        within = np.isfinite(longitude) & (latitude >= self.dec_min) & (latitude <= self.dec_max)
-        if self._is_full_circle:
-            return np.asarray(within)
-        low, high = (float(edge) for edge in wrap(np.array([self.ra_min, self.ra_max])))
-        east = wrap(longitude)
-        between = (east >= low) & (east <= high) if low <= high else (east >= low) | (east <= high)
-        return np.asarray(within & (between | (np.abs(latitude) == 90.0)))
-
-    def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        # A cell lies in the cap around its centre, and the cap between two parallels and two meridians.
-        ra, dec = cell_centres(cells, order)
-        reach = math.degrees(cell_radius(order))
-        touches = (dec + reach >= self.dec_min) & (dec - reach <= self.dec_max)
-        inside = (np.maximum(dec - reach, -90) >= self.dec_min) & (np.minimum(dec + reach, 90) <= self.dec_max)
-        if not self._is_full_circle:
-            width = float(np.diff(wrap(np.array([self.ra_min, self.ra_max])))[0]) % 360.0
-            half = _half_width(dec, reach)
-            east = wrap(ra - self.ra_min)
-            touches &= (east <= width + half) | (east >= 360.0 - half)
-            inside &= (east >= half) & (east + half <= width)
-        return _relation(touches, inside)
-
-    def to_text(self) -> str:
-        return f"box({', '.join(_number(x) for x in (self.ra_min, self.ra_max, self.dec_min, self.dec_max))})"
-
-    @property
-    def _is_full_circle(self) -> bool:
-        return self.ra_max - self.ra_min >= 360.0
+    def __getstate__(self) -> dict[str, Any]:
+        # What was computed from the fields stays here: a region travels to workers in many tasks.
+        return {field.name: getattr(self, field.name) for field in fields(self)}  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -176,11 +151,11 @@ class Moc(Region):
         parse_moc(self.text)
 
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        longitude, latitude = np.broadcast_arrays(np.atleast_1d(np.asarray(ra, float)), np.asarray(dec, float))
-        on_sky = np.isfinite(longitude) & (np.abs(latitude) <= 90)
-        found = np.zeros(longitude.shape, bool)
-        found[on_sky] = in_ranges(healpix_29(longitude[on_sky], latitude[on_sky]), self._ranges)
-        return found.reshape(np.broadcast_shapes(np.shape(ra), np.shape(dec)))
+        longitude, latitude = positions(ra, dec)
+        good = on_sky(longitude, latitude)
+        found = np.zeros(good.shape, bool)
+        found[good] = in_ranges(healpix_29(longitude[good], latitude[good]), self._ranges)
+        return found
 
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
         held = self._ranges
@@ -189,10 +164,14 @@ class Moc(Region):
             return np.full(cells.shape, OUTSIDE, np.int8)
         first = np.minimum(np.searchsorted(held[:, 1], start, side="right"), len(held) - 1)
         touches = (held[first, 0] < stop) & (held[first, 1] > start)
-        return _relation(touches, (held[first, 0] <= start) & (held[first, 1] >= stop))
+        return as_relation(touches, (held[first, 0] <= start) & (held[first, 1] >= stop))
 
     def ranges(self) -> "NDArray[np.int64]":
         return self._ranges.copy()
+
+    def area_bounds(self) -> tuple[float, float]:
+        area = float((self._ranges[:, 1] - self._ranges[:, 0]).sum()) / SKY * _SKY_AREA
+        return area, area
 
     def to_text(self) -> str:
         return f"moc({self.text})"
@@ -204,36 +183,53 @@ class Moc(Region):
 
 @dataclass(frozen=True)
 class Intersection(Region):
-    """What lies in both of two regions."""
+    """What lies in every one of several regions."""
 
-    left: Region
-    right: Region
+    parts: tuple[Region, ...]
 
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        return self.left.contains(ra, dec) & self.right.contains(ra, dec)
+        return reduce(np.logical_and, (part.contains(ra, dec) for part in self.parts))
 
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        return np.minimum(self.left.relation(cells, order), self.right.relation(cells, order))
+        return reduce(np.minimum, (part.relation(cells, order) for part in self.parts))
 
     def to_text(self) -> str:
-        return f"({self.left.to_text()} & {self.right.to_text()})"
+        return _joined("&", self.parts)
 
 
 @dataclass(frozen=True)
 class Union(Region):
-    """What lies in either of two regions."""
+    """What lies in any of several regions."""
 
-    left: Region
-    right: Region
+    parts: tuple[Region, ...]
 
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        return self.left.contains(ra, dec) | self.right.contains(ra, dec)
+        return reduce(np.logical_or, (part.contains(ra, dec) for part in self.parts))
 
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        return np.maximum(self.left.relation(cells, order), self.right.relation(cells, order))
+        return reduce(np.maximum, (part.relation(cells, order) for part in self.parts))
 
     def to_text(self) -> str:
-        return f"({self.left.to_text()} | {self.right.to_text()})"
+        return _joined("|", self.parts)
+
+
+@dataclass(frozen=True)
+class SymmetricDifference(Region):
+    """What lies in an odd number of several regions: of two, in one but not in the other."""
+
+    parts: tuple[Region, ...]
+
+    def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
+        return reduce(np.logical_xor, (part.contains(ra, dec) for part in self.parts))
+
+    def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
+        relations = [part.relation(cells, order) for part in self.parts]
+        is_certain = reduce(np.logical_and, (relation != TOUCHING for relation in relations))
+        is_odd = reduce(np.logical_xor, (relation == INSIDE for relation in relations))
+        return as_relation(is_odd | ~is_certain, is_odd & is_certain)
+
+    def to_text(self) -> str:
+        return _joined("^", self.parts)
 
 
 @dataclass(frozen=True)
@@ -243,92 +239,63 @@ class Complement(Region):
     region: Region
 
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
-        on_sky = np.isfinite(np.asarray(ra, float)) & (np.abs(np.asarray(dec, float)) <= 90)
-        return np.asarray(on_sky & ~self.region.contains(ra, dec))
+        return np.asarray(on_sky(*positions(ra, dec)) & ~self.region.contains(ra, dec))
 
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
         return (INSIDE - self.region.relation(cells, order)).astype(np.int8)
 
+    def area_bounds(self) -> tuple[float, float]:
+        low, high = self.region.area_bounds()
+        return _SKY_AREA - high, _SKY_AREA - low
+
     def to_text(self) -> str:
         return f"~{self.region.to_text()}"
 
+    def __invert__(self) -> Region:
+        return self.region
 
-def cone(ra: float, dec: float, radius: float) -> Cone:
-    """Return the region within `radius` of ``(ra, dec)``; all in degrees, ICRS.
 
-    Raises
-    ------
-    RegionError
-        If a number is not finite, `dec` is off the sky or `radius` is not between 0 and 180.
+def everywhere() -> Moc:
+    """Return the whole sky as a region.
 
     Examples
     --------
-    >>> cone(0, 90, 1).contains([200.0], [89.5]).tolist()
-    [True]
+    >>> print(everywhere())
+    moc(0/0-11)
     """
-    return Cone(float(ra), float(dec), float(radius))
+    return Moc("0/0-11")
 
 
-def box(ra_min: float, ra_max: float, dec_min: float, dec_max: float) -> Box:
-    """Return the region eastward from `ra_min` to `ra_max` and between two declinations; all in degrees, ICRS.
-
-    Raises
-    ------
-    RegionError
-        If a number is not finite, or the declinations are off the sky or in the wrong order.
+def nowhere() -> Moc:
+    """Return the region that holds no position at all.
 
     Examples
     --------
-    >>> box(350, 10, -5, 5).contains([355.0, 5.0, 20.0], [0.0, 0.0, 0.0]).tolist()
-    [True, True, False]
+    >>> nowhere().ranges().shape
+    (0, 2)
     """
-    return Box(float(ra_min), float(ra_max), float(dec_min), float(dec_max))
+    return Moc("")
 
 
-def moc(text: str) -> Moc:
-    """Return the region of a MOC in ASCII, brought to its canonical form.
-
-    Raises
-    ------
-    RegionError
-        If the text is not a MOC.
+def as_relation(touches: "NDArray[np.bool_]", inside: "NDArray[np.bool_]") -> "NDArray[np.int8]":
+    """Return the relation of cells: `touches` says which may meet the region, `inside` which certainly lie in it.
 
     Examples
     --------
-    >>> moc("1/0 1/1,2-3 3/4").text
-    '0/0'
+    >>> as_relation(np.array([False, True, True]), np.array([False, False, True])).tolist()
+    [0, 1, 2]
     """
-    return Moc(canonical_moc(text))
-
-
-def _relation(touches: "NDArray[np.bool_]", inside: "NDArray[np.bool_]") -> "NDArray[np.int8]":
     return np.where(inside, INSIDE, np.where(touches, TOUCHING, OUTSIDE)).astype(np.int8)
 
 
-def _half_width(dec: "NDArray[np.float64]", reach: float) -> "NDArray[np.float64]":
-    """Return half the range of right ascension [deg] of caps of radius `reach` [deg]; 360 where a cap holds a pole."""
-    off_pole = np.abs(dec) + reach < 90.0
-    ratio = np.sin(math.radians(min(reach, 90.0))) / np.cos(np.radians(np.where(off_pole, dec, 0.0)))
-    return np.where(off_pole, np.degrees(np.arcsin(np.minimum(ratio, 1.0))) + 1e-9, 360.0)
+def _parts(kind: "type[Intersection | Union | SymmetricDifference]", *regions: Region) -> tuple[Region, ...]:
+    """Return the parts to combine, those of regions of the same kind taken out: a thousand fields are no deep tree."""
+    return tuple(part for region in regions for part in (region.parts if isinstance(region, kind) else (region,)))
 
 
-def _check_finite(where: str, **numbers: float) -> None:
-    for name, value in numbers.items():
-        if not math.isfinite(value):
-            raise RegionError(
-                f"{name} is {value}", where=where, expected="a finite number of degrees", hint="Correct the region."
-            )
+def _joined(mark: str, parts: Iterable[Region]) -> str:
+    return f"({f' {mark} '.join(part.to_text() for part in parts)})"
 
 
-def _check_dec(where: str, dec: float) -> None:
-    if not -90 <= dec <= 90:
-        raise RegionError(
-            f"declination {dec} is not on the sky",
-            where=where,
-            expected="-90 to 90 degrees",
-            hint="Correct the declination; right ascension comes first.",
-        )
-
-
-def _number(value: float) -> str:
-    return repr(value).removesuffix(".0")
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."
