@@ -34,18 +34,16 @@ class HasColumn(Query):
 
     @property
     def cost(self) -> int:  # type: ignore[override]
-        """Names stand in the entries; units and UCDs are read with the schemas."""
-        return 0 if self._needs_names_only else 2
+        """Names and units stand in the entries; which column has which, and UCDs, are read with the schemas."""
+        return 0 if self.unit is None and self.ucd is None else 2
 
     def mask(self, items: Sequence[Searchable], columns_of: ColumnsOf = names_only) -> list[bool]:
-        """Return which items fit; schemas are looked up only for those that have the name."""
-        has_name = name_test(self.name)
-        fits = [any(map(has_name, item.columns)) for item in items]
-        if self._needs_names_only:
-            return fits
-        left = [i for i, fit in enumerate(fits) if fit]
+        """Return which items fit; schemas are looked up only for those that have the name and the unit."""
+        named = [self._named(item) if self._has_unit(item) is not False else set() for item in items]
+        fits = [bool(names) and self._is_told_by(item) for item, names in zip(items, named, strict=True)]
+        left = [i for i, names in enumerate(named) if names and not fits[i]]
         for i, columns in zip(left, columns_of([items[i] for i in left]) if left else (), strict=True):
-            fits[i] = any(has_name(column.name) and self._fits(column) for column in columns)
+            fits[i] = any(column.name in named[i] and self._fits(column) for column in columns)
         return fits
 
     def why_none(self, items: Sequence[Searchable], columns_of: ColumnsOf = names_only) -> str:  # noqa: ARG002
@@ -61,9 +59,22 @@ class HasColumn(Query):
         asked = {"column": self.name, "unit": self.unit, "ucd": self.ucd}
         return f"matching({', '.join(f'{key}={value!r}' for key, value in asked.items() if value is not None)})"
 
-    @property
-    def _needs_names_only(self) -> bool:
-        return self.unit is None and self.ucd is None
+    def _has_unit(self, item: Searchable) -> bool | None:
+        """Return whether an item has the unit somewhere, None when it does not tell its units."""
+        units = getattr(item, "units", None)
+        return None if units is None or self.unit is None else any(same_unit(unit, self.unit) for unit in units)
+
+    def _is_told_by(self, item: Searchable) -> bool:
+        """Return whether what the entry of an item tells is all that is asked."""
+        if self.ucd is not None:
+            return False
+        return self.unit is None or (self.name is None and self._has_unit(item) is True)
+
+    def _named(self, item: Searchable) -> set[str]:
+        """Return the columns of an item that have the name, by their own or by what the item says that they mean."""
+        has_name = name_test(self.name)
+        meant = {column for canonical, column in getattr(item, "means", {}).items() if has_name(canonical)}
+        return meant.union(filter(has_name, item.columns))
 
     def _fits(self, column: "Column") -> bool:
         return (self.unit is None or same_unit(column.unit, self.unit)) and (

@@ -47,6 +47,8 @@ class Entry:
         SHA-256 of its columns (``schemas/<sha256>.json``).
     columns
         The columns' names, so that a search needs no other file.
+    units
+        The different units of the columns, ``""`` for none, for the same reason; None in catalogs written before.
     survey, title, description, citation
         Texts for people; `citation` lists what to cite.
     coverage
@@ -69,6 +71,7 @@ class Entry:
     schema: str
     counts: Counts = Counts()
     columns: tuple[str, ...] = ()
+    units: tuple[str, ...] | None = None
     survey: str = ""
     title: str = ""
     description: str = ""
@@ -88,7 +91,7 @@ class Entry:
         return {
             key: list(value) if isinstance(value, tuple) else value
             for key, value in told.items()
-            if value not in ("", (), {}, None)
+            if value not in ("", (), {}, None) or (key == "units" and value is not None)
         }
 
     @classmethod
@@ -104,4 +107,4 @@ class Entry:
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))
-_TUPLES = ("columns", "citation", "identity", "wavelength", "resolution")
+_TUPLES = ("columns", "units", "citation", "identity", "wavelength", "resolution")

@@ -41,3 +41,8 @@ class Schemas:
 @lru_cache(maxsize=4096)
 def _load(store: Store, digest: str) -> Schema:
     return load_schema(store, digest)
+
+
+def forget_schemas() -> None:
+    """Drop the schemas that were read."""
+    _load.cache_clear()

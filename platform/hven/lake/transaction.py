@@ -391,6 +391,7 @@ class Transaction:
             columns.digest,
             counts,
             columns.names,
+            tuple(dict.fromkeys(column.unit for column in columns)),
             coverage=cover,
             **{"wavelength": wavelength_of(data), "resolution": resolution_of(columns.attrs, data)} | _tupled(texts),
         )

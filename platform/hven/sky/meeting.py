@@ -1,4 +1,4 @@
-"""Whether a region meets what a dataset covers: first by ranges of cells, then down the tree of cells."""
+"""Whether a region meets what a dataset covers: what lies inside, what on the border, then down the tree of cells."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hven.sky.cover import INSIDE, TOUCHING
+from hven.sky.cover import INSIDE, TOUCHING, as_ranges, merged
 from hven.sky.healpix import ORDER, SKY, cell_centres
 from hven.sky.moc_text import parse_moc
 from hven.sky.regions import Moc, Region
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+_BORDER = 512
+"""Cells on the border of a region that all coverages are compared with at once."""
 
 _UNDECIDED = 4096
 """Descent stops once so many cells lie on the common border of coverage and region: they are taken to meet."""
@@ -35,8 +38,17 @@ def meeting(region: Region, coverages: Sequence[str]) -> list[bool]:
     >>> meeting(cone(0, 90, 1), ["0/0-3", "0/8-11", ""])
     [True, False, False]
     """
-    near = region.ranges()
-    return [_overlap(near, covered_ranges(text)) and _touch(Moc(text) & region) for text in coverages]
+    inside, border, order = _outline(region)
+    edge = as_ranges(border, order)
+    found = []
+    for text in coverages:
+        held = covered_ranges(text)
+        if _overlapping(inside, held).any():
+            found.append(True)
+        else:
+            near = border[_overlapping(edge, held)]
+            found.append(bool(near.size) and _touch(Moc(text) & region, near, order))
+    return found
 
 
 def sky_fraction(coverage: str) -> float:
@@ -59,24 +71,41 @@ def covered_ranges(coverage: str) -> "NDArray[np.int64]":
     return ranges
 
 
-def _overlap(one: "NDArray[np.int64]", other: "NDArray[np.int64]") -> bool:
-    if not len(one) or not len(other):
-        return False
-    first = np.minimum(np.searchsorted(other[:, 1], one[:, 0], side="right"), len(other) - 1)
-    return bool(((other[first, 0] < one[:, 1]) & (other[first, 1] > one[:, 0])).any())
-
-
-def _touch(both: Region) -> bool:
-    """Return whether a region holds any point, going down the tree of cells until one is certain."""
+def _outline(region: Region) -> "tuple[NDArray[np.int64], NDArray[np.int64], int]":
+    """Return ranges (n, 2) that lie in a region for certain, and the cells (m,) of one order on its border."""
+    inside = [np.empty((0, 2), np.int64)]
     cells = np.arange(12, dtype=np.int64)
     for order in range(ORDER + 1):
+        relation = region.relation(cells, order)
+        inside.append(as_ranges(cells[relation == INSIDE], order))
+        cells = cells[relation == TOUCHING]
+        if not cells.size or cells.size > _BORDER or order == ORDER:
+            break
+        cells = _children(cells)
+    return merged(np.concatenate(inside)), cells, order
+
+
+def _overlapping(ranges: "NDArray[np.int64]", held: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Return which `ranges` (n, 2) have a cell in common with sorted, separate ranges `held` (m, 2)."""
+    if not len(ranges) or not len(held):
+        return np.zeros(len(ranges), bool)
+    first = np.minimum(np.searchsorted(held[:, 1], ranges[:, 0], side="right"), len(held) - 1)
+    return np.asarray((held[first, 0] < ranges[:, 1]) & (held[first, 1] > ranges[:, 0]))
+
+
+def _touch(both: Region, cells: "NDArray[np.int64]", order: int) -> bool:
+    """Return whether a region has a point in `cells` (n,) of `order`, going down until one point is certain."""
+    while True:
         relation = both.relation(cells, order)
         if (relation == INSIDE).any():
             return True
         cells = cells[relation == TOUCHING]
         if not cells.size:
             return False
-        if cells.size > _UNDECIDED or both.contains(*cell_centres(cells, order)).any():
+        if cells.size > _UNDECIDED or order == ORDER or both.contains(*cell_centres(cells, order)).any():
             return True
-        cells = (4 * cells[:, None] + np.arange(4, dtype=np.int64)).ravel()
-    return True
+        cells, order = _children(cells), order + 1
+
+
+def _children(cells: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    return (4 * cells[:, None] + np.arange(4, dtype=np.int64)).ravel()

@@ -1,5 +1,7 @@
 """Questions to a catalog: what fits, exactly at the edges, and what is refused."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy import units
@@ -45,7 +47,8 @@ class Kept:
 
 def entry(name, schema, kind="table", **told):
     pin = Pin("delta", f"data/{name}/0a/table", 3)
-    return Entry(name, kind, pin, schema.digest, Counts(10, 100, 1), schema.names, **told)
+    units = tuple(dict.fromkeys(column.unit for column in schema))
+    return Entry(name, kind, pin, schema.digest, Counts(10, 100, 1), schema.names, **{"units": units} | told)
 
 
 @pytest.fixture
@@ -158,13 +161,24 @@ def test_a_query_is_written_as_python_that_makes_it_again(question, names):
 
 
 def test_conditions_read_schemas_only_for_what_the_cheaper_ones_leave(catalog):
-    catalog.search(kind="table", survey="gaia", unit="mag")
+    catalog.search(kind="table", survey="gaia", ucd="phot.mag")
     assert catalog.schemas.asked == [{GAIA.digest}]
     catalog.schemas.asked.clear()
     catalog.search("fe_h", column="feh", wavelength=(1, 2))
     catalog.search(column="mg_fe")
     catalog.search(kind="cube", unit="km/s", text="nothing like it")
     assert catalog.schemas.asked == []
+
+
+def test_entries_tell_units_and_those_of_older_catalogs_are_looked_up(catalog):
+    assert catalog.search(unit="km/s").names == ("apogee",)
+    assert catalog.schemas.asked == []
+    assert catalog.search(column="rv", unit="km/s").names == ("apogee",)
+    assert catalog.schemas.asked == [{APOGEE.digest}]
+    old = Catalog(catalog.commit, {n: replace(e, units=None) for n, e in catalog.entries.items()}, {}, catalog.schemas)
+    assert Catalog.from_json(old.to_json()) == old
+    for question, names in QUESTIONS:
+        assert " ".join(old.search(**question).names) == names
 
 
 def test_what_does_not_tell_does_not_fit_but_fits_the_negation(catalog):
@@ -316,4 +330,5 @@ def test_an_empty_catalog_says_that_it_is(catalog):
 def test_without_schemas_only_names_are_known(catalog):
     bare = Catalog(catalog.commit, catalog.entries)
     assert bare.search(column="feh").names == ("apogee",)
-    assert bare.search(unit="dex").names == ()
+    assert bare.search(unit="dex").names == ("apogee", "gaia")
+    assert bare.search(ucd="pos.eq").names == ()
