@@ -182,6 +182,30 @@ class PluginLoadError(HvenError):
     code = "plugin-not-loaded"
 
 
+class PluginNotFoundError(HvenError):
+    """No installed plugin of that name."""
+
+    code = "unknown-plugin"
+
+
+class PluginExistsError(HvenError):
+    """A new plugin package is to be written where something already is."""
+
+    code = "plugin-exists"
+
+
+class SettingsError(HvenError):
+    """The user's settings cannot be understood."""
+
+    code = "bad-settings"
+
+
+class RunFileError(HvenError):
+    """A file that describes a run cannot be understood."""
+
+    code = "bad-run-file"
+
+
 class ParameterError(HvenError):
     """A parameter of an analysis is unknown, missing or outside its range."""
 

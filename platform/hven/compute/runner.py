@@ -131,6 +131,7 @@ class _Execution:
         self.run, self.request, self.cluster, self.journal = run, request, cluster, journal
         self.blocks, self.todo = blocks, todo
         self.saved = perf_counter()
+        self.deaf: set[tuple[str, str]] = set()
 
     def go(self) -> Run:
         """Compute, publish and record; whatever stops it is recorded before it goes on its way."""
@@ -237,7 +238,9 @@ class _Execution:
 
     def _hear(self, hook: str, **told: Any) -> None:
         for answer in plugins().call(hook, run=self.run, **told):
-            if answer.error is not None:
+            # Told once: what fails at every block would fill the log.
+            if answer.error is not None and (answer.plugin, hook) not in self.deaf:
+                self.deaf.add((answer.plugin, hook))
                 what = f"{type(answer.error).__name__}: {answer.error}"
                 self.run.log("listener-failed", plugin=answer.plugin, hook=hook, what=what)
 

@@ -2,11 +2,14 @@
 
 from hven.plugins.analysis import Analysis, analysis
 from hven.plugins.binding import Binding, Bound, bind, named_columns
+from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import Cube, Images, Input, Model, Spectra, Table, Variable, Whole
+from hven.plugins.quantities import Unit
 from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
 from hven.plugins.results import bind_inputs, check_result, evaluate
+from hven.plugins.switches import switched
 
 __all__ = [
     "API_VERSION",
@@ -15,6 +18,7 @@ __all__ = [
     "Binding",
     "Bound",
     "Cube",
+    "DatasetPath",
     "Exporter",
     "Images",
     "Input",
@@ -24,6 +28,7 @@ __all__ = [
     "Reader",
     "Spectra",
     "Table",
+    "Unit",
     "Variable",
     "Whole",
     "analysis",
@@ -34,6 +39,8 @@ __all__ = [
     "exporter",
     "hookimpl",
     "named_columns",
+    "pin_paths",
     "plugins",
     "reader",
+    "switched",
 ]

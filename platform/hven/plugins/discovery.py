@@ -1,10 +1,10 @@
 """How plugins are found: each entry point loaded on its own, so that a broken one is reported and harms nobody."""
 
-import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from importlib import metadata
+from importlib import import_module, metadata
+from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -14,12 +14,24 @@ from hven.errors import DeclarationError, PluginLoadError
 from hven.plugins import hookspecs
 from hven.plugins.analysis import Analysis, nearest_analysis
 from hven.plugins.reader import Exporter, Reader
-from hven.plugins.registering import misfit, oversight, said_version, unknown_file, unknown_format
+from hven.plugins.registering import (
+    misfit,
+    oversight,
+    said_version,
+    unknown_file,
+    unknown_format,
+    version_in_source,
+    version_misfit,
+)
+from hven.plugins.switches import Voice, switched_off_by, voices
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-DISABLE_VARIABLE = "HVEN_DISABLE_PLUGINS"
+SLOW_SECONDS = 1.0
+"""Seconds of its import from which on a plugin is called slow: everybody waits for it, whatever they run."""
+
+_MOST_FAULTS = 100
 State = Literal["loaded", "failed", "disabled"]
 _BRINGING: Mapping[str, tuple[str, type]] = {
     "hven_analyses": ("analyses", Analysis),
@@ -48,6 +60,8 @@ class PluginInfo:
         Why it is not loaded, or what of it is left out.
     traceback
         The whole traceback behind the reason, where there is one.
+    seconds
+        How long its import took, without what hven itself imports.
     """
 
     name: str
@@ -58,10 +72,17 @@ class PluginInfo:
     brings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     reason: str = ""
     traceback: str = ""
+    seconds: float = 0.0
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether its import holds up everybody."""
+        return self.seconds >= SLOW_SECONDS
 
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values, for ``--json``."""
-        return {**vars(self), "brings": {sort: list(names) for sort, names in self.brings.items()}}
+        brings = {sort: list(names) for sort, names in self.brings.items()}
+        return {**vars(self), "brings": brings, "seconds": round(self.seconds, 3), "is_slow": self.is_slow}
 
 
 class Answer(NamedTuple):
@@ -69,7 +90,7 @@ class Answer(NamedTuple):
 
     plugin: str
     result: Any
-    error: Exception | None
+    error: BaseException | None
 
 
 @dataclass(frozen=True)
@@ -90,8 +111,10 @@ class PluginRegistry:
     entry_points
         Where the plugins are. Those of the distribution ``hven`` are loaded first, the others by name, so that which
         of two equal names wins does not depend on the order of folders.
-    disabled
-        Names of plugins or distributions not to load.
+    switches
+        Who switches plugins off, the strongest first.
+    clock
+        Gives the time in seconds, to measure imports by.
 
     Attributes
     ----------
@@ -100,7 +123,7 @@ class PluginRegistry:
     analyses, readers, exporters
         What they bring, by name.
     faults
-        Errors that hooks have raised so far in `call`.
+        Errors that hooks have raised so far in `call`, each once, and not more than a hundred.
 
     Examples
     --------
@@ -109,7 +132,12 @@ class PluginRegistry:
     ([], {})
     """
 
-    def __init__(self, entry_points: "Iterable[EntryPoint]", disabled: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        entry_points: "Iterable[EntryPoint]",
+        switches: Collection[Voice] = (),
+        clock: Callable[[], float] = perf_counter,
+    ) -> None:
         self.plugins: list[PluginInfo] = []
         self.analyses: dict[str, Analysis] = {}
         self.readers: dict[str, Reader] = {}
@@ -121,17 +149,10 @@ class PluginRegistry:
         for point in sorted(dict.fromkeys(entry_points), key=_order):
             distribution, version = _distribution(point)
             info = PluginInfo(point.name, distribution, version, point.value)
-            if {point.name, distribution} & set(disabled):
-                reason = f"disabled by {DISABLE_VARIABLE} or by name"
-                self.plugins.append(_changed(info, state="disabled", reason=reason))
-                continue
-            try:
-                plugin = point.load()
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation border: loading a plugin
-                reason = f"it cannot be imported: {type(error).__name__}: {error}"
-                self.plugins.append(_failed(info, reason, error))
-                continue
-            self._register(plugin, info)
+            if source := switched_off_by(switches, point.name, distribution):
+                self.plugins.append(_changed(info, state="disabled", reason=f"disabled by {source}"))
+            else:
+                self._load(point, info, clock)
 
     @property
     def loaded(self) -> list[PluginInfo]:
@@ -172,9 +193,9 @@ class PluginRegistry:
         if name in self.analyses:
             return self.analyses[name]
         error = nearest_analysis(name, self.analyses)
-        if self.failed:
-            failed = ", ".join(info.name for info in self.failed)
-            error = type(error)(error.what, hint=f"{error.hint} Not loaded: {failed} (see `hven plugins`).")
+        if missing := [*self.failed, *self.disabled]:
+            names = ", ".join(info.name for info in missing)
+            error = type(error)(error.what, hint=f"{error.hint} Not loaded: {names} (see `hven plugins`).")
         raise error
 
     def reader(self, name: str) -> Reader:
@@ -245,23 +266,41 @@ class PluginRegistry:
             try:
                 taken = {name: arguments[name] for name in implementation.argnames}
                 answers.append(Answer(implementation.plugin_name, implementation.function(**taken), None))
-            except Exception as error:  # noqa: BLE001 - isolation border: a plugin's hook
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation border: a plugin's hook
                 text = f"{type(error).__name__}: {error}"
-                self.faults.append(Fault(implementation.plugin_name, hook, text, "".join(format_exception(error))))
+                fault = Fault(implementation.plugin_name, hook, text, "".join(format_exception(error)))
+                if fault not in self.faults and len(self.faults) < _MOST_FAULTS:
+                    self.faults.append(fault)
                 answers.append(Answer(implementation.plugin_name, None, error))
         return answers
+
+    def _load(self, point: "EntryPoint", info: PluginInfo, clock: Callable[[], float]) -> None:
+        began = clock()
+        try:
+            plugin = point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation border: loading a plugin
+            # Written for other hooks, it may fail at the import of something that this hven does not have.
+            misfit_of_version = version_misfit(version_in_source(point.module))
+            reason = misfit_of_version or f"it cannot be imported: {type(error).__name__}: {error}"
+            self.plugins.append(_failed(_changed(info, seconds=clock() - began), reason, error))
+            return
+        info = _changed(info, seconds=clock() - began)
+        if info.is_slow:
+            told = f"its import takes {info.seconds:.1f} s (python -X importtime -c 'import {point.module}' shows why)"
+            info = _changed(info, reason=told)
+        self._register(plugin, info)
 
     def _register(self, plugin: Any, info: PluginInfo) -> PluginInfo:
         key = info.name if not self._hooks.has_plugin(info.name) else f"{info.name} of {info.distribution}"
         try:
             reason = misfit(plugin, self._hooks)
             if reason:
-                info = _changed(info, state="failed", reason=reason)
+                info = _changed(info, state="failed", reason=_joined(reason, info.reason))
             else:
                 self._hooks.register(plugin, key)
                 self._hooks.check_pending()
                 info = self._take(key, info)
-                info = _changed(info, reason="; ".join(filter(None, [info.reason, oversight(plugin, self._hooks)])))
+                info = _changed(info, reason=_joined(info.reason, oversight(plugin, self._hooks)))
         except (Exception, SystemExit) as error:  # noqa: BLE001 - isolation border: loading a plugin
             if self._hooks.has_plugin(key):
                 self._hooks.unregister(name=key)
@@ -298,18 +337,24 @@ class PluginRegistry:
             brings[sort] = (*brings.get(sort, ()), thing.name)
         if listens:
             brings["hooks"] = tuple(sorted(listens))
-        return _changed(info, brings=brings, reason="; ".join(clashes))
+        return _changed(info, brings=brings, reason=_joined(*clashes, info.reason))
 
 
-def plugins(*, refresh: bool = False, disabled: Collection[str] = ()) -> PluginRegistry:
+def plugins(*, refresh: bool = False) -> PluginRegistry:
     """Return the registry of installed plugins: found once a process, again with `refresh`.
+
+    Plugins that somebody switched off (`hven.plugins.switched`, ``HVEN_DISABLE_PLUGINS``, the user's settings) are
+    not even imported.
 
     Parameters
     ----------
     refresh
         Look again, for instance after installing one.
-    disabled
-        Names of plugins or distributions to leave out, beside those that ``HVEN_DISABLE_PLUGINS`` lists (by commas).
+
+    Raises
+    ------
+    SettingsError
+        If the user's settings cannot be understood.
 
     Examples
     --------
@@ -318,13 +363,15 @@ def plugins(*, refresh: bool = False, disabled: Collection[str] = ()) -> PluginR
     """
     if refresh:
         _discover.cache_clear()
-    listed = (name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(","))
-    return _discover(frozenset([*filter(None, listed), *disabled]))
+    return _discover(voices())
 
 
 @lru_cache(maxsize=8)
-def _discover(disabled: frozenset[str]) -> PluginRegistry:
-    return PluginRegistry(metadata.entry_points(group=hookspecs.ENTRY_POINTS), disabled)
+def _discover(switches: tuple[Voice, ...]) -> PluginRegistry:
+    # What nearly every plugin imports is no plugin's fault: it is here before the first import is timed.
+    for module in ("astropy.units", "pydantic", "xarray"):
+        import_module(module)
+    return PluginRegistry(metadata.entry_points(group=hookspecs.ENTRY_POINTS), switches)
 
 
 def _order(point: "EntryPoint") -> tuple[bool, str, str]:
@@ -334,6 +381,10 @@ def _order(point: "EntryPoint") -> tuple[bool, str, str]:
 
 def _distribution(point: "EntryPoint") -> tuple[str, str]:
     return (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
+
+
+def _joined(*reasons: str) -> str:
+    return "; ".join(filter(None, reasons))
 
 
 def _changed(info: PluginInfo, **fields: Any) -> PluginInfo:

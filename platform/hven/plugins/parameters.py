@@ -1,7 +1,8 @@
 """The parameters of a plugin function: a pydantic model made from its keyword-only arguments.
 
-Bounds are written ``Annotated[float, Field(gt=0)]``, choices ``Literal["age", "teff"]``; descriptions come from the
-docstring. Values arrive from Python, from JSON, or as texts of ``-p name=value``.
+Bounds are written ``Annotated[float, Field(gt=0)]``, units ``Annotated[float, Unit("kpc")]``, choices
+``Literal["age", "teff"]``, datasets `DatasetPath`; descriptions come from the docstring. Values arrive from Python,
+from JSON, or as texts of ``-p name=value``.
 """
 
 import inspect
@@ -9,10 +10,11 @@ import json
 import sys
 import types
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from hven.errors import DeclarationError, ParameterError, did_you_mean
 from hven.plugins.docstring import read_docstring
+from hven.plugins.quantities import unit_outermost
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -104,15 +106,17 @@ def check_parameters(model: "type[BaseModel]", values: Mapping[str, Any], where:
     try:
         checked = model.model_validate(dict(values))
     except ValidationError as error:
-        raise _refusal(model, error, where) from error
+        raise _refusal(model, error, values, where) from error
     return {name: getattr(checked, name) for name in model.model_fields}
 
 
-def parse_texts(model: "type[BaseModel]", texts: Mapping[str, str], where: str = "") -> dict[str, Any]:
+def parse_texts(
+    model: "type[BaseModel]", texts: Mapping[str, str], where: str = "", beneath: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the validated parameters that texts such as ``{"bins": "10"}`` mean, defaults included.
 
     Lists are separated by commas (``mg_fe,si_fe``) and mappings are pairs (``feh=FE_H,teff=TEFF``), or both are JSON;
-    ``none`` is None where that is allowed.
+    ``none`` is None where that is allowed. Values of `beneath` stand for parameters that no text names.
 
     Raises
     ------
@@ -126,7 +130,7 @@ def parse_texts(model: "type[BaseModel]", texts: Mapping[str, str], where: str =
     {'bins': 10, 'columns': ['mg_fe', 'si_fe']}
     """
     values = {name: _value_of(_known(model, name, where).annotation, text) for name, text in texts.items()}
-    return check_parameters(model, values, where)
+    return check_parameters(model, {**(beneath or {}), **values}, where)
 
 
 def parameters_json(model: "type[BaseModel]", values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
@@ -156,6 +160,20 @@ def allowed_values(model: "type[BaseModel]", name: str) -> str:
     return _words(schema["properties"][name], schema.get("$defs", {}))
 
 
+def unit_of(model: "type[BaseModel]", name: str) -> str:
+    """Return the unit of a parameter, empty when it has none.
+
+    Examples
+    --------
+    >>> from typing import Annotated
+    >>> from hven.plugins import Unit
+    >>> def f(stars, *, r_ref: Annotated[float, Unit("kpc")] = 8.2, bins: int = 6): ...
+    >>> unit_of(parameters_model(f), "r_ref"), unit_of(parameters_model(f), "bins")
+    ('kpc', '')
+    """
+    return _unit_in(model.model_json_schema()["properties"][name])
+
+
 def _field(function: Callable[..., Any], argument: inspect.Parameter, text: str, where: str) -> tuple[Any, Any]:
     from pydantic import Field, TypeAdapter, ValidationError
 
@@ -177,6 +195,7 @@ def _field(function: Callable[..., Any], argument: inspect.Parameter, text: str,
                 hint=f"Annotate it, as in '{argument.name}: float'.",
             )
         kind = type(argument.default)
+    kind = unit_outermost(kind)
     if is_given:
         try:
             TypeAdapter(kind).validate_python(argument.default)
@@ -200,7 +219,7 @@ def _known(model: "type[BaseModel]", name: str, where: str) -> "FieldInfo":
     )
 
 
-def _refusal(model: "type[BaseModel]", error: Any, where: str) -> ParameterError:
+def _refusal(model: "type[BaseModel]", error: Any, values: Mapping[str, Any], where: str) -> ParameterError:
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "missing":
@@ -213,7 +232,7 @@ def _refusal(model: "type[BaseModel]", error: Any, where: str) -> ParameterError
     if name not in model.model_fields:
         return ParameterError(first["msg"], where=where, hint="Correct the parameters.")
     return ParameterError(
-        f"parameter {name!r} is {first['input']!r}",
+        f"parameter {name!r} is {values[name]!r}",
         where=where,
         expected=allowed_values(model, name),
         hint="Choose a value within this range.",
@@ -223,7 +242,7 @@ def _refusal(model: "type[BaseModel]", error: Any, where: str) -> ParameterError
 def _value_of(kind: Any, text: str) -> Any:
     """Return what pydantic is to check: None, a list, parsed JSON, or the text itself, which pydantic converts."""
     origin = get_origin(kind)
-    options = list(get_args(kind)) if origin in (Union, types.UnionType) else [kind]
+    options = [_plain(one) for one in get_args(kind)] if origin in (Union, types.UnionType) else [_plain(kind)]
     if type(None) in options and text.strip().lower() in _NONE_TEXTS:
         return None
     if any((get_origin(o) or o) in (*_MANY, dict) for o in options):
@@ -243,6 +262,16 @@ def _value_of(kind: Any, text: str) -> Any:
     return text
 
 
+def _plain(kind: Any) -> Any:
+    return get_args(kind)[0] if get_origin(kind) is Annotated else kind
+
+
+def _unit_in(schema: Mapping[str, Any]) -> str:
+    items = schema.get("items")
+    inner = [*schema.get("anyOf", ()), *schema.get("prefixItems", ()), *([items] if isinstance(items, dict) else [])]
+    return next(filter(None, (str(schema.get("unit", "")), *map(_unit_in, inner))), "")
+
+
 def _words(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
     if "$ref" in schema:
         schema = named[str(schema["$ref"]).rsplit("/", 1)[-1]]
@@ -252,10 +281,12 @@ def _words(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
         return repr(schema["const"])
     if "enum" in schema:
         return f"one of {', '.join(map(repr, schema['enum']))}"
+    unit = f", in {schema['unit']}" if schema.get("unit") else ""
     kind = schema.get("type", "")
     if kind == "array":
-        many = _words(schema["items"], named) if "items" in schema else "anything"
-        return f"a list, each {many}"
+        return _list_words(schema, named) + unit
+    if schema.get("format") == "hven-dataset":
+        return "a dataset, as NAME, NAME@VERSION or URL#NAME@VERSION"
     plain = {"integer": "a whole number", "number": "a number", "string": "text", "boolean": "true or false"}
     words = {"null": "none"}.get(kind, plain.get(kind, kind or "anything"))
     low = schema.get("minimum", schema.get("minLength"))
@@ -267,4 +298,21 @@ def _words(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
         f"at least {low}" if low is not None and high is None else "",
         f"at most {high}" if high is not None and low is None else "",
     ]
-    return " ".join([words, " and ".join(r for r in ranges if r)]).strip()
+    return " ".join([words, " and ".join(r for r in ranges if r)]).strip() + unit
+
+
+def _list_words(schema: Mapping[str, Any], named: Mapping[str, Any]) -> str:
+    if "prefixItems" in schema:
+        each = [_words(one, named) for one in schema["prefixItems"]]
+        return f"{len(each)} values, each {each[0]}" if len(set(each)) == 1 else f"a list of {'; '.join(each)}"
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    least = (
+        f" of {low} to {high}"
+        if low and high
+        else f" of at least {low}"
+        if low
+        else f" of at most {high}"
+        if high
+        else ""
+    )
+    return f"a list{least}, each {_words(schema['items'], named) if 'items' in schema else 'anything'}"

@@ -1,8 +1,10 @@
 """What is checked of a plugin before it is registered, and what is said when nothing of a name or kind is there."""
 
+import ast
 import inspect
 from collections.abc import Collection, Mapping
-from pathlib import PurePath
+from importlib.util import find_spec
+from pathlib import Path, PurePath
 from typing import Any
 
 import pluggy
@@ -15,11 +17,50 @@ HOOKS: tuple[str, ...] = tuple(
 )
 
 
+API_ATTRIBUTE = "HVEN_API"
+
+
+def version_misfit(wanted: Any) -> str:
+    """Return what is said of a plugin written for this version of the hooks; empty when it is ours, or None.
+
+    Examples
+    --------
+    >>> version_misfit(1), version_misfit(7)
+    ('', 'it is written for version 7 of the plugin API, and this hven has 1')
+    """
+    if wanted is None or (wanted == hookspecs.API_VERSION and type(wanted) is int):
+        return ""
+    return f"it is written for version {wanted!r} of the plugin API, and this hven has {hookspecs.API_VERSION}"
+
+
+def version_in_source(module: str) -> Any:
+    """Return the ``HVEN_API`` that a module's text gives, without running it; None when it gives none.
+
+    Examples
+    --------
+    >>> version_in_source("hven.monitor") is None
+    True
+    """
+    try:
+        spec = find_spec(module)
+        text = Path(spec.origin).read_text(encoding="utf-8") if spec is not None and spec.origin else ""
+        lines = ast.parse(text).body
+    except (Exception, SystemExit):  # noqa: BLE001 - isolation border: finding a submodule imports the package around it
+        return None
+    for line in lines:
+        targets = (
+            line.targets if isinstance(line, ast.Assign) else [line.target] if isinstance(line, ast.AnnAssign) else []
+        )
+        is_meant = any(isinstance(target, ast.Name) and target.id == API_ATTRIBUTE for target in targets)
+        if is_meant and isinstance(line, ast.Assign | ast.AnnAssign) and isinstance(line.value, ast.Constant):
+            return line.value.value
+    return None
+
+
 def misfit(plugin: Any, hooks: pluggy.PluginManager) -> str:
     """Return why `plugin` cannot be registered, empty when it can: another API version, a misspelt hook, a wrapper."""
-    wanted = getattr(plugin, "HVEN_API", hookspecs.API_VERSION)
-    if wanted != hookspecs.API_VERSION:
-        return f"it is written for version {wanted!r} of the plugin API, and this hven has {hookspecs.API_VERSION}"
+    if reason := version_misfit(getattr(plugin, API_ATTRIBUTE, hookspecs.API_VERSION)):
+        return reason
     for name, options in _implementations(plugin, hooks).items():
         hook = options.get("specname") or name
         if hook not in HOOKS and not options.get("optionalhook"):

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hven.plugins import PluginRegistry
+from hven.plugins.switches import Voice
 
 
 class Installed:
@@ -24,10 +25,10 @@ class Installed:
         text = entry_points.read_text() if entry_points.exists() else "[hven.plugins]\n"
         entry_points.write_text(f"{text}{name} = {module}\n")
 
-    def registry(self, disabled: tuple[str, ...] = ()) -> PluginRegistry:
+    def registry(self, *disabled: str, clock: Callable[[], float] = lambda: 0.0) -> PluginRegistry:
         found = metadata.distributions(path=[str(self.folder)])
         points = [point for one in found for point in one.entry_points if point.group == "hven.plugins"]
-        return PluginRegistry(points, disabled)
+        return PluginRegistry(points, [Voice("the test", disabled)], clock)
 
 
 @pytest.fixture

@@ -109,6 +109,39 @@ def test_a_plugin_written_for_another_version_of_the_hooks_is_reported(installed
     assert f"version {version} of the plugin API" in info.reason
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import hven\nHVEN_API = 2\nfrom hven import no_such_name_yet",
+        "from hven import no_such_name_yet\nHVEN_API = 2",
+    ],
+)
+def test_a_plugin_for_other_hooks_whose_import_fails_is_told_apart_from_a_broken_one(installed, source):
+    installed.add("future", source)
+    info = only(installed.registry(), "future")
+    assert info.state == "failed"
+    assert info.reason == "it is written for version 2 of the plugin API, and this hven has 1"
+    assert "no_such_name_yet" in info.traceback
+    installed.add("past", "import hven\nHVEN_API = 1\nfrom hven import no_such_name_yet")
+    assert "cannot be imported: ImportError" in only(installed.registry(), "past").reason
+
+
+def test_a_plugin_that_is_slow_to_import_is_loaded_and_reported_with_its_time(installed, good):
+    installed.add("quick", good("mean_quick"), distribution="a-quick")
+    installed.add("slow", good("mean_slow"), distribution="b-slow")
+    installed.add("torn", "1 / 0", distribution="c-torn")
+    times = iter([10.0, 10.2, 20.0, 23.4, 30.0, 31.0])
+    registry = installed.registry(clock=lambda: next(times))
+    assert [round(info.seconds, 2) for info in registry.plugins] == [0.2, 3.4, 1.0]
+    quick, slow = only(registry, "quick"), only(registry, "slow")
+    assert (quick.is_slow, quick.reason) == (False, "")
+    assert (slow.state, slow.is_slow) == ("loaded", True)
+    assert "its import takes 3.4 s" in slow.reason
+    assert "python -X importtime -c 'import made_up_slow'" in slow.reason
+    assert (slow.to_json()["seconds"], slow.to_json()["is_slow"]) == (3.4, True)
+    assert "ZeroDivisionError" in only(registry, "torn").reason
+
+
 def test_a_plugin_for_this_version_of_the_hooks_is_loaded(installed, good):
     installed.add("present", f"HVEN_API = 1\n{good('mean_present')}")
     assert only(installed.registry(), "present").state == "loaded"
@@ -118,17 +151,10 @@ def test_a_plugin_for_this_version_of_the_hooks_is_loaded(installed, good):
 def test_a_disabled_plugin_is_not_even_imported(installed, good, name):
     installed.add("loud", "raise RuntimeError('imported')")
     installed.add("fine", good("mean_fine"))
-    registry = installed.registry(disabled=(name,))
-    assert [info.name for info in registry.disabled] == ["loud"]
+    registry = installed.registry(name)
+    assert [(info.name, info.reason) for info in registry.disabled] == [("loud", "disabled by the test")]
     assert registry.failed == []
     assert list(registry.analyses) == ["mean_fine"]
-
-
-def test_the_environment_disables_plugins(monkeypatch):
-    monkeypatch.setenv("HVEN_DISABLE_PLUGINS", " files, no_such_plugin ")
-    assert "files" in [info.name for info in plugins().disabled]
-    monkeypatch.delenv("HVEN_DISABLE_PLUGINS")
-    assert "files" not in [info.name for info in plugins().disabled]
 
 
 def test_of_two_analyses_of_one_name_the_second_is_reported_and_left_out(installed, good):
@@ -185,6 +211,31 @@ def test_a_raising_listener_is_recorded_and_the_others_hear_all_the_same(install
     assert (fault.plugin, fault.hook, fault.error) == ("bb", "hven_block_failed", "OSError: no disk")
     assert "no disk" in fault.traceback
     assert only(registry, "aa").brings == {"hooks": ("hven_block_failed",)}
+
+
+def test_a_listener_that_ends_the_process_ends_nothing_and_an_error_said_often_is_kept_once(installed):
+    listening = "import hven\n@hven.hookimpl\ndef hven_block_done(run): {}"
+    installed.add("quitter", listening.format("raise SystemExit(3)"))
+    installed.add("chatty", listening.format("raise ValueError(run)"))
+    registry = installed.registry()
+    for run in range(300):
+        assert len(registry.call("hven_block_done", run=run, block=None)) == 2
+    assert [fault.error for fault in registry.faults if fault.plugin == "quitter"] == ["SystemExit: 3"]
+    assert len(registry.faults) == 100
+
+
+def test_neither_importing_hven_nor_asking_for_help_imports_a_plugin(installed, tmp_path):
+    installed.add("loud", f"open({str(tmp_path / 'imported')!r}, 'w').close()")
+    environment = {"PYTHONPATH": str(installed.folder), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    for code, is_imported in [
+        ("import hven, hven.plugins", False),
+        ("from hven.cli import main; main(['--help'])", False),
+        ("from hven.cli import main; main(['run', '--help'])", False),
+        ("from hven.cli import main; main(['plugins', '--disable-plugin', 'loud'])", False),
+        ("from hven.cli import main; main(['plugins'])", True),
+    ]:
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, env=environment)
+        assert (tmp_path / "imported").exists() == is_imported, code
 
 
 def test_a_plugin_registered_by_hand_works_at_once_and_a_misfit_is_refused():
@@ -259,7 +310,8 @@ def test_every_hook_says_what_it_is_for_and_can_be_called(hook):
 
     assert getattr(hookspecs, hook).__doc__
     arguments = dict.fromkeys(("run", "block", "error"))
-    assert plugins().call(hook, **arguments) is not None
+    registry = PluginRegistry([])
+    assert registry.call(hook, **arguments) == []
 
 
 def test_every_built_in_plugin_loads():

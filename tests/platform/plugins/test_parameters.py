@@ -2,12 +2,21 @@ import json
 from typing import Annotated, Any, Literal
 
 import pytest
+from astropy import units
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Field
 
 from hven.errors import DeclarationError, ParameterError
-from hven.plugins.parameters import allowed_values, check_parameters, parameters_json, parameters_model, parse_texts
+from hven.plugins import Unit
+from hven.plugins.parameters import (
+    allowed_values,
+    check_parameters,
+    parameters_json,
+    parameters_model,
+    parse_texts,
+    unit_of,
+)
 
 
 def fit(
@@ -86,7 +95,7 @@ def test_texts_of_the_command_line_become_values(name, text, value):
         ("by", "mass", "one of 'age', 'teff'"),
         ("order", "3", "one of 1, 2"),
         ("robust", "perhaps", "true or false"),
-        ("edges", "1", "a list, each"),
+        ("edges", "1", "2 values, each a number or none"),
         ("n_max", "many", "a whole number or none"),
         ("limits", "feh", ""),
     ],
@@ -176,3 +185,112 @@ def test_a_signature_that_leaves_parameters_unclear_is_refused_when_it_is_declar
     exec(source, names)
     with pytest.raises(DeclarationError, match=r"somewhere\.f"):
         parameters_model(names["f"])
+
+
+def sphere(
+    stars: Any,
+    *,
+    r_ref: Annotated[float, Unit("kpc"), Field(gt=0, le=30)] = 8.2,
+    speeds: Annotated[list[float], Unit("km/s"), Field(min_length=1)] = [220.0],  # noqa: B006
+    limits: tuple[Annotated[float, Unit("deg")], Annotated[float, Unit("deg")]] = (0.0, 90.0),
+    age_max: Annotated[float, Field(gt=0), Unit("Gyr")] | None = None,
+    count: Annotated[int, Unit("pc")] = 100,
+    floor: Annotated[float, Unit("mag")] = 0.01,
+) -> None:
+    """Take quantities."""
+
+
+SPHERE = parameters_model(sphere)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("r_ref", "8.5", 8.5),
+        ("r_ref", "8.5 kpc", 8.5),
+        ("r_ref", "8200pc", 8.2),
+        ("r_ref", " +8.2e3 pc ", 8.2),
+        ("speeds", "220, 230000 m/s, 100 km s-1", [220.0, 230.0, 100.0]),
+        ("speeds", '["0.001 kpc/Gyr", 3]', [0.001 * 0.9777922216807892, 3.0]),
+        ("limits", "60 arcmin, 1.5707963267948966 rad", (1.0, 90.0)),
+        ("age_max", "500 Myr", 0.5),
+        ("count", "0.25 kpc", 250),
+        ("floor", "0.02 mag", 0.02),
+    ],
+)
+def test_texts_in_another_unit_become_numbers_in_the_declared_one(name, text, value):
+    assert parse_texts(SPHERE, {name: text})[name] == pytest.approx(value, rel=1e-12)
+
+
+def test_an_optional_quantity_may_be_none():
+    assert parse_texts(SPHERE, {"age_max": "none"})["age_max"] is None
+
+
+def test_quantities_become_numbers_in_the_declared_unit():
+    given_by_people = {
+        "r_ref": 8200 * units.pc,
+        "speeds": [1, 2] * units.m / units.s,
+        "limits": (1 * units.deg, 60 * units.arcmin),
+        "age_max": 5e8 * units.yr,
+    }
+    checked = check_parameters(SPHERE, given_by_people)
+    assert checked["r_ref"] == 8.2
+    assert checked["speeds"] == [0.001, 0.002]
+    assert checked["limits"] == (1.0, 1.0)
+    assert checked["age_max"] == 0.5
+    assert all(type(value) is float for value in (checked["r_ref"], *checked["speeds"], *checked["limits"]))
+    assert check_parameters(SPHERE, json.loads(json.dumps(parameters_json(SPHERE, given_by_people)))) == checked
+
+
+@given(st.floats(1e-3, 30), st.sampled_from(["pc", "kpc", "Mpc", "lyr", "AU", "km"]))
+def test_a_quantity_means_the_same_as_astropy_says(value, unit):
+    quantity = (value * units.kpc).to(unit)
+    text = f"{quantity.value!r} {unit}".replace("np.float64(", "").replace(")", "")
+    for said in (text, quantity):
+        assert check_parameters(SPHERE, {"r_ref": said})["r_ref"] == pytest.approx(value, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("r_ref", "40 kpc", "a number above 0 and at most 30, in kpc"),
+        ("r_ref", "40000 pc", "a number above 0 and at most 30, in kpc"),
+        ("r_ref", "8 km/s", "a number above 0 and at most 30, in kpc"),
+        ("r_ref", "8 kpcs", "a number above 0 and at most 30, in kpc"),
+        ("r_ref", "kpc", "a number above 0 and at most 30, in kpc"),
+        ("r_ref", 8 * units.s, "in kpc"),
+        ("speeds", [], "a list of at least 1, each a number, in km/s"),
+        ("speeds", [1, "2 kg"], "a list of at least 1, each a number, in km/s"),
+        ("limits", ["1 deg", "2 km"], "2 values, each a number, in deg"),
+        ("age_max", "0 Gyr", "a number above 0, in Gyr or none"),
+        ("count", "1.5 pc", "a whole number, in pc"),
+        ("floor", "0.02 dex", "a number, in mag"),
+    ],
+)
+def test_a_quantity_outside_its_range_or_of_another_kind_is_refused_as_it_was_given(name, value, allowed):
+    with pytest.raises(ParameterError) as refused:
+        check_parameters(SPHERE, {name: value})
+    assert refused.value.what == f"parameter {name!r} is {value!r}"
+    assert allowed in refused.value.expected
+
+
+def test_the_json_schema_has_units_and_bounds_however_the_annotation_is_ordered():
+    told = SPHERE.model_json_schema()["properties"]
+    assert {name: told[name].get("unit") for name in ("r_ref", "speeds", "count")} == {
+        "r_ref": "kpc",
+        "speeds": "km/s",
+        "count": "pc",
+    }
+    assert (told["r_ref"]["exclusiveMinimum"], told["r_ref"]["maximum"]) == (0, 30)
+    assert told["age_max"]["anyOf"][0] == {"exclusiveMinimum": 0, "type": "number", "unit": "Gyr"}
+    assert [unit_of(SPHERE, name) for name in SPHERE.model_fields] == ["kpc", "km/s", "deg", "Gyr", "pc", "mag"]
+
+
+def test_a_unit_that_is_not_one_is_refused_when_it_is_declared():
+    with pytest.raises(DeclarationError, match="declared in 'kcp', which is not a unit"):
+        Unit("kcp")
+
+
+def test_values_from_a_file_stand_where_no_text_of_the_command_line_does():
+    assert parse_texts(MODEL, {"bins": "7"}, beneath={"bins": 9, "r_ref": 8.3})["bins"] == 7
+    assert parse_texts(MODEL, {"bins": "7"}, beneath={"bins": 9, "r_ref": 8.3})["r_ref"] == 8.3
