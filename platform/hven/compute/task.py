@@ -17,7 +17,7 @@ from hven.compute.reading import Aligned, read_aligned, read_whole
 from hven.compute.results import is_flat, parts_of, with_ids
 from hven.errors import HvenError, RunFailedError
 from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
-from hven.plugins import Analysis
+from hven.plugins import Analysis, call
 from hven.schema import Schema, dataset_to_frame
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> 
         return Outcome(block.index, block.key)
     digest = digest_of(aligned)
     data = {**aligned.inputs, **task.whole}
-    result = task.analysis(*(data[given.name] for given in task.inputs), **task.parameters)
+    result = call(task.analysis, data, task.parameters)
     parts = parts_of(task.analysis, result, data)
     parts = {name: with_ids(part, aligned, name) for name, part in parts.items()}
     is_table = all(map(is_flat, parts.values()))

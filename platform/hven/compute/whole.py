@@ -15,6 +15,7 @@ from hven.compute.window import AHEAD, WorkerLost, each_outcome
 from hven.errors import ClusterError, ResultRefusedError
 from hven.lake import Block
 from hven.lake.parts import CHUNK
+from hven.plugins import call
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -42,7 +43,7 @@ def compute_whole(
         inputs, ids = lazy_inputs(request, cluster)
         rows = int(ids.sizes.get("object", 0))
         counted(rows)
-        result = request.analysis(*(inputs[given.name] for given in request.inputs), **request.parameters)
+        result = call(request.analysis, inputs, request.parameters)
         parts = parts_of(request.analysis, result, inputs)
         parts = {name: _finished(part, ids, name) for name, part in parts.items()}
     return parts, rows

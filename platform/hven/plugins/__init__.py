@@ -1,6 +1,7 @@
 """How analyses, readers and exporters are declared, found, bound to data and checked."""
 
 from hven.plugins.analysis import Analysis, analysis
+from hven.plugins.backends import call
 from hven.plugins.binding import Binding, Bound, bind, named_columns
 from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
@@ -34,6 +35,7 @@ __all__ = [
     "analysis",
     "bind",
     "bind_inputs",
+    "call",
     "check_result",
     "evaluate",
     "exporter",

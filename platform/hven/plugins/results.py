@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import HvenError, ParameterError, ResultRefusedError, did_you_mean
+from hven.plugins.backends import call
 from hven.plugins.binding import Binding, bind, named_columns
 from hven.plugins.inputs import Variable
 from hven.schema import Schema, conversion_factor
@@ -132,8 +133,8 @@ def evaluate(
     checked = analysis.check(parameters or {})
     schemas = {name: Schema.of_dataset(data) for name, data in inputs.items()}
     bindings = bind_inputs(analysis, schemas, checked, renames)
-    bound = [bindings[name].apply(inputs[name]) for name in analysis.inputs]
-    return check_result(analysis, analysis(*bound, **checked))
+    bound = {name: bindings[name].apply(inputs[name]) for name in analysis.inputs}
+    return check_result(analysis, call(analysis, bound, checked))
 
 
 def _check_names(found: Mapping[Any, Any], declared: Mapping[str, Any], where: str, what: str) -> None:
