@@ -154,11 +154,10 @@ class Sides:
         count = len(self.starts)
         places = np.arange(count)
         for block in self._blocks(count):
-            start_left, end_left = self.normals[block] @ self.starts.T > 0, self.normals[block] @ self.ends.T > 0
-            own_start_left = (self.normals @ self.starts[block].T).T > 0
-            own_end_left = (self.normals @ self.ends[block].T).T > 0
-            # Arcs AB and CD cross when ABC, CDB turn one way and ABD, CDA the other; otherwise A's opposite may.
-            cross = (start_left != end_left) & (own_start_left != own_end_left) & (start_left == own_end_left)
+            # Arcs AB and CD cross when A, B, C and C, D, B turn one way, and A, B, D and C, D, A the other.
+            abc, abd = _turn(self.normals[block] @ self.starts.T), _turn(self.normals[block] @ self.ends.T)
+            cda, cdb = _turn(self.starts[block] @ self.normals.T), _turn(self.ends[block] @ self.normals.T)
+            cross = (abc != 0) & (abd == -abc) & (cda == -abc) & (cdb == abc)
             own = places[block][:, None]
             cross &= (places > own + 1) & ((places + 1) % count != own)
             one, other = np.nonzero(cross)
@@ -249,6 +248,11 @@ class Sides:
         step = max(1, _PAIRS // max(1, columns))
         for start in range(0, len(self.starts), step):
             yield slice(start, min(start + step, len(self.starts)))
+
+
+def _turn(products: "NDArray[np.float64]") -> "NDArray[np.int8]":
+    """Return 1 to the left of a side, -1 to the right, 0 on its circle or too close to tell: sides may be in line."""
+    return (products > ON_SIDE).astype(np.int8) - (products < -ON_SIDE).astype(np.int8)
 
 
 def _turns(vectors: "NDArray[np.float64]") -> "NDArray[np.float64]":
