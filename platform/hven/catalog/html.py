@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from html import escape
 from importlib import resources
 
-from hven.catalog.listing import cells
+from hven.catalog.listing import COLUMNS, cells, sky_text
 from hven.catalog.query import Searchable
 
 MOST = 50
-_HEADINGS = ("dataset", "kind", "survey", "objects", "size", "sky", "title")
+_MEANING = {"sky": ' title="The whole sky; right ascension 0 in the middle, growing to the left"'}
 _RIGHT = {"objects", "size"}
 
 
@@ -22,7 +22,7 @@ def page(items: Iterable[Searchable], heading: str, note: str = "", most: int = 
     if note:
         parts.append(f'<p class="hven-note">{escape(note)}</p>')
     if rows:
-        heads = "".join(f"<th{_side(name)}>{name}</th>" for name in _HEADINGS)
+        heads = "".join(f"<th{_side(name)}{_MEANING.get(name, '')}>{name}</th>" for name in COLUMNS)
         parts += [f"<table><thead><tr>{heads}</tr></thead><tbody>", *map(_row, rows[:most]), "</tbody></table>"]
     if len(rows) > most:
         parts.append(f'<p class="hven-note">... and {len(rows) - most:,} more</p>')
@@ -32,11 +32,11 @@ def page(items: Iterable[Searchable], heading: str, note: str = "", most: int = 
 def _row(item: Searchable) -> str:
     from hven.catalog.sketch import sketch
 
-    told = dict(zip(_HEADINGS, map(escape, cells(item)), strict=True))
+    told = dict(zip(COLUMNS, map(escape, cells(item)), strict=True))
     told["dataset"] = f"<b>{told['dataset']}</b>"
     if item.coverage:
-        part = told["sky"]
-        told["sky"] = f"{sketch(item.coverage, f'{item.name} covers {part} of the sky')}<small>{part}</small>"
+        drawn = sketch(item.coverage, f"{item.name} covers {sky_text(item.coverage)} of the sky")
+        told["sky"] = f"{drawn}<small>{told['sky']}</small>"
     spans = "".join(f"<small>{escape(text)}</small>" for text in spans_of(item))
     told["title"] += spans
     return f"<tr>{''.join(f'<td{_side(name)}>{cell}</td>' for name, cell in told.items())}</tr>"

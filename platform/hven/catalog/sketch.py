@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 120, 60
 ORDER = 5
 """Cells of 1.8 degrees: as fine as a dot of the sketch. What is smaller is drawn as large."""
+_FEW, _BOLD = 20, 3
 
 
 @lru_cache(maxsize=4096)
@@ -29,11 +30,14 @@ def sketch(coverage: str, label: str = "") -> str:
     '<svg class="hven-sky" viewBox="-1 -1 122 62" width="122" hei'
     """
     text = escape(label or f"{100 * sky_fraction(coverage):.3g}% of the sky")
+    dots = _dots(coverage)
+    # A single field would be lost to the eye.
+    bold = f' style="stroke-width:{_BOLD}"' if dots.sum() < _FEW else ""
     rx, ry = WIDTH / 2, HEIGHT / 2
     return (
         f'<svg class="hven-sky" viewBox="-1 -1 {WIDTH + 2} {HEIGHT + 2}" width="{WIDTH + 2}" height="{HEIGHT + 2}" '
         f'role="img" aria-label="{text}"><title>{text}</title>'
-        f'<path class="hven-cells" d="{_runs(_dots(coverage))}"/>'
+        f'<path class="hven-cells" d="{_runs(dots)}"{bold}/>'
         f'<g class="hven-grid"><ellipse cx="{rx:g}" cy="{ry:g}" rx="{rx:g}" ry="{ry:g}"/>'
         f'<path d="M0 {ry:g}H{WIDTH}M{rx:g} 0V{HEIGHT}"/></g></svg>'
     )

@@ -118,6 +118,7 @@ def test_the_page_is_whole_and_takes_nothing_from_elsewhere(catalog):
     assert not any(name in {"src", "href"} or name.startswith("on") for name, _ in page.attributes)
     assert "url(" not in catalog._repr_html_()
     texts = " ".join(page.texts)
+    assert ("aria-label", "small covers <0.1% of the sky") in page.attributes
     assert all(words in texts for words in ("with <errors> & flags", "15,100 - 17,000 Å", "R 22,500", "1.2 GB"))
 
 
