@@ -116,6 +116,12 @@ class StorageError(HvenError):
     code = "storage-failed"
 
 
+class SeveralObjectsError(HvenError):
+    """An id is that of several objects, and nobody said which is meant."""
+
+    code = "several-objects"
+
+
 class DataRefusedError(HvenError):
     """Data cannot be kept: wrong shape, type, unit, duplicate or missing ids."""
 
@@ -264,6 +270,24 @@ class ScheduleError(HvenError):
     """A schedule is malformed or unknown."""
 
     code = "bad-schedule"
+
+
+class CatalogFormatError(HvenError):
+    """A catalog file lacks a key, or has one that is unknown or wrong."""
+
+    code = "bad-catalog"
+
+
+class UntrustedCatalogError(HvenError):
+    """A catalog from elsewhere names something other than a reader that only reads."""
+
+    code = "catalog-untrusted"
+
+
+class SourceUnreachableError(HvenError):
+    """A public source does not answer, or a file is not where it is said to be."""
+
+    code = "source-unreachable"
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str) -> str:

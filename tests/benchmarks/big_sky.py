@@ -1,4 +1,4 @@
-"""A simulated catalog as large as a survey's, written as hven's ingest writes it and as HATS, for asking and matching."""
+"""A simulated catalog as large as a survey's, in a lake as ingest writes it and in HATS, for asking and matching."""
 
 import atexit
 import tempfile

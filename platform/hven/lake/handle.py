@@ -9,10 +9,13 @@ import numpy as np
 
 from hven.catalog import Entry
 from hven.errors import DataRefusedError
-from hven.lake.parts import CHUNK, Block
-from hven.lake.source import Source, positions_of
+from hven.lake.inside import as_region, rows_inside
+from hven.lake.lookup import Several, asked_ids, find
+from hven.lake.parts import Block, Run
+from hven.lake.picking import pick_rows, table_template, table_values
+from hven.lake.source import Source
 from hven.lake.where import check_columns, parse_where
-from hven.schema import Schema, frame_to_dataset
+from hven.schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -39,7 +42,7 @@ class DatasetHandle:
     Examples
     --------
     >>> lake["stars"].table(where="feh < -1").collect()  # doctest: +SKIP
-    >>> lake["apogee_xp_spectra"].of([17, 4])["flux"]  # doctest: +SKIP
+    >>> lake["apogee_xp_spectra"].of(lake["stars"].table(where="feh < -1"))["flux"]  # doctest: +SKIP
     """
 
     def __init__(self, lake: "Lake", entry: Entry) -> None:
@@ -89,7 +92,7 @@ class DatasetHandle:
         self,
         columns: Sequence[str] | None = None,
         where: "str | pl.Expr | None" = None,
-        region: "Region | None" = None,
+        region: "Region | str | None" = None,
     ) -> "pl.LazyFrame":
         """Return the dataset's rows as a Polars LazyFrame; of arrays, their 1-D variables over ``object``.
 
@@ -98,16 +101,24 @@ class DatasetHandle:
         columns
             Names, all when None.
         where
-            SQL text such as ``"logg > 2.3"`` or a Polars expression; it may use columns that are not returned.
+            SQL text such as ``"logg > 2.3"`` or a Polars expression, true or false for each row by itself; it may use
+            columns that are not returned.
         region
-            Part of the sky (`hven.sky`); files outside it are not read.
+            Part of the sky (`hven.sky`), or its text. Only files and row groups that may hold objects in it are read,
+            then it is held exactly. One that holds no part of what the dataset covers gives no rows, and a warning in
+            the log of ``hven``.
 
         Raises
         ------
-        MissingColumnError, WhereError
+        MissingColumnError, WhereError, RegionError
             Before anything is read.
         DataRefusedError
             For arrays that have no variable over ``object``, maps say.
+
+        Examples
+        --------
+        >>> from hven.sky import cone
+        >>> lake["stars"].table(["ra", "dec"], "feh < -1", cone(190, 5, 1)).collect()  # doctest: +SKIP
         """
         import polars as pl
 
@@ -118,124 +129,152 @@ class DatasetHandle:
                 where=f"dataset {self.name!r}, with {', '.join(self.schema.names) or 'nothing'}",
                 hint="Open it with .dataset().",
             )
-        parts = self.source.parts
-        if columns is not None:
-            check_columns(columns, known, self.name)
-        if region is not None:
-            check_columns(("_healpix_29", "ra", "dec"), known, self.name)
-            ranges = region.ranges()
-            parts = tuple(part for part in parts if part.healpix is None or _overlaps(part.healpix, ranges))
-        lazy = self.source.scan(parts)
-        if region is not None:
-            lazy = lazy.filter(_inside(region, ranges))
-        if where is not None:
-            lazy = lazy.filter(parse_where(where, known, self.name))
-        return lazy if columns is None else lazy.select(pl.col(list(columns)))
+        names = _names(columns)
+        if names is not None:
+            check_columns(names, known, self.name)
+        asked = None if where is None else parse_where(where, known, self.name)
+        if region is None:
+            lazy = self.source.scan()
+        else:
+            runs, inside = rows_inside(self.source, self.entry, as_region(region))
+            lazy = self.source.scan_runs(runs).filter(inside)
+        if asked is not None:
+            lazy = lazy.filter(asked)
+        return lazy if names is None else lazy.select(pl.col(names))
 
     def dataset(
         self,
         columns: Sequence[str] | None = None,
         where: "str | pl.Expr | None" = None,
-        region: "Region | None" = None,
+        region: "Region | str | None" = None,
     ) -> "xr.Dataset":
         """Return the dataset as an xarray Dataset with lazy Dask variables; a table as 1-D variables over ``object``.
 
-        `where` and `region` are resolved now, with Polars (sizes must be known); the values stay lazy.
+        The objects are those of `table`. `where` and `region` are resolved now (sizes must be known), from the columns
+        they name; the values stay lazy, and only chunks that hold some of the objects are read for them.
 
         Raises
         ------
-        MissingColumnError, WhereError
+        MissingColumnError, WhereError, RegionError
             Before anything is read.
         """
-        if columns is not None:
-            check_columns(columns, self.schema.names, self.name)
-        rows = None
+        names = _names(columns)
+        if names is not None:
+            check_columns(names, self.schema.names, self.name)
         if where is not None or region is not None:
             rows = self._rows_where(where, region)
-        if self.source.is_table:
-            return self._lazy_table(columns, rows)
-        data = self._lazy_arrays(columns)
-        return data if rows is None else data.isel(object=rows)
+            self._check_not_bare()
+            return pick_rows(self.source, rows, names)
+        return self._lazy_table(names) if self.source.is_table else self._lazy_arrays(names)
 
-    def of(self, ids: "Sequence[int] | np.ndarray[Any, Any] | pl.DataFrame") -> "xr.Dataset":
-        """Return the objects with these ids (m), in this order, lazily; ``present`` (m) tells which are there.
-
-        An object that is not in the dataset has NaN, 0, False or null in every variable, True in ``mask``.
+    def of(
+        self,
+        rows: "Sequence[int] | np.ndarray[Any, Any] | pl.Series | pl.DataFrame | pl.LazyFrame",
+        on: str | None = None,
+        *,
+        several: Several = "error",
+        columns: Sequence[str] | None = None,
+    ) -> "xr.Dataset":
+        """Return the objects of these rows, in their order, lazily: from stars to their spectra and cut-outs.
 
         Parameters
         ----------
-        ids
-            ``object_id`` values, or a frame with that column.
+        rows
+            Ids, or a frame with a column of them, such as `table` gives. An id may be asked for more than once.
+        on
+            The column by which objects are found. By default ``object_id``; ``source_id`` for a frame that has only
+            that.
+        several
+            What to do when an id is that of several objects, as with repeated visits of one star: ``"error"``;
+            ``"first"`` takes the one that stands first in the dataset; ``"all"`` gives all of them, one after the
+            other, and ``row`` tells for each of them which of the rows it belongs to.
+        columns
+            Names of variables, all when None.
+
+        Returns
+        -------
+        xarray.Dataset
+            Over ``object`` (one for each row, unless ``several="all"`` finds more), with ``present``: whether the
+            dataset has the object. One that it has not is NaN, 0, False or null in every variable, True in ``mask``.
+
+        Raises
+        ------
+        MissingColumnError
+            If the rows or the dataset lack the column of ids.
+        DataRefusedError
+            If the ids are not of the type of the dataset's.
+        SeveralObjectsError
+            If an id is that of several objects, and `several` does not say what to do.
+
+        Examples
+        --------
+        >>> stars = lake["stars"].table(where="feh < -1")  # doctest: +SKIP
+        >>> lake["apogee_xp_spectra"].of(stars)["flux"].mean("wavelength").compute()  # doctest: +SKIP
         """
-        import polars as pl
         import xarray as xr
 
-        wanted = np.asarray(ids["object_id"] if isinstance(ids, pl.DataFrame) else ids, dtype=np.int64)
-        check_columns(("object_id",), self.schema.names, self.name)
-        there = self.table(["object_id"]).collect()["object_id"].to_numpy()
-        place = positions_of(there, wanted)
-        present = place >= 0
-        # Reading in the order of storage touches each chunk once; the second selection gives the order asked for.
-        stored, back = np.unique(place[present], return_inverse=True)
-        data = (
-            self._lazy_table(None, stored)
-            if self.source.is_table
-            else self._lazy_arrays(None, CHUNK).isel(object=stored)
-        )
-        pick = np.zeros(len(wanted), dtype=np.int64)
-        pick[present] = back
-        data = _masked(data.isel(object=pick), present) if present.any() else _nothing(data, len(wanted))
-        data["object_id"] = xr.Variable("object", wanted, data["object_id"].attrs)
-        data["present"] = xr.Variable("object", present, {"description": "Whether the dataset has this object"})
+        names = _names(columns)
+        if names is not None:
+            check_columns(names, self.schema.names, self.name)
+        ids, cells, found_by = asked_ids(self.source, rows, on)
+        self._check_not_bare()
+        asked, places = find(self.source, ids, cells, found_by, several)
+        wanted = ids.gather(asked)
+        kept = names if names is None else list(dict.fromkeys([found_by, *names]))
+        data = pick_rows(self.source, places, kept)
+        told = data[found_by].attrs if found_by in data else {}
+        data[found_by] = xr.Variable("object", table_values(wanted.to_frame(found_by), [])[found_by], told)
+        data["present"] = xr.Variable("object", places >= 0, {"description": "Whether the dataset has this object"})
+        if several == "all":
+            data["row"] = xr.Variable("object", asked, {"description": "Which of the rows asked for it belongs to"})
         return data
 
-    def _rows_where(self, where: "str | pl.Expr | None", region: "Region | None") -> np.ndarray[Any, Any]:
-        import polars as pl
-
+    def _rows_where(self, where: "str | pl.Expr | None", region: "Region | str | None") -> np.ndarray[Any, Any]:
+        """Return where in the dataset the objects stand that a condition and a region let through, ascending."""
         known = self.source.frame_schema()
-        lazy = self.source.scan().with_row_index("__row")
-        condition = pl.lit(value=True)
+        asked = None if where is None else parse_where(where, known, self.name)
+        runs: Sequence[Run] = tuple(Run(part, 0, part.rows) for part in self.source.parts)
+        inside = None
         if region is not None:
-            check_columns(("_healpix_29", "ra", "dec"), known, self.name)
-            condition = condition & _inside(region, region.ranges())
-        if where is not None:
-            condition = condition & parse_where(where, known, self.name)
-        return lazy.filter(condition).select("__row").collect()["__row"].to_numpy().astype(np.int64)
+            runs, inside = rows_inside(self.source, self.entry, as_region(region))
+        lazy = self.source.scan_runs(runs).with_row_index("\x00row")
+        for one in (inside, asked):
+            lazy = lazy if one is None else lazy.filter(one)
+        found = lazy.select("\x00row").collect().to_series().to_numpy()
+        places: np.ndarray[Any, Any] = self.source.places(runs)[found]
+        return places
 
-    def _lazy_arrays(self, columns: Sequence[str] | None, chunk: int | str = "auto") -> "xr.Dataset":
-        import xarray as xr
-
-        pieces = [self.source.open_segment(part, chunk, columns) for part in self.source.parts]
-        if not pieces:
+    def _check_not_bare(self) -> None:
+        if not self.source.is_table and not self.source.parts:
             raise DataRefusedError(
                 "the dataset has no segments", where=f"dataset {self.name!r}", hint="Append data to it first."
             )
+
+    def _lazy_arrays(self, columns: Sequence[str] | None) -> "xr.Dataset":
+        import xarray as xr
+
+        self._check_not_bare()
+        pieces = [self.source.open_segment(part, "auto", columns) for part in self.source.parts]
         order = [name for name in self.schema.names if name in pieces[0].variables]
         if len(pieces) == 1:
             return pieces[0][order]
         whole = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
         return whole[order]
 
-    def _lazy_table(self, columns: Sequence[str] | None, rows: np.ndarray[Any, Any] | None) -> "xr.Dataset":
-        """Return a table lazily: one task a block, which reads just these columns (and rows)."""
+    def _lazy_table(self, columns: Sequence[str] | None) -> "xr.Dataset":
+        """Return a table lazily: one task a block, which reads just these columns."""
         import dask
         import dask.array as da
         import xarray as xr
 
         names = list(self.schema.names if columns is None else columns)
-        template = self._template(names)
+        template = table_template(self.source, names)
         read = dask.delayed(_read_block, pure=True)
         pieces: dict[str, list[Any]] = {str(name): [] for name in template.variables}
-        first = 0
         for block in self.blocks():
-            inside = None if rows is None else rows[(rows >= first) & (rows < first + block.rows)] - first
-            first += block.rows
-            size = block.rows if inside is None else len(inside)
-            if size == 0:
-                continue
-            task = read(self.source, block, names, inside)
+            task = read(self.source, block, names)
             for name, variable in template.variables.items():
-                pieces[str(name)].append(da.from_delayed(task[str(name)], (size,), dtype=variable.dtype))
+                pieces[str(name)].append(da.from_delayed(task[str(name)], (block.rows,), dtype=variable.dtype))
         return xr.Dataset(
             {
                 name: (
@@ -248,94 +287,13 @@ class DatasetHandle:
             attrs=dict(self.schema.attrs),
         )
 
-    def _template(self, names: Sequence[str]) -> "xr.Dataset":
-        """Return one row that has the variables of the whole: with ``<c>_valid`` where the pinned table has nulls."""
-        import polars as pl
 
-        nulls, columns = self.source.null_columns(), self.source.frame_schema()
-        example = {n: pl.Series(n, [None if n in nulls else _example(columns[n])], dtype=columns[n]) for n in names}
-        return frame_to_dataset(pl.DataFrame(example), self.schema)
+def _read_block(source: Source, block: Block, names: Sequence[str]) -> dict[str, np.ndarray[Any, Any]]:
+    return table_values(source.read_frame(block, names), names)
 
 
-def _read_block(
-    source: Source, block: Block, names: Sequence[str], rows: np.ndarray[Any, Any] | None
-) -> dict[str, np.ndarray[Any, Any]]:
-    frame = source.read_frame(block, names)
-    data = frame_to_dataset(frame if rows is None else frame[rows])
-    values = {str(name): np.asarray(variable.values) for name, variable in data.variables.items()}
-    for name in names:
-        # A block without nulls among blocks with them has its flags all the same.
-        values.setdefault(f"{name}_valid", np.ones(len(values[name]), dtype=bool))
-    return values
-
-
-def _example(dtype: "pl.DataType") -> Any:
-    import polars as pl
-
-    return "" if dtype == pl.String else False if dtype == pl.Boolean else 0
-
-
-def _overlaps(reach: tuple[int, int], ranges: np.ndarray[Any, Any]) -> bool:
-    """Return whether a part's first and last pixel meet any of the half-open ranges."""
-    return bool(((ranges[:, 0] <= reach[1]) & (ranges[:, 1] > reach[0])).any())
-
-
-def _inside(region: "Region", ranges: np.ndarray[Any, Any]) -> "pl.Expr":
-    """Return the exact test for a region, with what Polars needs to pass over row groups before it."""
-    import polars as pl
-
-    if len(ranges) == 0:
-        return pl.lit(value=False)
-    near = pl.col("_healpix_29").is_between(int(ranges[0, 0]), int(ranges[-1, 1]), closed="left")
-    exact = pl.struct("ra", "dec").map_batches(
-        lambda s: pl.Series(
-            region.contains(s.struct.field("ra").to_numpy(), s.struct.field("dec").to_numpy()), dtype=pl.Boolean
-        ),
-        return_dtype=pl.Boolean,
-        is_elementwise=True,
-    )
-    return near & exact
-
-
-def _masked(data: "xr.Dataset", present: np.ndarray[Any, Any]) -> "xr.Dataset":
-    import xarray as xr
-
-    keep = xr.DataArray(present, dims="object")
-    for name, variable in data.data_vars.items():
-        if "object" in variable.dims:
-            told = {"absent": _absent(str(name), variable.dtype)}
-            data[name] = xr.apply_ufunc(
-                _blank,
-                variable,
-                keep,
-                kwargs=told,
-                dask="parallelized",
-                output_dtypes=[variable.dtype],
-                keep_attrs=True,
-            )
-    return data
-
-
-def _blank(values: np.ndarray[Any, Any], keep: np.ndarray[Any, Any], absent: Any) -> np.ndarray[Any, Any]:
-    blanked = values.copy()
-    blanked[~np.broadcast_to(keep, values.shape)] = absent
-    return blanked
-
-
-def _nothing(data: "xr.Dataset", size: int) -> "xr.Dataset":
-    import dask.array as da
-    import xarray as xr
-
-    filled = {}
-    for name, variable in data.data_vars.items():
-        if "object" in variable.dims:
-            shape = tuple(size if d == "object" else n for d, n in variable.sizes.items())
-            values = da.full(shape, _absent(str(name), variable.dtype), dtype=variable.dtype, chunks=shape)
-            filled[name] = xr.Variable(variable.dims, values, variable.attrs)
-    return data.drop_dims("object").assign(filled)
-
-
-def _absent(name: str, dtype: np.dtype[Any]) -> Any:
-    if dtype.kind == "b":
-        return name == "mask"
-    return {"f": np.nan, "T": None}.get(dtype.kind, 0)
+def _names(columns: "str | Sequence[str] | None") -> list[str] | None:
+    """Return names of columns, each once; one name need not stand in a list."""
+    if columns is None:
+        return None
+    return [columns] if isinstance(columns, str) else list(dict.fromkeys(columns))

@@ -2,6 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 ROW_GROUP = 16_384
 """Rows in a row group of a table: small enough that a region of the sky is a few contiguous ranges."""
@@ -14,6 +20,8 @@ SHARD = 4_096
 
 BLOCK_ROWS = 65_536
 """Objects in a block of a run, when nobody says otherwise."""
+
+_RUNS = 8
 
 
 @dataclass(frozen=True)
@@ -40,6 +48,77 @@ class Part:
     bytes: int = 0
     grain: int = ROW_GROUP
     healpix: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """Consecutive rows of one part, from `start` to `stop`, half open."""
+
+    part: Part
+    start: int
+    stop: int
+
+    @property
+    def rows(self) -> int:
+        """How many rows it has."""
+        return self.stop - self.start
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of its part."""
+        return self.rows == self.part.rows
+
+
+@dataclass(frozen=True, eq=False)
+class Stretches:
+    """What values of one column the n stretches hold that a part is cut into (row groups, chunks).
+
+    Attributes
+    ----------
+    starts
+        First row of each, and one past the last row of all, int64, shape (n + 1,).
+    low, high
+        Smallest and largest value of each, int64, shape (n,).
+    is_open
+        Which may hold anything (nulls, or nobody knows), bool, shape (n,).
+    """
+
+    starts: "NDArray[np.int64]"
+    low: "NDArray[np.int64]"
+    high: "NDArray[np.int64]"
+    is_open: "NDArray[np.bool_]"
+
+    def runs(self, part: Part, ranges: "NDArray[np.int64]") -> tuple[Run, ...]:
+        """Return the rows of the stretches that meet any of the sorted half-open ranges (m, 2): at most a few runs.
+
+        Examples
+        --------
+        >>> known = Stretches(np.array([0, 10, 20]), np.array([1, 7]), np.array([5, 9]), np.zeros(2, bool))
+        >>> [(r.start, r.stop) for r in known.runs(Part("a", "s", 20), np.array([[6, 8], [30, 40]]))]
+        [(10, 20)]
+        """
+        met = self.is_open | meets(self.low, self.high, ranges)
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], met, [False]]).astype(np.int8)))
+        first, last = self.starts[edges[::2]], self.starts[edges[1::2]]
+        # Each run is opened by itself: the narrowest gaps are read along rather than opened around.
+        gaps = first[1:] - last[:-1]
+        kept = np.sort(np.argsort(-gaps, kind="stable")[: _RUNS - 1])
+        starts, stops = np.concatenate([first[:1], first[kept + 1]]), np.concatenate([last[kept], last[-1:]])
+        return tuple(Run(part, int(start), int(stop)) for start, stop in zip(starts, stops, strict=True))
+
+
+def meets(low: "NDArray[np.int64]", high: "NDArray[np.int64]", ranges: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Return which intervals from `low` to `high` (n, both included) meet any of the sorted half-open ranges (m, 2).
+
+    Examples
+    --------
+    >>> meets(np.array([0, 5]), np.array([4, 9]), np.array([[4, 5], [20, 30]])).tolist()
+    [True, False]
+    """
+    if not len(ranges):
+        return np.zeros(len(low), bool)
+    at = np.searchsorted(ranges[:, 1], low, side="right")
+    return np.asarray((at < len(ranges)) & (ranges[np.minimum(at, len(ranges) - 1), 0] <= high))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,13 +10,14 @@ import numpy as np
 from hven.catalog import Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
-from hven.lake.parts import Block, Part, cut_blocks
+from hven.lake.parts import ROW_GROUP, Block, Part, Run, Stretches, cut_blocks, meets
 from hven.lake.store import Store
 from hven.schema import Schema, dataset_to_frame
 
 if TYPE_CHECKING:
     import polars as pl
     import xarray as xr
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,47 @@ class Source:
         chosen = self.parts if parts is None else parts
         if self.is_table:
             return tables.scan_parts(self.store, self.pin.path, chosen, self.frame_schema())
-        return _scan_arrays(self, chosen)
+        return _scan_arrays(self, [Run(part, 0, part.rows) for part in chosen])
+
+    def scan_runs(self, runs: Sequence[Run]) -> "pl.LazyFrame":
+        """Return rows of some parts as a LazyFrame, in order; what lies around them is not read."""
+        if self.is_table:
+            return tables.scan_runs(self.store, self.pin.path, runs, self.frame_schema())
+        return _scan_arrays(self, runs)
+
+    def runs(self, ranges: "NDArray[np.int64]", column: str = "_healpix_29") -> tuple[Run, ...]:
+        """Return the rows to be read, in order, for every object whose `column` lies in `ranges` or is null.
+
+        Files and segments are passed over by what the catalog of their engine tells of them, row groups of the others
+        by their footers, chunks by the column itself; each is looked at once.
+
+        Parameters
+        ----------
+        ranges
+            Sorted half-open ranges of whole numbers, shape (n, 2).
+        column
+            A column of whole numbers; only for ``_healpix_29`` are whole files passed over unopened.
+        """
+        found: list[Run] = []
+        for part in self.parts:
+            if column == "_healpix_29" and part.healpix is not None:
+                low, high = np.array(part.healpix)[:, None]
+                if not meets(low, high, ranges)[0]:
+                    continue
+            found += self._stretches(part, column).runs(part, ranges) if part.rows else ()
+        return tuple(found)
+
+    def places(self, runs: Sequence[Run]) -> "NDArray[np.int64]":
+        """Return where in the dataset the rows of `runs` stand, int64, shape (rows of all runs,)."""
+        first = dict(zip(self.parts, np.cumsum([0, *(part.rows for part in self.parts)]).tolist(), strict=False))
+        return np.concatenate(
+            [np.empty(0, np.int64), *(np.arange(first[r.part] + r.start, first[r.part] + r.stop) for r in runs)]
+        )
+
+    def _stretches(self, part: Part, column: str) -> Stretches:
+        if self.is_table:
+            return tables.row_groups(self.store, self.pin.path, part, column)
+        return _chunks(self, part, column)
 
     def read(self, block: Block, columns: Sequence[str] | None = None) -> "pl.DataFrame | xr.Dataset":
         """Return one block in memory: a frame of a table, a Dataset of arrays."""
@@ -104,6 +146,10 @@ class Source:
 
         data = self.read(block, columns)
         return data if isinstance(data, pl.DataFrame) else dataset_to_frame(data)
+
+    def read_rows(self, part: Part, at: "NDArray[np.int64]", columns: Sequence[str]) -> "pl.DataFrame":
+        """Return rows `at` (m, ascending) of one file of a table, in memory."""
+        return tables.pick_rows(self.store, self.pin.path, part, at, columns)
 
     def open_segment(
         self, part: Part, chunk: int | str | None = None, columns: Sequence[str] | None = None
@@ -119,21 +165,34 @@ class Source:
         return arrays.read_segment(self._arrays, str(self.pin.version), part.path, start, stop, columns)
 
 
-def _scan_arrays(source: Source, parts: Sequence[Part]) -> "pl.LazyFrame":
-    """Return the 1-D variables over ``object`` as a LazyFrame that reads just what a query uses."""
+def _scan_arrays(source: Source, runs: Sequence[Run]) -> "pl.LazyFrame":
+    """Return the 1-D variables of runs of arrays as a LazyFrame that reads just the columns a query uses."""
     from polars.io.plugins import register_io_source
 
     known = source.frame_schema()
 
     def read(
-        columns: "list[str] | None", where: "pl.Expr | None", _limit: int | None, _batch: int | None
+        columns: "list[str] | None", where: "pl.Expr | None", limit: int | None, _batch: int | None
     ) -> "Iterator[pl.DataFrame]":
-        for part in parts:
-            data = source.open_segment(part, None, columns if columns is not None else list(known))
-            frame = dataset_to_frame(data.reset_coords().load()).select(columns if columns is not None else list(known))
+        names = list(known) if columns is None else columns
+        for run in runs:
+            stop = run.stop if limit is None else min(run.stop, run.start + limit)
+            data = source._segment(run.part, run.start, stop, names)  # noqa: SLF001 - a method in all but place
+            limit = None if limit is None else limit - (stop - run.start)
+            frame = dataset_to_frame(data.reset_coords()).select(names)
             yield frame if where is None else frame.filter(where)
 
     return register_io_source(read, schema=known, is_pure=True)
+
+
+@lru_cache(maxsize=256)
+def _chunks(source: Source, part: Part, column: str) -> Stretches:
+    """Return what the chunks of a segment hold of a column without nulls; the column is read, once."""
+    values = np.asarray(source.open_segment(part, None, [column])[column].values)
+    starts = np.arange(0, len(values), ROW_GROUP)
+    edges = np.append(starts, len(values))
+    low, high = np.minimum.reduceat(values, starts), np.maximum.reduceat(values, starts)
+    return Stretches(edges, low, high, np.zeros(len(starts), bool))
 
 
 def schema_key(digest: str) -> str:
@@ -165,19 +224,3 @@ def _polars_dtype(dtype: str) -> Any:
         "int64": pl.Int64,
         "bool": pl.Boolean,
     }.get(dtype, pl.String)
-
-
-def positions_of(ids: np.ndarray[Any, Any], wanted: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return where each of `wanted` (m) stands in `ids` (n, unique), -1 where it does not.
-
-    Examples
-    --------
-    >>> positions_of(np.array([30, 10, 20]), np.array([10, 99, 30])).tolist()
-    [1, -1, 0]
-    """
-    if len(ids) == 0:
-        return np.full(len(wanted), -1)
-    order = np.argsort(ids, kind="stable")
-    place = np.minimum(np.searchsorted(ids, wanted, sorter=order), len(ids) - 1)
-    found = order[place]
-    return np.where(ids[found] == wanted, found, -1)

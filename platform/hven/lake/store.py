@@ -79,6 +79,13 @@ class Store:
         with _told(self.url, key):
             return bytes(_open(self).get(key).bytes())
 
+    def get_range(self, key: str, start: int, stop: int) -> bytes:
+        """Return the bytes of a key from `start` to `stop`, half open."""
+        from obstore import get_range
+
+        with _told(self.url, key):
+            return bytes(get_range(_open(self), key, start=start, end=stop))
+
     def get_or_none(self, key: str) -> bytes | None:
         """Return the bytes of a key, or None when it is not there."""
         try:

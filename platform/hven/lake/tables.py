@@ -12,18 +12,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
-from hven.lake.parts import ROW_GROUP, Part
+from hven.lake.parts import ROW_GROUP, Part, Run, Stretches
 from hven.lake.store import Store, storage_error
 
 if TYPE_CHECKING:
     import polars as pl
     from deltalake import DeltaTable
+    from numpy.typing import NDArray
 
 _ROWS_A_FILE = 64 * ROW_GROUP
 _HEALPIX = "_healpix_29"
+_FOOTER = 128 * 1024
 
 
 @dataclass(frozen=True)
@@ -209,7 +214,8 @@ def table_parts(store: Store, table: str, version: int) -> tuple[Part, ...]:
     low, high = f"min.{_HEALPIX}", f"max.{_HEALPIX}"
     parts = []
     for row in actions.iter_rows(named=True):
-        reach = (row[low], row[high]) if row.get(low) is not None and row.get(high) is not None else None
+        is_placed = row.get(low) is not None and row.get(high) is not None and not row.get(f"null_count.{_HEALPIX}")
+        reach = (row[low], row[high]) if is_placed else None
         segment = row["path"].split("/")[0]
         parts.append(Part(row["path"], segment, row["num_records"], row["size_bytes"], ROW_GROUP, reach))
     return tuple(sorted(parts, key=lambda part: part.path))
@@ -243,6 +249,49 @@ def scan_parts(store: Store, table: str, parts: Sequence[Part], columns: "pl.Sch
     return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None)
 
 
+def scan_runs(store: Store, table: str, runs: Sequence[Run], columns: "pl.Schema") -> "pl.LazyFrame":
+    """Return a LazyFrame over rows of files of a table, in order; row groups without any of them are not read."""
+    import polars as pl
+
+    scans = []
+    for is_whole, group in groupby(runs, lambda run: run.is_whole):
+        if is_whole:
+            scans.append(scan_parts(store, table, [run.part for run in group], columns))
+        else:
+            scans += [scan_parts(store, table, [run.part], columns).slice(run.start, run.rows) for run in group]
+    if not scans:
+        return scan_parts(store, table, (), columns)
+    return scans[0] if len(scans) == 1 else pl.concat(scans)
+
+
+@lru_cache(maxsize=4096)
+def row_groups(store: Store, table: str, part: Part, column: str) -> Stretches:
+    """Return what the row groups of a file hold of a column, as its footer tells; only the footer is read."""
+    footer = _footer(store, f"{table}/{part.path}", part.bytes)
+    place = footer.schema.names.index(column)
+    count = footer.num_row_groups
+    starts = np.zeros(count + 1, np.int64)
+    low, high, is_open = np.zeros(count, np.int64), np.zeros(count, np.int64), np.ones(count, bool)
+    for index in range(count):
+        group = footer.row_group(index)
+        starts[index + 1] = starts[index] + group.num_rows
+        told = group.column(place).statistics
+        if told is not None and told.has_min_max and told.has_null_count and isinstance(told.min, int):
+            low[index], high[index], is_open[index] = told.min, told.max, told.null_count > 0
+    return Stretches(starts, low, high, is_open)
+
+
+def _footer(store: Store, key: str, size: int) -> Any:
+    import pyarrow.parquet as pq
+
+    # A file ends with its footer, the footer's length in four bytes, and four letters.
+    tail = store.get_range(key, max(size - _FOOTER, 0), size)
+    length = int.from_bytes(tail[-8:-4], "little") + 8
+    if length > len(tail):
+        tail = store.get_range(key, max(size - length, 0), size)
+    return pq.read_metadata(io.BytesIO(tail))
+
+
 def read_rows(
     store: Store, table: str, part: Part, start: int, stop: int, columns: Sequence[str] | None = None
 ) -> "pl.DataFrame":
@@ -256,6 +305,20 @@ def read_rows(
         return (lazy if columns is None else lazy.select(columns)).collect()
     except (OSError, pl.exceptions.ComputeError) as error:
         raise storage_error(error, store.address(f"{table}/{part.path}")) from error
+
+
+def pick_rows(store: Store, table: str, part: Part, at: "NDArray[np.int64]", columns: Sequence[str]) -> "pl.DataFrame":
+    """Return rows `at` (m, ascending) of one file in memory; only row groups that hold some of them are read."""
+    groups = np.unique(at // ROW_GROUP)
+    breaks = np.flatnonzero(np.diff(groups) > 1) + 1
+    import polars as pl
+
+    pieces = []
+    for some in np.split(groups, breaks):
+        start, stop = int(some[0]) * ROW_GROUP, min((int(some[-1]) + 1) * ROW_GROUP, part.rows)
+        mine = at[np.searchsorted(at, start) : np.searchsorted(at, stop)]
+        pieces.append(read_rows(store, table, part, start, stop, columns)[mine - start])
+    return pl.concat(pieces)
 
 
 @lru_cache(maxsize=1024)

@@ -1,12 +1,15 @@
 """Where-expressions: SQL text as people write it, or Polars expressions, checked against the columns there are."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hven.errors import MissingColumnError, WhereError, did_you_mean
 
 if TYPE_CHECKING:
     import polars as pl
+
+
+_ADVICE = "Write it as in SQL, for example: logg > 2.3 AND teff < 5000."
 
 
 def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "") -> "pl.Expr":
@@ -24,7 +27,8 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     Raises
     ------
     WhereError
-        If the text cannot be parsed, or the expression is not true or false.
+        If the text cannot be parsed, or the expression is not true or false, or not so for each row by itself: what
+        aggregates or looks at neighbouring rows would depend on the files and blocks in which the rows rest.
     MissingColumnError
         If it names a column that is not there.
 
@@ -38,24 +42,54 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     import polars as pl
 
     place = f"dataset {dataset!r}" if dataset else ""
-    advice = "Write it as in SQL, for example: logg > 2.3 AND teff < 5000."
-    if isinstance(where, str):
-        try:
-            expression = pl.sql_expr(where)
-        except pl.exceptions.PolarsError as error:
-            raise WhereError(
-                f"{where!r} cannot be understood: {_first_line(error)}", where=place, hint=advice
-            ) from error
-    else:
-        expression = where
-    check_columns(expression.meta.root_names(), columns, dataset)
+    expression = _expression(where, place)
+    names = list(dict.fromkeys(expression.meta.root_names()))
+    check_columns(names, columns, dataset)
+    rows = pl.DataFrame(schema=columns)
     try:
-        dtype = pl.DataFrame(schema=columns).select(expression.alias("where")).schema["where"]
+        told = rows.select(expression).schema
     except pl.exceptions.PolarsError as error:
-        raise WhereError(f"{where} does not fit the columns: {_first_line(error)}", where=place, hint=advice) from error
-    if dtype != pl.Boolean:
-        raise WhereError(f"{where} gives {dtype}", where=place, expected="true or false for every row", hint=advice)
+        raise WhereError(
+            f"{where} does not fit the columns: {_first_line(error)}", where=place, hint=_types_of(names, columns)
+        ) from error
+    dtypes = ", ".join(map(str, told.dtypes()))
+    if dtypes != "Boolean":
+        raise WhereError(f"{where} gives {dtypes}", where=place, expected="true or false for every row", hint=_ADVICE)
+    # Polars moves a condition below a sort when, and only when, it holds for each row by itself.
+    plan = rows.lazy().with_columns(pl.lit(0).alias("\x00key")).sort("\x00key").filter(expression).explain()
+    if plan.lstrip().startswith("FILTER"):
+        raise WhereError(
+            f"{where} looks at other rows too (an aggregate, a window, an order)",
+            where=place,
+            expected="a condition on one row",
+            hint="Compute the number first, with .table() and Polars, and write it into the condition; or filter the "
+            "table that .table() returns.",
+        )
     return expression
+
+
+def _expression(where: Any, place: str) -> "pl.Expr":
+    import polars as pl
+
+    if isinstance(where, pl.Expr):
+        return where
+    if not isinstance(where, str):
+        raise WhereError(
+            f"{where!r} is not a condition",
+            where=place,
+            expected="SQL text or a Polars expression",
+            hint=_ADVICE,
+        )
+    try:
+        return pl.sql_expr(where)
+    except pl.exceptions.PolarsError as error:
+        raise WhereError(f"{where!r} cannot be understood: {_first_line(error)}", where=place, hint=_ADVICE) from error
+
+
+def _types_of(names: Iterable[str], columns: "pl.Schema") -> str:
+    """Return the hint that tells the types of the columns in an expression."""
+    told = ", ".join(f"{name} is {columns[name]}" for name in names if name in columns)
+    return f"{told}. {_ADVICE}" if told else _ADVICE
 
 
 def where_text(where: "str | pl.Expr | None") -> str:
