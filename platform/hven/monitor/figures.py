@@ -28,7 +28,7 @@ def draw_figures(run: "Run") -> dict[str, bytes]:
         drawn: Any = analysis.draw(parts if set(parts) != {""} else parts[""], run.inputs)
         for name, figure in (drawn if isinstance(drawn, dict) else {run.analysis: drawn}).items():
             if figure is not None:
-                figures[re.sub(r"[^\w.-]+", "_", str(name)).strip(".") or "figure"] = _png(figure)
+                figures[re.sub(r"[^\w.-]+", "_", str(name)).strip(".") or "figure"] = to_png(figure)
     except Exception as error:  # noqa: BLE001  somebody else's drawing: its failure is told, and the result stands
         run.caveat(f"A figure could not be drawn: {type(error).__name__}: {error}")
         run.log("figure-failed", error=f"{type(error).__name__}: {error}")
@@ -45,7 +45,8 @@ def _in_memory(run: "Run", data: "xr.Dataset") -> "xr.Dataset":
     return data.compute()
 
 
-def _png(figure: "Figure") -> bytes:
+def to_png(figure: "Figure") -> bytes:
+    """Return a figure as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     buffer = io.BytesIO()

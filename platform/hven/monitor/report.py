@@ -8,25 +8,31 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hven.monitor.figures import draw_figures
+from hven.monitor.sections import plugin_sections
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
     from hven.compute import Run
+    from hven.plugins import ReportSection
 
 _ROWS = 12
 _COLUMNS = 14
 
 
 def write_report(run: "Run") -> None:
-    """Draw the figures of a finished run, write its report, and note both in its record."""
+    """Draw the figures of a finished run, write its report with what plugins add, and note both in its record."""
     figures = draw_figures(run)
     for name, content in figures.items():
         run.record["figures"][name] = run.put(f"figures/{name}.png", content)
-    run.record["report"] = run.put("report.html", report_html(run, figures).encode())
+    run.record["report"] = run.put("report.html", report_html(run, figures, plugin_sections(run)).encode())
 
 
-def report_html(run: "Run", figures: Mapping[str, bytes]) -> str:
+def report_html(
+    run: "Run",
+    figures: Mapping[str, bytes],
+    sections: "Sequence[tuple[ReportSection, Mapping[str, bytes]]]" = (),
+) -> str:
     """Return the report of a run as HTML: what, of what, with what, how it went, and what came out.
 
     Parameters
@@ -35,6 +41,8 @@ def report_html(run: "Run", figures: Mapping[str, bytes]) -> str:
         A run that has ended.
     figures
         PNG by name; they stand inside the page.
+    sections
+        What plugins add, each with its figures as PNG.
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -46,11 +54,16 @@ def report_html(run: "Run", figures: Mapping[str, bytes]) -> str:
         run=run,
         record=run.record,
         doc=analysis.doc if analysis is not None else None,
-        figures={name: base64.b64encode(content).decode() for name, content in figures.items()},
+        figures=_inline(figures),
+        sections=[(section, _inline(drawn)) for section, drawn in sections],
         results=_previews(run),
         units=_units(run),
         style=resources.files("hven.monitor").joinpath("report.css").read_text(encoding="utf-8"),
     )
+
+
+def _inline(figures: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: base64.b64encode(content).decode() for name, content in figures.items()}
 
 
 def _previews(run: "Run") -> dict[str, dict[str, Any]]:

@@ -11,6 +11,7 @@ from hven.plugins.quantities import Unit
 from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
 from hven.plugins.results import bind_inputs, check_result, evaluate
 from hven.plugins.switches import switched
+from hven.plugins.sections import ReportSection
 
 __all__ = [
     "API_VERSION",
@@ -27,6 +28,7 @@ __all__ = [
     "PluginInfo",
     "PluginRegistry",
     "Reader",
+    "ReportSection",
     "Spectra",
     "Table",
     "Unit",

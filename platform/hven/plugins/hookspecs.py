@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from hven.plugins.analysis import Analysis
     from hven.plugins.reader import Exporter, Reader
+    from hven.plugins.sections import ReportSection
 
 API_VERSION = 1
 PROJECT = "hven"
@@ -36,6 +37,11 @@ def hven_readers() -> "Sequence[Reader]":  # type: ignore[empty-body]
 @hookspec
 def hven_exporters() -> "Sequence[Exporter]":  # type: ignore[empty-body]
     """Return the exporters to survey files that the plugin brings."""
+
+
+@hookspec
+def hven_report_sections(run: Any) -> "Sequence[ReportSection]":  # type: ignore[empty-body]
+    """Return what the plugin adds to the report of a run that has ended; nothing for runs that are none of its own."""
 
 
 @hookspec

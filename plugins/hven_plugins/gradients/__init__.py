@@ -1,7 +1,15 @@
 """How metallicity falls with radius, population by population, and what is left over."""
 
+from typing import TYPE_CHECKING
+
 import hven
 from hven_plugins.gradients.gradients import metallicity_gradients
+from hven_plugins.gradients.sections import gradient_sections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hven import ReportSection, Run
 
 __all__ = ["hven_analyses", "metallicity_gradients"]
 
@@ -10,3 +18,9 @@ __all__ = ["hven_analyses", "metallicity_gradients"]
 def hven_analyses() -> list[hven.Analysis]:
     """Return the analyses of this family."""
     return [metallicity_gradients]
+
+
+@hven.hookimpl
+def hven_report_sections(run: "Run") -> "Sequence[ReportSection]":
+    """Return what this family adds to a report."""
+    return gradient_sections(run)
