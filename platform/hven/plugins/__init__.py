@@ -7,11 +7,12 @@ from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import Cube, Images, Input, Model, Spectra, Table, Variable, Whole
+from hven.plugins.lazily import lazily
 from hven.plugins.quantities import Unit
 from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
 from hven.plugins.results import bind_inputs, check_result, evaluate
-from hven.plugins.switches import switched
 from hven.plugins.sections import ReportSection
+from hven.plugins.switches import switched
 
 __all__ = [
     "API_VERSION",
@@ -42,6 +43,7 @@ __all__ = [
     "evaluate",
     "exporter",
     "hookimpl",
+    "lazily",
     "named_columns",
     "pin_paths",
     "plugins",

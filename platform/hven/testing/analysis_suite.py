@@ -3,6 +3,7 @@
 import io
 import json
 import pickle
+import tracemalloc
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from hven.errors import HvenError, MissingColumnError, ParameterError, UnitError
-from hven.plugins import Analysis, bind, check_result, evaluate, named_columns
+from hven.plugins import Analysis, bind, call, check_result, evaluate, lazily, named_columns
 from hven.schema import Schema
 from hven.testing.agreement import differences, misses, stated
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Result = dict[str, xr.Dataset]
 
 _WITHOUT_SCALE = {"", "dex", "mag"}
+_SLACK = 16 * 2**20
+"""Bytes that do not count: interpreters and libraries keep some for themselves."""
 
 
 class AnalysisSuite:
@@ -47,6 +50,8 @@ class AnalysisSuite:
         What it must find then, by name: ``{"slope": 0.0}``.
     rtol, atol
         How far results may differ between orders, chunkings and units of their input.
+    growth
+        By how much memory may grow with four times the objects.
 
     Examples
     --------
@@ -68,6 +73,7 @@ class AnalysisSuite:
     null: ClassVar[Mapping[str, Any]] = {}
     rtol: ClassVar[float] = 1e-6
     atol: ClassVar[float] = 1e-12
+    growth: ClassVar[float] = 5.0
 
     def test_it_recovers_the_truth_of_its_mock_within_its_own_errors(self) -> None:
         """The result lies as close to the truth as its errors say."""
@@ -115,6 +121,48 @@ class AnalysisSuite:
             for part in result
         }
         self.assert_same(joined, result)
+
+    def test_it_computes_nothing_before_it_is_asked(self) -> None:
+        """A per-object analysis on lazy data reads no value of them until one of its own is asked for."""
+        if not self.analysis.per_object:
+            pytest.skip("the analysis sees everything at once, and may compute")
+        mock, result = self.baseline()
+        touched: list[int] = []
+        size = self.objects(mock.inputs)
+        lazy = {
+            name: watched(data, size // 3 + 1, touched) if self.is_cut(name, data, size) else data
+            for name, data in mock.inputs.items()
+        }
+        parts = lazily(self.analysis, lazy, self.parameters)
+        assert not touched, "data were computed before the result was asked for"
+        self.assert_same({part: data.compute() for part, data in parts.items()}, result)
+        assert touched
+
+    def test_its_memory_grows_no_faster_than_its_data(self) -> None:
+        """Four times the objects take at most about four times the memory: blocks of any size stay predictable."""
+        small, large = (self.analysis.make_mock(size, self.seed).inputs for size in (self.size, 4 * self.size))
+        self.evaluate(small)  # What is made once, compiled code and tables, is not counted.
+        few, many = self.peak(small), self.peak(large)
+        assert many <= self.growth * few + _SLACK, (
+            f"{many / 1e6:.0f} MB for {4 * self.size} objects, {few / 1e6:.0f} MB for {self.size}"
+        )
+
+    @pytest.mark.gpu
+    def test_it_gives_the_same_on_a_gpu(self) -> None:
+        """Processor and GPU agree, to the precision of the arrays."""
+        if self.analysis.backend != "jax":
+            pytest.skip("the analysis does not take JAX arrays")
+        jax = pytest.importorskip("jax")
+        mock, _ = self.baseline()
+        try:
+            devices = {kind: jax.devices(kind)[0] for kind in ("cpu", "gpu")}
+        except RuntimeError:
+            pytest.skip("JAX sees no GPU")
+        results = {}
+        for kind, device in devices.items():
+            with jax.default_device(device):
+                results[kind] = self.evaluate(mock.inputs)
+        assert not differences(results["gpu"], results["cpu"], rtol=max(self.rtol, 1e-5), atol=max(self.atol, 1e-8))
 
     def test_it_gives_the_same_when_asked_again(self) -> None:
         """Nothing depends on hidden randomness: neither the mock of a seed, nor the result."""
@@ -230,8 +278,8 @@ class AnalysisSuite:
     def test_its_result_is_as_declared(self) -> None:
         """Names and units of the result are those of ``produces``."""
         mock, _ = self.baseline()
-        bound = self.bound(mock.inputs)
-        check_result(self.analysis, self.analysis(*bound, **self.analysis.check(self.parameters)))
+        bound = dict(zip(self.analysis.inputs, self.bound(mock.inputs), strict=True))
+        check_result(self.analysis, call(self.analysis, bound, self.analysis.check(self.parameters)))
 
     def test_it_travels_to_a_worker(self) -> None:
         """It pickles by import path, so that a worker runs its own installed version."""
@@ -271,6 +319,15 @@ class AnalysisSuite:
         """Return the checked result of the analysis on `inputs`, in memory."""
         return {part: data.compute() for part, data in evaluate(self.analysis, inputs, self.parameters).items()}
 
+    def peak(self, inputs: "Inputs") -> int:
+        """Return the most bytes that Python and NumPy held at once while the analysis was at it."""
+        tracemalloc.start()
+        try:
+            self.evaluate(inputs)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
     def bound(self, inputs: "Inputs") -> "list[xr.Dataset]":
         """Return the inputs as the analysis gets them."""
         checked = self.analysis.check(self.parameters)
@@ -307,3 +364,18 @@ class AnalysisSuite:
     def assert_same(self, one: "Result", other: "Result") -> None:
         """Assert that two results agree within the tolerances of the suite."""
         assert not differences(one, other, self.rtol, self.atol)
+
+
+def watched(data: "xr.Dataset", size: int, touched: list[int]) -> "xr.Dataset":
+    """Return data in lazy chunks of `size` objects that note in `touched` when they are computed."""
+    import dask.array as da
+
+    def note(values: Any) -> Any:
+        touched.append(len(values))
+        return values
+
+    lazy = data.chunk({"object": size})
+    return lazy.map(
+        lambda v: v.copy(data=da.map_blocks(note, v.data, dtype=v.dtype, meta=v.data._meta)),  # noqa: SLF001
+        keep_attrs=True,
+    )

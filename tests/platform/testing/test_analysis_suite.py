@@ -84,16 +84,21 @@ class TestRightPerObject(AnalysisSuite):
     size = 300
 
 
-def suite_of(function, *, produces=UNITS, per_object=False):
+def suite_of(function, *, produces=UNITS, per_object=False, size=300):
     wrong = analysis(stars=STARS, produces=produces, per_object=per_object, name="wrong")(function)
     wrong.mock(mock)
-    fields = {"analysis": wrong, "size": 300, "shuffled": ("feh",), "null": {"slope": 0.0}}
+    fields = {"analysis": wrong, "size": size, "shuffled": ("feh",), "null": {"slope": 0.0}}
     return type("Suite", (AnalysisSuite,), fields)()
 
 
 def first_row_off(stars):
     result = right_per_object(stars)
     return result.assign(feh_at_8=result.feh_at_8 + (stars.r_gal - stars.r_gal[0]))
+
+
+def every_pair(stars):
+    apart = np.abs(stars.r_gal.values[:, None] - stars.r_gal.values[None])
+    return right_per_object(stars) if apart.max() >= 0 else stars
 
 
 def spoiling(stars):
@@ -113,6 +118,8 @@ PER_OBJECT = {"produces": {"feh_at_8": "dex", "feh_at_8_err": "dex"}, "per_objec
         (suite_of(lambda stars: fit(stars.isel(object=slice(0, 99)))), "any_order_of_rows"),
         (suite_of(first_row_off, **PER_OBJECT), "any_order_of_rows"),
         (suite_of(first_row_off, **PER_OBJECT), "any_chunking"),
+        (suite_of(first_row_off, **PER_OBJECT), "nothing_before_it_is_asked"),
+        (suite_of(every_pair, **PER_OBJECT, size=1500), "memory_grows_no_faster"),
         (suite_of(lambda stars: fit(stars) + 1e-3 * next(calls)), "same_when_asked_again"),
         (suite_of(spoiling), "does_not_change_its_inputs"),
         (suite_of(lambda stars: fit(stars) + 0 * stars.r_gal.mean(skipna=False)), "missing_values"),
