@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hven import errors, methods, mocks, sky
+    from hven.catalog import open_catalog, published
     from hven.compute import Run, Selection, plan, run, select, status
     from hven.errors import HvenError
     from hven.ingest import export_dataset, ingest_files
@@ -61,7 +62,9 @@ _HOMES = {
     "hookimpl": "hven.plugins",
     "ingest_files": "hven.ingest",
     "open": "hven.lake",
+    "open_catalog": "hven.catalog",
     "plan": "hven.compute",
+    "published": "hven.catalog",
     "reader": "hven.plugins",
     "run": "hven.compute",
     "select": "hven.compute",
@@ -99,7 +102,9 @@ __all__ = [
     "methods",
     "mocks",
     "open",
+    "open_catalog",
     "plan",
+    "published",
     "reader",
     "run",
     "select",

@@ -2,9 +2,12 @@
 
 from hven.catalog.catalog import FORMAT, Catalog, Commit
 from hven.catalog.entry import Counts, Entry, Pin
+from hven.catalog.foreign import open_catalog
 from hven.catalog.found import Found, own_columns, search
 from hven.catalog.listing import listing
 from hven.catalog.matching import Conditions, matching
+from hven.catalog.published import Published, published
+from hven.catalog.published_entry import PublishedEntry
 from hven.catalog.query import Query, Searchable
 
 __all__ = [
@@ -16,10 +19,14 @@ __all__ = [
     "Entry",
     "Found",
     "Pin",
+    "Published",
+    "PublishedEntry",
     "Query",
     "Searchable",
     "listing",
     "matching",
+    "open_catalog",
     "own_columns",
+    "published",
     "search",
 ]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import hven
-from hven.cli import analyses, data, demo, doctor, lakes, runs, schedules
+from hven.cli import analyses, data, demo, doctor, lakes, runs, schedules, surveys
 from hven.cli.output import print_error
 from hven.errors import HvenError
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 for verbs in (demo.verbs, lakes.verbs, data.verbs, analyses.verbs, runs.verbs, doctor.verbs):
     app.add_typer(verbs)
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")
+app.add_typer(surveys.verbs, name="published", rich_help_panel="Data")
 
 
 def _print_version(is_asked: bool) -> None:
