@@ -9,7 +9,7 @@ from hven.cli.output import AsJson, print_fields, print_json, print_table, print
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from hven.plugins import Analysis
+    from hven.plugins import Analysis, PluginInfo
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Plugins"
@@ -28,13 +28,18 @@ def plugins(context: typer.Context, as_json: AsJson = False) -> None:
         print_json([plugin.to_json() for plugin in registry.plugins])
         return
     print_table(
-        ["plugin", "from", "version", "state", "brings"],
-        ([p.name, p.distribution, p.version, p.state, _brings_text(p.brings)] for p in registry.plugins),
+        ["plugin", "from", "version", "state", "import", "brings"],
+        (
+            [p.name, p.distribution, p.version, p.state, _seconds_text(p), _brings_text(p.brings)]
+            for p in registry.plugins
+        ),
+        right=["import"],
     )
     shows_traceback = context.find_root().params.get("traceback")
     for plugin in registry.plugins:
         if plugin.reason:
-            print_text(f"{plugin.name}: {plugin.reason}")
+            more = " (--traceback shows where)" if plugin.traceback and not shows_traceback else ""
+            print_text(f"{plugin.name}: {plugin.reason}{more}")
         if plugin.traceback and shows_traceback:
             print_text(plugin.traceback)
 
@@ -107,6 +112,10 @@ def _print_card(analysis: "Analysis") -> None:
         if title not in {"Parameters", "Examples", "Returns"}:
             print_text(f"{title}\n\n{text}\n")
     print_fields([("references", ", ".join(analysis.references))])
+
+
+def _seconds_text(plugin: "PluginInfo") -> str:
+    return f"{plugin.seconds:.2f} s" if plugin.state != "disabled" else ""
 
 
 def _brings_text(brings: "Mapping[str, tuple[str, ...]]") -> str:

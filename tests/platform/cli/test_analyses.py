@@ -1,4 +1,10 @@
 import json
+import sys
+from importlib import metadata
+from types import ModuleType
+
+import hven
+from hven.plugins import PluginRegistry
 
 
 def test_plugins_lists_what_each_brings(command):
@@ -24,3 +30,34 @@ def test_an_unknown_analysis_is_told_with_the_nearest(command):
     assert said.status == 1
     assert "unknown-analysis" in said.err
     assert "red_clump_distances" in said.err
+
+
+def test_why_a_plugin_is_not_loaded_is_said_shortly_and_whole_with_traceback(command, monkeypatch):
+    points = metadata.EntryPoints(
+        [
+            metadata.EntryPoint("broken", "no_such_module_anywhere", "hven.plugins"),
+            metadata.EntryPoint("future", "made_up_future", "hven.plugins"),
+            metadata.EntryPoint("typo", "made_up_typo", "hven.plugins"),
+        ]
+    )
+    future, typo = ModuleType("made_up_future"), ModuleType("made_up_typo")
+    future.HVEN_API = 9
+
+    @hven.hookimpl
+    def hven_analysis():
+        return []
+
+    typo.hven_analysis = hven_analysis
+    for module in (future, typo):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr("hven.plugins.plugins", lambda: PluginRegistry(points))
+    said = command("plugins")
+    assert said.status == 0
+    assert "broken: it cannot be imported: ModuleNotFoundError: No module named 'no_such_module_anywhere'" in said.out
+    assert "--traceback shows where" in said.out
+    assert "Traceback" not in said.out
+    assert "future: it is written for version 9 of the plugin API, and this hven has 1" in said.out
+    assert "typo: there is no hook 'hven_analysis'. Did you mean 'hven_analyses'" in said.out
+    whole = command("plugins --traceback").out
+    assert "Traceback (most recent call last)" in whole
+    assert 'File "<frozen importlib._bootstrap>"' in whole
