@@ -1,6 +1,9 @@
 """Numerical methods for authors of analyses: arrays in, arrays out; nothing here knows of lakes or clusters."""
 
-from hven.methods import calibration, eiv, fisher, frames, least_squares, likelihoods
+from importlib import import_module
+from typing import Any
+
+from hven.methods import calibration, eiv, fisher, frames, least_squares, likelihoods, models, train
 from hven.methods.gather import gather
 from hven.methods.padding import pad, padded_length
 from hven.methods.precision import in_float64
@@ -14,6 +17,16 @@ __all__ = [
     "in_float64",
     "least_squares",
     "likelihoods",
+    "models",
+    "nets",
     "pad",
     "padded_length",
+    "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `nets` when it is first asked for: its classes are equinox modules, and equinox is heavy and optional."""
+    if name == "nets":
+        return import_module("hven.methods.nets")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,67 @@
+"""Where a training was: all its arrays and the settings they belong to."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hven.errors import ParameterError
+from hven.methods.models import leaves, with_leaves
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training after some step, to go on from with ``fit(..., resume=checkpoint)``.
+
+    Attributes
+    ----------
+    arrays
+        Weights, optimiser, average and best weights by path, and what the history is made of.
+    settings
+        The arguments of the call, which must be the same when it goes on.
+    step
+        Steps that have been done.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    settings: dict[str, Any]
+    step: int
+
+    @classmethod
+    def of(cls, state: Any, step: int, record: NDArray[np.float64], settings: dict[str, Any]) -> "Checkpoint":
+        """Return the checkpoint of a loop's `state` after `step` steps."""
+        arrays = {f"state.{path}": values for path, values in leaves(state).items()}
+        return cls(arrays | {"record": record}, settings, step)
+
+    def restore(self, template: T, settings: dict[str, Any]) -> tuple[T, int, NDArray[np.float64]]:
+        """Return state, step and record; raises ParameterError when `settings` are not those of the checkpoint."""
+        odd = [name for name, value in settings.items() if self.settings.get(name) != value]
+        if odd:
+            raise ParameterError(
+                f"the checkpoint was made with {odd[0]}={self.settings.get(odd[0])!r}, not {settings[odd[0]]!r}",
+                where="train.fit", hint="Resume with the same arguments and data, or start anew.",
+            )  # fmt: skip
+        state = {p.removeprefix("state."): v for p, v in self.arrays.items() if p.startswith("state.")}
+        return with_leaves(template, state), self.step, self.arrays["record"]
+
+    def write(self, path: Path | str) -> None:
+        """Write the checkpoint to a file, whole or not at all."""
+        path = Path(path)
+        text = json.dumps({"settings": self.settings, "step": self.step})
+        part = path.with_name(path.name + ".part")
+        with part.open("wb") as file:
+            np.savez(file, allow_pickle=False, **self.arrays, spec=np.frombuffer(text.encode(), dtype=np.uint8))
+        part.replace(path)
+
+    @classmethod
+    def read(cls, path: Path | str) -> "Checkpoint":
+        """Return the checkpoint in a file that `write` made."""
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        spec = json.loads(arrays.pop("spec").tobytes())
+        return cls(arrays, spec["settings"], spec["step"])
