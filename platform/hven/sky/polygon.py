@@ -73,7 +73,7 @@ class Polygon(Region):
 
     @cached_property
     def _sides(self) -> Sides:
-        return Sides.of(unit_vectors(*np.array(self.vertices).T))
+        return Sides.of(unit_vectors(*positions(*np.array(self.vertices).T)))
 
     @cached_property
     def _zone(self) -> tuple[float, float]:

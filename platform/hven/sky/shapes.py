@@ -42,15 +42,16 @@ class Cone(Region):
 
     def contains(self, ra: "ArrayLike", dec: "ArrayLike") -> "NDArray[np.bool_]":
         longitude, latitude = positions(ra, dec)
+        centre = math.fmod(self.ra, 360.0)
         if self.radius > 90:  # Near the antipode a half sine is flat: what lies out of reach is told from that side.
             rim = math.nextafter(_half_sine_squared(180.0 - self.radius) / _ROUNDING, -1.0)
-            beyond = _within(longitude, latitude, self.ra + 180.0, -self.dec, 180.0 - self.radius, rim)
+            beyond = _within(longitude, latitude, centre + 180.0, -self.dec, 180.0 - self.radius, rim)
             return np.asarray(on_sky(longitude, latitude) & ~beyond)
         rim = _half_sine_squared(self.radius) * _ROUNDING
-        return _within(longitude, latitude, self.ra, self.dec, self.radius, rim)
+        return _within(longitude, latitude, centre, self.dec, self.radius, rim)
 
     def relation(self, cells: "NDArray[np.int64]", order: int) -> "NDArray[np.int8]":
-        centre = unit_vectors(self.ra, self.dec)
+        centre = unit_vectors(math.fmod(self.ra, 360.0), self.dec)
         separation, reach = separations(cell_vectors(cells, order), centre), cell_radius(order)
         radius = math.radians(self.radius)
         return as_relation(separation <= radius + reach, separation + reach <= radius)
@@ -93,7 +94,7 @@ class Box(Region):
         longitude, latitude = positions(ra, dec)
         within = np.asarray(np.isfinite(longitude) & (latitude >= self.dec_min) & (latitude <= self.dec_max))
         if not self._is_full_circle:
-            low, high = (float(edge) for edge in wrap(np.array([self.ra_min, self.ra_max])))
+            low, high = self._edges
             east = wrap(longitude[within])
             between = (east >= low) & (east <= high) if low <= high else (east >= low) | (east <= high)
             within[within] = between | (np.abs(latitude[within]) == 90.0)
@@ -107,7 +108,7 @@ class Box(Region):
         inside = (np.maximum(dec - reach, -90) >= self.dec_min) & (np.minimum(dec + reach, 90) <= self.dec_max)
         if not self._is_full_circle:
             half = _half_width(dec, reach)
-            east = wrap(ra - self.ra_min)
+            east = wrap(ra - self._edges[0])
             touches &= (east <= self._width + half) | (east >= 360.0 - half)
             inside &= (east >= half) & (east + half <= self._width)
         return as_relation(touches, inside)
@@ -127,8 +128,13 @@ class Box(Region):
 
     @property
     def _width(self) -> float:
-        west, east = wrap(np.array([self.ra_min, self.ra_max]))
-        return 360.0 if self._is_full_circle else float(wrap(east - west))
+        low, high = self._edges
+        return 360.0 if self._is_full_circle else high - low if low <= high else 360.0 - (low - high)
+
+    @property
+    def _edges(self) -> tuple[float, float]:
+        low, high = wrap(np.array([self.ra_min, self.ra_max]))
+        return float(low), float(high)
 
 
 def cone(ra: float, dec: float, radius: float) -> Cone:

@@ -13,14 +13,17 @@ SQUARE_DEGREES = math.degrees(1.0) ** 2
 
 
 def positions(ra: "ArrayLike", dec: "ArrayLike") -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
-    """Return `ra`, `dec` [deg] as floats of one shape.
+    """Return `ra`, `dec` [deg] as floats of one shape, with few enough turns in `ra` to count in degrees.
 
     Examples
     --------
-    >>> positions([1, 2], 3)[1].tolist()
-    [3.0, 3.0]
+    >>> positions([1, 36e8 + 2], 3)
+    (array([1., 2.]), array([3., 3.]))
     """
     longitude, latitude = np.broadcast_arrays(np.asarray(ra, np.float64), np.asarray(dec, np.float64))
+    if (np.abs(longitude) > 720.0).any():
+        with np.errstate(invalid="ignore"):
+            longitude = np.fmod(longitude, 360.0)  # Exact, and NaN for infinity.
     return longitude, latitude
 
 
