@@ -7,5 +7,6 @@ pytest.register_assert_rewrite("hven.testing.analysis_suite", "hven.testing.read
 from hven.testing.agreement import differences, misses
 from hven.testing.analysis_suite import AnalysisSuite
 from hven.testing.reader_suite import ExporterSuite, ReaderSuite
+from hven.testing.strategies import frames, values
 
-__all__ = ["AnalysisSuite", "ExporterSuite", "ReaderSuite", "differences", "misses"]
+__all__ = ["AnalysisSuite", "ExporterSuite", "ReaderSuite", "differences", "frames", "misses", "values"]

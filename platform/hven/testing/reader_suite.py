@@ -1,19 +1,22 @@
 """The tests that every reader and exporter passes: subclass the suite and give it a small file of the right kind."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import polars as pl
 import pytest
 
 from hven.errors import HvenError, ParameterError
 from hven.plugins import Batch, Exporter, Reader
 from hven.schema import parse_unit
+from hven.testing.strategies import frames
 
 if TYPE_CHECKING:
-    import polars as pl
     import xarray as xr
+
+_EXAMPLES = 50
 
 
 class ReaderSuite:
@@ -25,6 +28,8 @@ class ReaderSuite:
         The reader under test.
     options
         What it is called with.
+    types
+        The Polars types that `write` can write, when the suite has that method: any table is then written and read.
 
     Examples
     --------
@@ -36,14 +41,38 @@ class ReaderSuite:
             def sample(self, folder):
                 Table({"source_id": [1, 2], "ra": [10.0, 11.0], "dec": [1.0, 2.0]}).write(folder / "a.fits")
                 return folder / "a.fits"
+
+            def write(self, frame, folder):
+                write_fits(frame, folder / "any.fits")
+                return folder / "any.fits"
     """
 
     reader: ClassVar[Reader]
     options: ClassVar[Mapping[str, Any]] = {}
+    types: ClassVar[Sequence[Any]] = (pl.Float64, pl.Float32, pl.Int64, pl.Int32, pl.Int16, pl.String, pl.Boolean)
 
     def sample(self, folder: Path) -> Path:
         """Return a small file that the reader reads, written into `folder`."""
         raise NotImplementedError("Subclasses of ReaderSuite write a sample file.")
+
+    def write(self, frame: pl.DataFrame, folder: Path) -> Path | None:
+        """Return a file with just these rows, written into `folder`; None where nothing writes such files."""
+        del frame, folder
+        return None
+
+    def test_any_table_comes_back_as_it_was_written(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        """Values of every type, missing ones and the largest, survive the file."""
+        hypothesis = pytest.importorskip("hypothesis")
+        if self.write(pl.DataFrame({"c0": [1]}), tmp_path_factory.mktemp("any")) is None:
+            pytest.skip("the suite does not write files (write)")
+
+        def comes_back(frame: pl.DataFrame) -> None:
+            path = self.write(frame, tmp_path_factory.mktemp("any"))
+            assert path is not None
+            (batch,) = self.batches(path)
+            assert _same(next(iter(batch.parts.values())), frame)
+
+        _for_any(hypothesis, frames(self.types), comes_back)
 
     def test_it_is_found_by_the_name_of_its_file(self, tmp_path: Path) -> None:
         """A pattern of the reader fits the sample."""
@@ -131,6 +160,8 @@ class ExporterSuite:
         What it is called with.
     file_name
         A name that it is chosen for.
+    types
+        The Polars types of any tables that are written and read back; none for an exporter of arrays.
 
     Examples
     --------
@@ -139,6 +170,7 @@ class ExporterSuite:
         class TestCsv(ExporterSuite):
             exporter = write_csv
             file_name = "stars.csv"
+            types = (pl.Int64, pl.String)
 
             def sample(self):
                 return pl.DataFrame({"source_id": [1, 2], "feh": [0.1, None]})
@@ -150,6 +182,7 @@ class ExporterSuite:
     exporter: ClassVar[Exporter]
     options: ClassVar[Mapping[str, Any]] = {}
     file_name: ClassVar[str]
+    types: ClassVar[Sequence[Any]] = ()
 
     def sample(self) -> "pl.DataFrame | xr.Dataset":
         """Return a small dataset that the exporter writes."""
@@ -168,10 +201,29 @@ class ExporterSuite:
         self.exporter(self.sample(), str(tmp_path / self.file_name), **self.options)
         assert _same(self.read_back(tmp_path / self.file_name), self.sample())
 
+    def test_any_table_comes_back_as_it_was_written(self, tmp_path_factory: pytest.TempPathFactory) -> None:
+        """Values of every type, missing ones and the largest, survive the file."""
+        hypothesis = pytest.importorskip("hypothesis")
+        if not self.types:
+            pytest.skip("the suite names no types of columns (types)")
+
+        def comes_back(frame: pl.DataFrame) -> None:
+            path = tmp_path_factory.mktemp("any") / self.file_name
+            self.exporter(frame, str(path), **self.options)
+            assert _same(self.read_back(path), frame)
+
+        _for_any(hypothesis, frames(self.types), comes_back)
+
     def test_it_names_an_option_that_it_does_not_have(self, tmp_path: Path) -> None:
         """A misspelt option is refused by name."""
         with pytest.raises(ParameterError, match="no_such_option"):
             self.exporter(self.sample(), str(tmp_path / self.file_name), no_such_option=1)
+
+
+def _for_any(hypothesis: Any, tables: Any, check: Any) -> None:
+    """Hold a check against many made-up tables, always the same ones."""
+    settings = hypothesis.settings(deadline=None, max_examples=_EXAMPLES, derandomize=True, database=None)
+    settings(hypothesis.given(tables)(check))()
 
 
 def _same(one: Any, other: Any) -> bool:

@@ -1,5 +1,6 @@
 """The library of XP spectra of APOGEE stars."""
 
+import gzip
 import os
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +14,7 @@ from astropy.io import fits
 
 import hven
 from hven.errors import MissingDependencyError, ParameterError, UnreadableFileError
+from hven.testing import ReaderSuite
 from hven_plugins.gaia_xp import apogee_xp_library, library
 from hven_plugins.gaia_xp.library import FILE, WAVELENGTH, library_path
 
@@ -33,6 +35,15 @@ def make(path, rows=5, pixels=343, without=()):
     columns += [fits.Column("flux", f"{pixels}E", array=flux), fits.Column("flux_error", f"{pixels}E", array=error)]
     fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns)]).writeto(path)
     return flux
+
+
+class TestApogeeXpLibrary(ReaderSuite):
+    reader = apogee_xp_library
+
+    def sample(self, folder):
+        make(folder / FILE.removesuffix(".gz"))
+        (folder / FILE).write_bytes(gzip.compress((folder / FILE.removesuffix(".gz")).read_bytes()))
+        return folder / FILE
 
 
 def read(path, **options):
