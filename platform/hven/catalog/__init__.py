@@ -4,7 +4,7 @@ from hven.catalog.catalog import FORMAT, Catalog, Commit
 from hven.catalog.entry import Counts, Entry, Pin
 from hven.catalog.foreign import open_catalog
 from hven.catalog.found import Found, own_columns, search
-from hven.catalog.listing import listing
+from hven.catalog.listing import listing, spans_of
 from hven.catalog.matching import Conditions, matching
 from hven.catalog.published import Published, published
 from hven.catalog.published_entry import PublishedEntry
@@ -29,4 +29,5 @@ __all__ = [
     "own_columns",
     "published",
     "search",
+    "spans_of",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from html import escape
 from importlib import resources
 
-from hven.catalog.listing import COLUMNS, cells, sky_text
+from hven.catalog.listing import COLUMNS, cells, sky_text, spans_of
 from hven.catalog.query import Searchable
 
 MOST = 50
@@ -40,26 +40,6 @@ def _row(item: Searchable) -> str:
     spans = "".join(f"<small>{escape(text)}</small>" for text in spans_of(item))
     told["title"] += spans
     return f"<tr>{''.join(f'<td{_side(name)}>{cell}</td>' for name, cell in told.items())}</tr>"
-
-
-def spans_of(item: Searchable) -> list[str]:
-    """Return what an item spans in wavelength and resolution, in words, as far as it tells.
-
-    Examples
-    --------
-    >>> spans_of(entry)  # doctest: +SKIP
-    ['3360-10200 Angstrom', 'R 30-100']
-    """
-    told = []
-    if item.wavelength:
-        told.append(f"{_span(item.wavelength)} Å")
-    if item.resolution:
-        told.append(f"R {_span(item.resolution)}")
-    return told
-
-
-def _span(ends: tuple[float, float]) -> str:
-    return f"{ends[0]:,.6g}" if ends[0] == ends[1] else f"{ends[0]:,.6g} - {ends[1]:,.6g}"
 
 
 def _side(name: str) -> str:

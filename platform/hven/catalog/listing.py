@@ -99,6 +99,22 @@ def sky_text(coverage: str) -> str:
     return "<0.1%" if percent < 0.1 else f"{percent:.2g}%" if percent < 99.5 else "100%"
 
 
+def spans_of(item: Searchable) -> list[str]:
+    """Return what an item spans in wavelength and resolution, in words, as far as it tells.
+
+    Examples
+    --------
+    >>> spans_of(entry)  # doctest: +SKIP
+    ['3,360 - 10,200 Å', 'R 30 - 100']
+    """
+    told = []
+    if item.wavelength:
+        told.append(f"{_span(item.wavelength)} Å")
+    if item.resolution:
+        told.append(f"R {_span(item.resolution)}")
+    return told
+
+
 def size_text(count: int) -> str:
     """Return a number of bytes as people say it.
 
@@ -137,3 +153,7 @@ def _widths(rows: list[dict[str, str]], most: int) -> dict[str, int]:
 def _taken(widths: dict[str, int]) -> int:
     """Return the width of all but the title, with two blanks between columns."""
     return sum(width + 2 for name, width in widths.items() if name != "title")
+
+
+def _span(ends: tuple[float, float]) -> str:
+    return f"{ends[0]:,.6g}" if ends[0] == ends[1] else f"{ends[0]:,.6g} - {ends[1]:,.6g}"

@@ -5,12 +5,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hven.cli.address import AtOption, LakeOption, open_lake
-from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.asking import (
+    ColumnOption,
+    KindOption,
+    ProducedByOption,
+    RegionOption,
+    ResolutionOption,
+    SurveyOption,
+    TextArgument,
+    UcdOption,
+    UnitOption,
+    WavelengthOption,
+)
+from hven.cli.output import AsJson, print_fields, print_json, print_rich, print_table, print_text, size_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from hven.catalog import Entry
+    from hven.catalog import Entry, PublishedEntry
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Lakes"
@@ -42,21 +54,43 @@ def ls(lake: LakeOption = None, at: AtOption = None, as_json: AsJson = False) ->
 
 @verbs.command(rich_help_panel=PANEL)
 def search(
-    text: Annotated[
-        str | None, typer.Argument(help="Looked for in names, titles, descriptions, columns and citations.")
-    ] = None,
-    kind: Annotated[str | None, typer.Option(help="Only table, spectra, images, cube, model or result.")] = None,
-    survey: Annotated[str | None, typer.Option(help="Only this survey.")] = None,
+    text: TextArgument = None,
+    kind: KindOption = None,
+    survey: SurveyOption = None,
+    column: ColumnOption = None,
+    unit: UnitOption = None,
+    ucd: UcdOption = None,
+    wavelength: WavelengthOption = None,
+    resolution: ResolutionOption = None,
+    region: RegionOption = None,
+    produced_by: ProducedByOption = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Search the public surveys that hven's own catalogs list, not a lake.")
+    ] = False,
     lake: LakeOption = None,
     at: AtOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find datasets by text, kind and survey.
+    """Find datasets: all that is asked has to fit. Column, unit and UCD have to be those of one column.
 
-    Example: `hven search metallicity --kind table --lake demo-lake`
+    Example: `hven search metallicity --kind table --region 'cone(190, 5, 1)' --lake demo-lake`
     """
-    found = open_lake(lake, at).catalog.search(text, kind=kind, survey=survey)
-    _print_entries(found, as_json=as_json, empty="No dataset fits.")
+    from hven import catalog
+
+    where = catalog.published() if published else open_lake(lake, at).catalog
+    found = where.search(
+        text,
+        kind=kind,
+        survey=survey,
+        column=column,
+        unit=unit,
+        ucd=ucd,
+        wavelength=wavelength,
+        resolution=resolution,
+        region=region,
+        produced_by=produced_by,
+    )
+    _print_entries(found, as_json=as_json, empty=found.note)
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -70,6 +104,8 @@ def show(
 
     Example: `hven show apogee --lake demo-lake`
     """
+    from hven.catalog import spans_of
+
     handle = open_lake(lake, at)[name]
     entry, versions = handle.entry, handle.versions()
     if as_json:
@@ -85,6 +121,7 @@ def show(
             ("objects", f"{entry.counts.rows:,} in {entry.counts.segments} segments, {size_text(entry.counts.bytes)}"),
             ("description", entry.description),
             ("cite", "; ".join(entry.citation)),
+            ("spans", ", ".join(spans_of(entry))),
             ("sky", _coverage_text(entry.coverage)),
             ("from", _provenance_text(entry.provenance)),
         ]
@@ -167,30 +204,14 @@ def release(
         print_table(["release", "catalog"], releases.items(), right=["catalog"])
 
 
-def _print_entries(entries: "Iterable[Entry]", *, as_json: bool, empty: str) -> None:
+def _print_entries(entries: "Iterable[Entry | PublishedEntry]", *, as_json: bool, empty: str) -> None:
+    from hven.catalog import listing
+
     entries = list(entries)
     if as_json:
         print_json([entry.to_json() for entry in entries])
-    elif not entries:
-        print_text(empty)
     else:
-        print_table(
-            ["dataset", "kind", "survey", "objects", "columns", "size", "catalog", "title"],
-            (
-                [
-                    e.name,
-                    e.kind,
-                    e.survey,
-                    f"{e.counts.rows:,}" if e.counts.rows else "",
-                    len(e.columns),
-                    size_text(e.counts.bytes),
-                    e.changed,
-                    e.title,
-                ]
-                for e in entries
-            ),
-            right=["objects", "columns", "size", "catalog"],
-        )
+        print_rich(listing(entries, note="" if entries else empty, most=len(entries)))
 
 
 def _coverage_text(coverage: str) -> str:

@@ -10,7 +10,7 @@ import typer
 from hven.errors import HvenError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
 
@@ -41,6 +41,11 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     _print(table)
+
+
+def print_rich(renderable: "RenderableType") -> None:
+    """Print what knows itself how to look: as wide as the terminal, uncut when nobody watches."""
+    _print(renderable)
 
 
 def print_fields(fields: Iterable[tuple[str, Any]]) -> None:

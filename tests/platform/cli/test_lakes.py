@@ -38,19 +38,43 @@ def test_show_tells_columns_with_units_and_versions(at_lake):
     assert [version["rows"] for version in told["versions"]] == [600]
 
 
-def test_show_of_spectra_names_their_dimensions(at_lake):
+def test_show_of_spectra_names_their_dimensions_and_wavelengths(at_lake):
+    assert "3,360 - 10,200 Å" in at_lake("show spectra").out
     columns = json.loads(at_lake("show spectra --json").out)["schema_columns"]
     assert {column["name"]: column["dims"] for column in columns}["flux"] == ["object", "wavelength"]
 
 
-def test_search_combines_text_kind_and_survey(at_lake):
-    def found(question):
-        return [entry["name"] for entry in json.loads(at_lake(f"search {question} --json").out)]
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("r_gal", ["stars"]),
+        ("--kind spectra --survey mock", ["spectra"]),
+        ("--kind cube", []),
+        ("--column '*_gal' --unit kpc", ["stars"]),
+        ("--ucd 'phot.mag;em.IR'", ["stars"]),
+        ("--wavelength '1000:1020 nm'", ["spectra"]),
+        ("--resolution 1000:", []),
+        ("simulated --region 'cone(190, 5, 30)'", ["stars"]),
+        ("--produced-by nobody", []),
+    ],
+)
+def test_search_takes_every_condition(at_lake, question, names):
+    assert [entry["name"] for entry in json.loads(at_lake(f"search {question} --json").out)] == names
 
-    assert found("r_gal") == ["stars"]
-    assert found("--kind spectra --survey mock") == ["spectra"]
-    assert found("--kind cube") == []
-    assert "No dataset fits" in at_lake("search nothing-like-it").out
+
+def test_search_shows_what_it_found_or_why_nothing(at_lake):
+    assert "Simulated giants" in at_lake("search giants").out
+    assert "No dataset has the word 'unicorn'" in at_lake("search 'giants unicorn'").out
+    assert "No dataset has a wavelength from 20000; 1 of 2 tell theirs" in at_lake("search --wavelength 20000:").out
+    said = at_lake("search --kind spectrum")
+    assert said.status == 1
+    assert "Error [bad-query]" in said.err
+
+
+def test_search_of_the_catalogs_that_ship_needs_no_lake(command):
+    found = json.loads(command("search --published --survey gaia --kind table --column parallax --json").out)
+    assert found
+    assert all("Gaia" in entry["survey"] for entry in found)
 
 
 def test_log_lists_commits_newest_first_with_their_releases(at_lake):
