@@ -94,7 +94,10 @@ def spectra_of_the_sky() -> xr.Dataset:
 
 @benchmark(target=10, against="astropy.io.fits on a file for each spectrum")
 def random_spectra(folder: Path) -> float:
-    """Speed of reading 1,000 random spectra with errors out of 40,226, relative to 1,000 FITS files."""
+    """Speed of reading 1,000 random spectra with errors out of 40,226, relative to 1,000 FITS files.
+
+    The files hold two images each, which astropy reads twice as fast as the columns of a table, and are in memory.
+    """
     data = spectra_of_the_sky()
     lake = hven.create(folder / "lake")
     with lake.transaction() as tx:
@@ -106,11 +109,8 @@ def random_spectra(folder: Path) -> float:
     files = kept_folder() / "single"
     files.mkdir()
     for row, source_id in zip(rows, ids, strict=True):
-        columns = [
-            fits.Column(name, "E", array=values)
-            for name, values in (("WAVELENGTH", data.wavelength), ("FLUX", flux[row]), ("ERROR", errors[row]))
-        ]
-        fits.BinTableHDU.from_columns(columns).writeto(files / f"{source_id}.fits")
+        images = [fits.PrimaryHDU(flux[row]), fits.ImageHDU(errors[row])]
+        fits.HDUList(images).writeto(files / f"{source_id}.fits")
 
     def with_hven() -> np.ndarray:
         found = handle.of(ids, on="source_id", columns=FLUXES).compute()
@@ -120,8 +120,7 @@ def random_spectra(folder: Path) -> float:
         found = []
         for source_id in ids:
             with fits.open(files / f"{source_id}.fits", memmap=False) as opened:
-                table = opened[1].data
-                found.append((table["FLUX"], table["ERROR"]))
+                found.append((opened[0].data, opened[1].data))
         return np.array(found)
 
     assert np.array_equal(with_hven(), np.stack([flux[rows], errors[rows]], axis=1))

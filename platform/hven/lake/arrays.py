@@ -150,7 +150,7 @@ def open_root(at: ArraysAt, snapshot: str) -> Any:
     import zarr
 
     with _told(at):
-        return zarr.open_group(_repository(at).readonly_session(snapshot_id=snapshot).store, mode="r")
+        return zarr.open_group(_snapshot_store(at, snapshot), mode="r")
 
 
 def open_segment(
@@ -178,11 +178,18 @@ def _segment(at: ArraysAt, snapshot: str, name: str, _pid: int) -> "xr.Dataset":
     import xarray as xr
 
     with _told(at):
-        store = _repository(at).readonly_session(snapshot_id=snapshot).store
         data: xr.Dataset = xr.open_zarr(
-            store, group=name, consolidated=False, chunks=None, decode_cf=False, zarr_format=3
+            _snapshot_store(at, snapshot), group=name, consolidated=False, chunks=None, decode_cf=False, zarr_format=3
         )
         return data
+
+
+def _snapshot_store(at: ArraysAt, snapshot: str) -> Any:
+    from hven.lake.chunk_files import with_chunk_files
+
+    folder = at.store.local_path
+    session = _repository(at).readonly_session(snapshot_id=snapshot)
+    return with_chunk_files(session, folder / at.path if folder is not None else None)
 
 
 def _comfortable(data: "xr.Dataset") -> int:
