@@ -29,6 +29,7 @@ _COLUMN: Mapping[str, type] = {
     **dict.fromkeys(("name", "unit", "dtype", "description", "ucd", "means"), str),
     "dims": list,
 }
+_TEXTS = frozenset({"citation", "checked", "dims"})
 _NO_COUNTS = Counts()
 
 
@@ -247,7 +248,8 @@ def entry_of(document: Document, alias: str) -> PublishedEntry:
     columns = tuple(_column(document, (*path, "columns", i), item) for i, item in enumerate(told["columns"]))
     means = {c["means"]: c["name"] for c in told["columns"] if "means" in c}
     ingest = told.get("ingest", {})
-    check_known(document, (*path, "ingest"), ingest, ("reader", "options"))
+    if ingest:
+        _check(document, (*path, "ingest"), ingest, {"reader": str}, {"options": dict})
     units = {
         n: c.unit
         for n, c in ((n, Schema(columns)[p]) for n, p in means.items())
@@ -347,6 +349,9 @@ def _check(
     check_known(document, path, told, known)
     for name, value in told.items():
         check_type(document, (*path, name), value, known[name])
+        if name in _TEXTS:
+            for number, text in enumerate(value):
+                check_type(document, (*path, name, number), text, str)
 
 
 def _check_choice(document: Document, path: Path, value: str, known: Sequence[str]) -> None:

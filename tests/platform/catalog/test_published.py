@@ -1,5 +1,6 @@
 """The catalogs that ship: complete, open in plain Intake, and led into a lake by the command that they show."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -21,6 +22,7 @@ from hven.catalog.published import shipped
 from hven.errors import (
     CatalogFormatError,
     DatasetNotFoundError,
+    HvenError,
     ParameterError,
     SourceUnreachableError,
     UntrustedCatalogError,
@@ -472,3 +474,45 @@ def test_an_address_with_an_undeclared_parameter_is_refused(own):
 def test_a_folder_without_catalogs_says_so(tmp_path):
     with pytest.raises(SourceUnreachableError, match="there are no catalogs"):
         hven.published(tmp_path)
+
+
+def places(value, path=()):
+    if isinstance(value, dict | list):
+        for key, inner in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (*path, key)
+            yield from places(inner, (*path, key))
+
+
+def test_whatever_stands_in_a_catalog_it_loads_or_is_refused_by_a_coded_error(own):
+    catalog = catalog_of(
+        "https://example.org/{part}.csv", wavelength=[3000, 4000], coverage="0/1", rows=5, probe="https://example.org"
+    )
+    odd = [None, True, -1, 0.5, "", "x", [], ["x"], [[]], {}, {"x": "y"}, {1: 2}, float("nan"), "9" * 400]
+    loaded, refused, codes = 0, 0, set()
+    for path in places(catalog):
+        for value in odd:
+            wrong = deepcopy(catalog)
+            setting(*path, value=value)(wrong)
+            try:
+                surveys = own(wrong)
+            except HvenError as error:
+                codes.add(error.code)
+                refused += 1
+            else:
+                loaded += 1
+                for entry in surveys.values():
+                    json.dumps(entry.to_json())
+                surveys.search("two stars", column="ra", wavelength=3500, resolution=1, region="cone(1, 1, 1)")
+                surveys._repr_html_()
+    assert codes == {"bad-catalog", "catalog-untrusted"}
+    assert refused > 400
+    assert loaded > 20
+
+
+def test_the_reference_lists_every_dataset_and_what_columns_stand_for():
+    page = (Path(__file__).parents[3] / "docs/reference/public-surveys.md").read_text()
+    for entry in ALL.values():
+        assert f"| `{entry.name}` | {entry.kind} | {entry.survey} | {entry.format} | {entry.title} |" in page
+    used = {name.removesuffix("_err") for entry in ALL.values() for name in entry.means}
+    for column in (CANONICAL[name] for name in used & set(CANONICAL)):
+        assert f"| `{column.name}` | {column.unit} | {column.description} |" in page

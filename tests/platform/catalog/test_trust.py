@@ -439,3 +439,55 @@ def test_the_catalog_of_a_lake_opens_as_a_catalog_from_elsewhere(small_lake):
     newest = max((Path(small_lake.url) / "catalogs").glob("*.json"))
     catalog = hven.open_catalog(str(newest))
     assert catalog["stars"].read().collect().equals(small_lake["stars"].table().collect())
+
+
+PAYLOADS = [
+    "antigravity:open", "{func(antigravity:open)}", "{import(antigravity:open)}", "func(antigravity:open)",
+    "{pickle64(gASVBgAAAAAAAACMAm9zlC4=)}", "{data(stars)}", "{data(file)}", "data(stars)", "{env(PATH)}",
+    "{part.__class__}",
+    "{0}", "{part!r}", "{part:>9}", "{", "reference::file:///x", "python://x", "intake.readers.readers:PythonModule",
+    ["{func(antigravity:open)}"], {"cls": "antigravity:open", "default": "{func(antigravity:open)}"},
+]  # fmt: skip
+
+
+def places(value, path=()):
+    """Every place in a catalog, and every mapping that a key could be added to."""
+    if isinstance(value, dict):
+        yield (*path, "added")
+        for key, inner in value.items():
+            yield (*path, key)
+            yield from places(inner, (*path, key))
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            yield (*path, number)
+            yield from places(inner, (*path, number))
+
+
+def test_wherever_a_dangerous_value_stands_nothing_outside_the_list_is_imported(good, tmp_path, monkeypatch):
+    imported = []
+    for module in ("entry", "user_parameters", "utils", "readers"):
+        name = f"intake.readers.{module}.import_name"
+        original = intake.import_name
+        monkeypatch.setattr(name, lambda dotted, original=original: imported.append(dotted) or original(dotted))
+    good["user_parameters"]["part"] = {"cls": f"{PARAMETERS}:BaseUserParameter", "default": "stars", "description": ""}
+    harmless = {*allowed.DATATYPES, *allowed.READERS, *allowed.PARAMETERS, "polars:scan_csv"}
+    opened = refused = 0
+    for path in places(good):
+        for payload in PAYLOADS:
+            catalog = deepcopy(good)
+            inner = catalog
+            for step in path[:-1]:
+                inner = inner[step]
+            inner[path[-1]] = payload
+            try:
+                found = hven.open_catalog(write(tmp_path, catalog, "catalog.json"))
+                opened += 1
+            except (UntrustedCatalogError, CatalogFormatError):
+                refused += 1
+                continue
+            for name in list(found):
+                with suppress(Exception):
+                    found[name].read()
+    assert set(imported) <= harmless
+    assert opened > 50
+    assert refused > 300
