@@ -56,6 +56,11 @@ class Lake:
         state = "pinned to" if self.is_pinned else "at"
         return f"<hven lake {self.url!r} {state} catalog {self.number}: {len(self)} datasets>"
 
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<p>{escape(repr(self))}</p>{self.catalog._repr_html_()}"
+
     @property
     def url(self) -> str:
         """The lake's absolute path or URL."""

@@ -131,6 +131,14 @@ def test_text_of_an_entry_is_never_markup(evil):
     Page(page)
 
 
+def test_a_lake_in_a_notebook_shows_its_catalog(small_lake):
+    page = Page(small_lake._repr_html_())
+    text = " ".join(page.texts)
+    assert "<hven lake" in text
+    assert "Simulated giants" in text
+    assert "svg" in page.tags
+
+
 CELLS = st.lists(st.integers(0, 12 * 4**4 - 1), min_size=1, max_size=40).map(
     lambda cells: moc(f"4/{','.join(map(str, cells))}").text
 )
