@@ -69,7 +69,8 @@ def test_every_page_is_in_a_table_of_contents():
     for page in docs.rglob("*.md"):
         for block in re.findall(r"```{toctree}\n(.*?)```", page.read_text(), re.DOTALL):
             for line in block.splitlines():
-                if line and not line.startswith(":"):
+                if line and not line.startswith(":") and "*" not in line:
                     listed.add((page.parent / f"{line}.md").resolve())
-    written = {page.resolve() for page in docs.rglob("*.md")} - {(docs / "index.md").resolve()}
+    written = {page.resolve() for page in docs.rglob("*.md") if page.parent.name != "generated"}
+    written -= {(docs / "index.md").resolve()}
     assert written == listed, os.linesep.join(map(str, written ^ listed))

@@ -8,6 +8,7 @@ from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import Cube, Images, Input, Model, Spectra, Table, Variable, Whole
 from hven.plugins.lazily import lazily
+from hven.plugins.page import analysis_page
 from hven.plugins.quantities import Unit
 from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
 from hven.plugins.results import bind_inputs, check_result, evaluate
@@ -36,6 +37,7 @@ __all__ = [
     "Variable",
     "Whole",
     "analysis",
+    "analysis_page",
     "bind",
     "bind_inputs",
     "call",
