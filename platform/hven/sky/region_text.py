@@ -163,10 +163,10 @@ def _pixels(arguments: str) -> Region:
     ids, separator, order = arguments.partition("order")
     if not separator or not order.strip().startswith("="):
         raise _ArgumentError("and order= is missing")
-    one, *others = _integers(order.strip().removeprefix("="))
-    if others:
-        raise _ArgumentError("and order= comes last")
-    return pixels(_integers(ids.strip().removesuffix(",")), order=one)
+    given = _integers(order.strip().removeprefix("="))
+    if len(given) != 1:
+        raise _ArgumentError("and one order= comes last")
+    return pixels(_integers(ids.strip().removesuffix(",")), order=given[0])
 
 
 def _nothing(make: Callable[[], Region]) -> Callable[[str], Region]:
@@ -193,7 +193,7 @@ def _numbers(arguments: str, count: int | None = None) -> list[float]:
     try:
         numbers = [float(part) for part in arguments.split(",")] if arguments.strip() else []
     except ValueError as error:
-        raise _ArgumentError(f"not {arguments.strip()!r}: {str(error).split(': ')[-1]} is not a number") from error
+        raise _ArgumentError(f"not {arguments.strip()!r}: {_culprit(error)} is not a number") from error
     if count is not None and len(numbers) != count:
         raise _ArgumentError(f"not {len(numbers)} number{'' if len(numbers) == 1 else 's'}")
     return numbers
@@ -203,7 +203,12 @@ def _integers(arguments: str) -> list[int]:
     try:
         return [int(part) for part in arguments.split(",")] if arguments.strip() else []
     except ValueError as error:
-        raise _ArgumentError(f"not {arguments.strip()!r}: {str(error).split(': ')[-1]} is not an integer") from error
+        raise _ArgumentError(f"not {arguments.strip()!r}: {_culprit(error)} is not an integer") from error
+
+
+def _culprit(error: ValueError) -> str:
+    """Return what Python could not make a number of, in quotation marks, as its message ends."""
+    return repr(str(error).split(": ", 1)[-1].strip("'").strip())
 
 
 def _refused(what: str, text: str, place: int, hint: str = "Correct the text.") -> RegionError:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 _SKY_AREA = 4 * math.pi * SQUARE_DEGREES
 _AREA_CELLS = 20_000
-_MOC_CELLS = 4_000_000
+_MOC_CELLS = 1_000_000
 
 
 class Region(ABC):
@@ -95,7 +95,7 @@ class Region(ABC):
         Raises
         ------
         RegionError
-            If `order` is not from 0 to 29, or so fine that over four million cells would lie on the border.
+            If `order` is not from 0 to 29, or so fine that over a million cells would lie on the border.
         """
         from mocpy import MOC
 

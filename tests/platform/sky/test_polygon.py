@@ -16,8 +16,17 @@ from hven.sky import box, cone, healpix_29, in_ranges, parse_region, polygon
 
 RA = st.floats(-360, 720) | st.sampled_from([0.0, 90.0, 180.0, 359.9999999999, 360.0])
 DEC = st.floats(-90, 90) | st.sampled_from([-90.0, -89.9999999999, 0.0, 41.8103148957, 90.0])
-CENTRES = st.builds(lambda ra, dec: SkyCoord(ra, dec, unit="deg"), RA, DEC)
-TINY = 1e-10 * u.deg
+CENTRES = st.tuples(RA, DEC)
+TINY = np.radians(1e-10)
+
+
+def unit(ra, dec):
+    ra, dec = np.radians(ra), np.radians(dec)
+    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+
+
+def degrees(points):
+    return np.degrees(np.arctan2(points[1], points[0])), np.degrees(np.arctan2(points[2], np.hypot(*points[:2])))
 
 
 class Star:
@@ -25,19 +34,20 @@ class Star:
 
     def __init__(self, centre, azimuths, distances):
         order = np.argsort(azimuths)
-        self.centre, self.azimuths, self.distances = centre, np.radians(azimuths)[order], np.radians(distances)[order]
+        ra, dec = np.radians(centre)
+        north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
+        self.axes = np.stack([unit(*centre), north, np.array([-np.sin(ra), np.cos(ra), 0.0])])
+        self.azimuths, self.distances = np.radians(azimuths)[order], np.radians(distances)[order]
         gaps = np.diff(self.azimuths, append=self.azimuths[0] + 2 * np.pi)
         assume(gaps.min() > 0.05 and gaps.max() < 3.0)
-        self.vertices = self.at(self.azimuths, self.distances)
-        corners = SkyCoord(*self.vertices.T, unit="deg")
-        back, ahead = (corners.position_angle(np.roll(corners, step)).rad for step in (1, -1))
-        area = np.mod(back - ahead, 2 * np.pi).sum() - (len(corners) - 2) * np.pi  # Girard
+        self.vertices = self.at(self.azimuths, self.distances).T
+        area = girard(unit(*self.vertices.T).T[::-1])  # Azimuths go clockwise.
         assume(abs(area - 2 * np.pi) > 1e-3)
         self.area, self.is_inside = min(area, 4 * np.pi - area), area < 2 * np.pi
 
     def at(self, azimuths, distances):
-        points = self.centre.directional_offset_by(np.asarray(azimuths) * u.rad, np.asarray(distances) * u.rad)
-        return np.stack([points.ra.deg, points.dec.deg], axis=1)
+        toward = np.outer(self.axes[1], np.cos(azimuths)) + np.outer(self.axes[2], np.sin(azimuths))
+        return np.stack(degrees(self.axes[0][:, None] * np.cos(distances) + toward * np.sin(distances)))
 
     def border(self, azimuths):
         """The four-parts formula: cot(distance) between two vertices is a sum of theirs, weighted by sines."""
@@ -51,20 +61,30 @@ class Star:
 
     def holds(self, ra, dec):
         """Which positions lie inside, and about which there is no doubt: sides may point at the centre, nearly."""
-        points = SkyCoord(ra, dec, unit="deg")
-        azimuth, distance = self.centre.position_angle(points).rad, self.centre.separation(points).rad
+        along, north, east = self.axes @ unit(ra, dec)
+        azimuth, distance = np.arctan2(east, north), np.arctan2(np.hypot(north, east), along)
         margins = [distance - self.border(azimuth + turn) for turn in (-1e-9, 0, 1e-9)]
         is_certain = (np.sign(margins[0]) == np.sign(margins[2])) & (np.abs(margins).min(axis=0) > 1e-13)
         return (margins[1] < 0) == self.is_inside, is_certain
 
 
+def girard(corners):
+    """The area that lies to the left of unit vectors (n, 3) in a ring: the sum of its angles, less those in a plane."""
+    total = (2 - len(corners)) * np.pi
+    for before, corner, after in zip(np.roll(corners, 1, 0), corners, np.roll(corners, -1, 0), strict=True):
+        one, other = np.cross(corner, after - corner), np.cross(corner, before - corner)
+        total += np.arctan2(np.cross(one, other) @ corner, one @ other) % (2 * np.pi)
+    return total if total > 0 else total + 4 * np.pi
+
+
 @st.composite
 def stars(draw, farthest=150.0):
     count = draw(st.integers(3, 9))
-    azimuths = draw(st.lists(st.floats(0, 359.9), min_size=count, max_size=count, unique=True))
+    gaps = np.cumsum(draw(st.lists(st.floats(0.4, 1), min_size=count, max_size=count)))
+    azimuths = (draw(st.floats(0, 360)) + 360 * gaps / gaps[-1]) % 360
     size = draw(st.floats(-4, 0).map(lambda power: farthest * 10**power))
     distances = draw(st.lists(st.floats(0.1, 1.0), min_size=count, max_size=count))
-    return Star(draw(CENTRES), np.array(azimuths), size * np.array(distances))
+    return Star(draw(CENTRES), azimuths, size * np.array(distances))
 
 
 def everywhere_near(star, seed, size=200):
@@ -72,8 +92,8 @@ def everywhere_near(star, seed, size=200):
     rng = np.random.default_rng(seed)
     azimuths = rng.uniform(0, 2 * np.pi, size)
     near = star.at(azimuths, np.clip(star.border(azimuths) * rng.uniform(0, 2, size), 0, np.pi))
-    far = np.stack([rng.uniform(0, 360, size), np.degrees(np.arcsin(rng.uniform(-1, 1, size)))], axis=1)
-    return np.concatenate([near, far, [[0, 90], [123, 90], [0, -90], [0, 0], [360, 0]]]).T
+    far = np.stack([rng.uniform(0, 360, size), np.degrees(np.arcsin(rng.uniform(-1, 1, size)))])
+    return np.concatenate([near, far, np.array([[0, 90], [123, 90], [0, -90], [0, 0], [360, 0]]).T], axis=1)
 
 
 @settings(deadline=None, max_examples=50)
@@ -101,14 +121,13 @@ def test_neither_direction_nor_first_vertex_nor_turns_of_right_ascension_matter(
 def test_the_border_belongs_to_a_polygon_and_decides_to_the_tenth_digit_of_a_degree(star, seed):
     shape, rng = polygon(star.vertices), np.random.default_rng(seed)
     place, along = rng.integers(0, len(star.vertices), 100), rng.uniform(0.02, 0.98, 100)
-    ends = SkyCoord(*star.vertices[place].T, unit="deg"), SkyCoord(*np.roll(star.vertices, -1, 0)[place].T, unit="deg")
-    assume(ends[0].separation(ends[1]).deg.min() > 1e-3)
-    a, b = (end.cartesian.xyz.value for end in ends)
+    a, b = unit(*star.vertices[place].T), unit(*np.roll(star.vertices, -1, 0)[place].T)
+    assume(np.linalg.norm(a - b, axis=0).min() > 1e-5)
     normal = np.cross(a - b, a + b, axis=0)
     normal /= np.linalg.norm(normal, axis=0)
     on = (1 - along) * a + along * b
     on /= np.linalg.norm(on, axis=0)
-    left, right = on + TINY.to_value("rad") * normal, on - TINY.to_value("rad") * normal
+    left, right = on + TINY * normal, on - TINY * normal
     said = [shape.contains(*degrees(points)) for points in (on, left, right)]
     assert shape.contains(*star.vertices.T).all()
     assert said[0].all()
@@ -118,10 +137,6 @@ def test_the_border_belongs_to_a_polygon_and_decides_to_the_tenth_digit_of_a_deg
         held = shape.contains(*degrees(points))
         ra, dec = degrees(points)
         assert in_ranges(healpix_29(ra[held], dec[held]), shape.ranges()).all()
-
-
-def degrees(points):
-    return np.degrees(np.arctan2(points[1], points[0])), np.degrees(np.arctan2(points[2], np.hypot(*points[:2])))
 
 
 @settings(deadline=None, max_examples=50)
@@ -140,8 +155,7 @@ def test_a_few_hundred_ranges_cover_a_polygon_and_hold_little_more(star, seed):
     held, ranges = shape.contains(ra, dec), shape.ranges()
     assert in_ranges(healpix_29(ra[held], dec[held]), ranges).all()
     assert len(ranges) <= 1280
-    compact = star.area > 0.1 * np.pi * star.distances.max() ** 2
-    if compact and star.is_inside:
+    if star.is_inside and star.area > 0.5 * np.pi * (1 - np.cos(star.distances.max())):
         assert np.diff(ranges, axis=1).sum() / (12 * 4**29) * 4 * np.pi < 1.5 * star.area + 1e-15
 
 
@@ -209,11 +223,11 @@ def test_the_smaller_side_is_inside_and_the_larger_one_is_its_complement():
     assert polygon(vertices).area() < 2 * math.pi * math.degrees(1) ** 2 < (~polygon(vertices)).area()
 
 
-def test_a_polygon_of_thousands_of_vertices_is_a_cone_but_for_its_arcs():
-    angles = np.linspace(0, 360, 3000, endpoint=False) * u.deg
+def test_a_polygon_of_a_thousand_vertices_is_a_cone_but_for_its_arcs():
+    angles = np.linspace(0, 360, 1000, endpoint=False) * u.deg
     rim = SkyCoord(3, 88, unit="deg").directional_offset_by(angles, 5 * u.deg)
     shape, same = polygon(rim.ra.deg, rim.dec.deg), cone(3, 88, 5)
-    assert shape.area() == pytest.approx(same.area(), rel=1e-6)
+    assert shape.area() == pytest.approx(same.area(), rel=1e-5)
     rng = np.random.default_rng(7)
     ra, dec = rng.uniform(0, 360, 3000), rng.uniform(80, 90, 3000)
     assert (shape.contains(ra, dec) == same.contains(ra, dec)).mean() > 0.999
