@@ -63,8 +63,22 @@ READERS: Mapping[str, frozenset[str]] = {
 }
 """Reader -> the arguments it may be given, next to its data."""
 
-CHOICES: Mapping[str, frozenset[str]] = {"engine": frozenset({"h5netcdf", "netcdf4", "scipy"})}
-"""Arguments of which only some values are allowed: others of xarray's engines come from any package."""
+TAKES: Mapping[str, frozenset[str]] = {
+    f"{_READERS}:XArrayDatasetReader": frozenset({f"{_TYPES}:HDF5", f"{_TYPES}:NetCDF3"}),
+}
+"""Reader -> the data types it may be given; any on the list when it is not named here.
+
+Of other data xarray would guess the engine, Zarr among them.
+"""
+
+CHOICES: Mapping[str, frozenset[str]] = {
+    "engine": frozenset({"h5netcdf", "netcdf4", "scipy"}),
+    "token": frozenset({"anon"}),
+}
+"""Arguments and storage options of which only some values are allowed.
+
+Others of xarray's engines come from any package; other tokens are files of whoever opens the catalog.
+"""
 
 OUTPUTS = frozenset(
     {

