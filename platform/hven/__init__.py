@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hven import errors, methods, mocks, sky
     from hven.catalog import open_catalog, published
-    from hven.compute import Run, Selection, plan, run, select, status
+    from hven.compute import Crossmatch, Run, Selection, crossmatch, plan, run, select, status
     from hven.errors import HvenError
     from hven.ingest import export_dataset, ingest_files
     from hven.lake import Lake, create, open
@@ -40,6 +40,7 @@ _HOMES = {
     "Analysis": "hven.plugins",
     "Batch": "hven.plugins",
     "Column": "hven.schema",
+    "Crossmatch": "hven.compute",
     "Cube": "hven.plugins",
     "DatasetPath": "hven.plugins",
     "Exporter": "hven.plugins",
@@ -57,6 +58,7 @@ _HOMES = {
     "Whole": "hven.plugins",
     "analysis": "hven.plugins",
     "create": "hven.lake",
+    "crossmatch": "hven.compute",
     "export_dataset": "hven.ingest",
     "exporter": "hven.plugins",
     "hookimpl": "hven.plugins",
@@ -76,6 +78,7 @@ __all__ = [
     "Analysis",
     "Batch",
     "Column",
+    "Crossmatch",
     "Cube",
     "DatasetPath",
     "Exporter",
@@ -94,6 +97,7 @@ __all__ = [
     "__version__",
     "analysis",
     "create",
+    "crossmatch",
     "errors",
     "export_dataset",
     "exporter",
