@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from hven.cli.analysis_command import default_text
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def _print_card(analysis: "Analysis") -> None:
         (
             [
                 field_name,
-                "required" if field.is_required() else field.default,
+                default_text(field),
                 allowed_values(analysis.parameters, field_name),
                 field.description,
             ]

@@ -1,14 +1,16 @@
 """Verbs about running analyses: run, runs."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from hven.cli.address import LakeOption, open_lake
+from hven.cli.analysis_command import AnalysisCommand, parameter_texts
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
 from hven.cli.selecting import (
-    ClusterOption,
     ColumnOption,
     InputOption,
     ParameterOption,
@@ -18,26 +20,38 @@ from hven.cli.selecting import (
     read_selections,
 )
 from hven.cli.texts import split_assignments
+from hven.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hven.compute import Plan, Run
+    from hven.compute import Plan, Run, RunFile
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Runs"
 _INTERRUPTED = 130
+RunClusterOption = Annotated[
+    str | None, typer.Option(help="local, synchronous, or the address of a Dask scheduler; local by default.")
+]
 
 
-@verbs.command(rich_help_panel=PANEL)
+@verbs.command(cls=AnalysisCommand, rich_help_panel=PANEL)
 def run(
-    analysis: Annotated[str, typer.Argument(help="The analysis; `hven analyses` lists them.")],
-    given: InputOption,
+    context: typer.Context,
+    analysis: Annotated[
+        str | None,
+        typer.Argument(help="The analysis; `hven analyses` lists them. Its --help tells its parameters."),
+    ] = None,
+    given: InputOption = None,
     where: WhereOption = None,
     region: RegionOption = None,
     column: ColumnOption = None,
     parameter: ParameterOption = None,
     output: Annotated[str | None, typer.Option(help="The result's name; the analysis's by default.")] = None,
     workers: WorkersOption = None,
-    cluster: ClusterOption = "local",
+    cluster: RunClusterOption = None,
+    file: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="Take all this from a YAML file; what is given here counts more."),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
     lake: LakeOption = None,
@@ -45,20 +59,25 @@ def run(
 ) -> None:
     """Run an analysis and publish its result as a dataset, in one commit.
 
-    A run that was interrupted continues where it stopped when the same command is given again.
+    A run that was interrupted continues where it stopped when the same command is given again. Parameters of the
+    analysis are options too: `--bins 10` is `-p bins=10`.
 
     Example: `hven run metallicity_gradients --input stars=apogee+apogee_distances --where 'logg > 2.3' -p bins=10`
     """
     import hven
     from hven.plugins import plugins as discover
 
-    described = discover().analysis(analysis)
-    parameters = described.parse_texts(split_assignments(parameter or [], "-p"))
-    selections = read_selections(described, given, where, region, column)
+    told = _run_file(file, analysis)
+    described = discover().analysis(told.analysis)
+    texts = parameter_texts(context, described, split_assignments(parameter or [], "-p"))
+    parameters = described.parse_texts(texts, told.parameters)
+    selections = read_selections(described, given, where, region, column, told)
+    output, workers = output or told.output or None, workers or told.workers
+    cluster = cluster or told.cluster or "local"
     opened = open_lake(lake)
     if dry_run:
-        told = hven.plan(opened, described, selections, parameters, output=output, workers=workers, force=force)
-        _print_plan(told, as_json=as_json)
+        plan = hven.plan(opened, described, selections, parameters, output=output, workers=workers, force=force)
+        _print_plan(plan, as_json=as_json)
         return
     try:
         done = hven.run(
@@ -74,6 +93,22 @@ def run(
         _print_run(done)
     if done.state != "succeeded":
         raise typer.Exit(1)
+
+
+def _run_file(path: Path | None, analysis: str | None) -> "RunFile":
+    """Return what the file says, and the analysis in any case; without a file, what a file with just that would say."""
+    from hven.compute import RunFile, read_run_file
+
+    told = read_run_file(path) if path is not None else RunFile("the command line")
+    if analysis and told.analysis and analysis != told.analysis:
+        raise ParameterError(
+            f"the command names the analysis {analysis!r}, and the file {told.analysis!r}",
+            where=told.path,
+            hint="Leave one of them out.",
+        )
+    if not analysis and not told.analysis:
+        raise ParameterError("no analysis is named", where=told.path, hint="Name one: 'hven run NAME' or in the file.")
+    return replace(told, analysis=analysis or told.analysis)
 
 
 listed = typer.Typer(rich_markup_mode="markdown")

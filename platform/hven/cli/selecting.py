@@ -9,11 +9,11 @@ from hven.cli.texts import split_by_input
 from hven.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
-    from hven.compute import Selection
+    from hven.compute import RunFile, Selection
     from hven.plugins import Analysis
 
 InputOption = Annotated[
-    list[str],
+    list[str] | None,
     typer.Option(
         "--input",
         "-i",
@@ -29,7 +29,7 @@ RegionOption = Annotated[
 ]
 ColumnOption = Annotated[
     list[str] | None,
-    typer.Option("--column", "-c", help="Which column stands for one the analysis wants: `stars.feh=m_h`. Repeats."),
+    typer.Option("--column", help="Which column stands for one the analysis wants: `stars.feh=m_h`. Repeats."),
 ]
 ParameterOption = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="A parameter of the analysis: `bins=10`. Repeats.")
@@ -40,12 +40,13 @@ ClusterOption = Annotated[str, typer.Option(help="local, synchronous, or the add
 
 def read_selections(
     analysis: "Analysis",
-    given: Iterable[str],
+    given: Iterable[str] | None,
     where: Iterable[str] | None,
     region: Iterable[str] | None,
     column: Iterable[str] | None,
+    file: "RunFile | None" = None,
 ) -> "dict[str, Selection]":
-    """Return the selection for each input that is named.
+    """Return the selection for each input that is named; what an option says counts more than what a file says.
 
     Raises
     ------
@@ -57,10 +58,16 @@ def read_selections(
     from hven.compute import select
 
     inputs = list(analysis.inputs)
-    datasets = {_known(name, inputs): text for name, text in split_inputs(given, inputs).items()}
+    datasets = {_known(name, inputs): text for name, text in split_inputs(given or [], inputs).items()}
     conditions = split_by_input(where or [], inputs, "--where")
     regions = split_by_input(region or [], inputs, "--region")
     columns = split_columns(column or [], inputs)
+    if file is not None:
+        datasets = file.by_input("inputs", analysis) | datasets
+        conditions = file.by_input("where", analysis) | conditions
+        regions = file.by_input("region", analysis) | regions
+        told = file.by_input("columns", analysis)
+        columns = {name: {**told.get(name, {}), **columns.get(name, {})} for name in (*told, *columns)}
     for option, texts in (("--where", conditions), ("--region", regions), ("--column", columns)):
         for name in texts:
             if name not in datasets:

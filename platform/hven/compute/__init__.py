@@ -3,6 +3,7 @@
 from hven.compute.crossmatching import Crossmatch, crossmatch
 from hven.compute.planning import Plan, plan
 from hven.compute.records import Run, open_run, runs
+from hven.compute.run_file import RunFile, read_run_file
 from hven.compute.runner import run
 from hven.compute.selection import Reference, Selection, select
 from hven.compute.staleness import ResultStatus, status
@@ -13,10 +14,12 @@ __all__ = [
     "Reference",
     "ResultStatus",
     "Run",
+    "RunFile",
     "Selection",
     "crossmatch",
     "open_run",
     "plan",
+    "read_run_file",
     "run",
     "runs",
     "select",

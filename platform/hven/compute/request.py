@@ -11,7 +11,7 @@ from hven.compute.reading import template
 from hven.compute.selection import Selection, select
 from hven.errors import NameRefusedError, ParameterError, ReadOnlyError, TooFewObjectsError
 from hven.lake import BLOCK_ROWS, Block, Lake
-from hven.plugins import Analysis, plugins
+from hven.plugins import Analysis, pin_paths, plugins
 from hven.schema import check_name
 
 if TYPE_CHECKING:
@@ -128,6 +128,7 @@ def make_request(
         )
     selections = {name: s if isinstance(s, Selection) else select(s) for name, s in inputs.items()}
     view = lake.pinned()
+    checked = pin_paths(checked, view)
     bound = bind_selections(view, known, selections, checked)
     name = check_name(output or known.name)
     outputs = {part: check_name(f"{name}.{part}" if part else name) for part in known.produces}

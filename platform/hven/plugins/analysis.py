@@ -127,15 +127,17 @@ class Analysis:
         """
         return check_parameters(self.parameters, parameters, f"analysis {self.name!r}")
 
-    def parse_texts(self, texts: Mapping[str, str]) -> dict[str, Any]:
+    def parse_texts(self, texts: Mapping[str, str], beneath: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the validated parameters that texts such as ``{"bins": "10"}`` mean, defaults included.
+
+        Values of `beneath` stand for parameters that no text names.
 
         Raises
         ------
         ParameterError
             For one that is unknown, missing or outside its range.
         """
-        return parse_texts(self.parameters, texts, f"analysis {self.name!r}")
+        return parse_texts(self.parameters, texts, f"analysis {self.name!r}", beneath)
 
     def parameters_json(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return validated parameters as JSON values, the same for the same run; `check` gives them back."""

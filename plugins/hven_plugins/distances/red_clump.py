@@ -55,10 +55,10 @@ def red_clump_distances(
     assumed_a_k_err: Positive = 0.04,
     logg_min: float = 2.3,
     logg_max: float = 2.55,
-    teff_min: float = 4550.0,
-    teff_max: float = 5000.0,
-    r0: Annotated[float, Field(gt=0)] = 8.122,
-    z_sun: float = 0.0208,
+    teff_min: Annotated[float, hven.Unit("K")] = 4550.0,
+    teff_max: Annotated[float, hven.Unit("K")] = 5000.0,
+    r0: Annotated[float, hven.Unit("kpc"), Field(gt=0)] = 8.122,
+    z_sun: Annotated[float, hven.Unit("kpc")] = 0.0208,
 ) -> xr.Dataset:
     """Distance of each star as if it were on the red clump, and its Galactocentric position, with errors.
 

@@ -76,13 +76,13 @@ def metallicity_gradients(
     bins: Annotated[int, Field(ge=1, le=100)] = 1,
     by: Literal["auto", "age", "teff"] = "auto",
     edges: list[float] | None = None,
-    r_ref: float = 8.122,
+    r_ref: Annotated[float, hven.Unit("kpc")] = 8.122,
     n_components: Annotated[int | None, Field(ge=1, le=3)] = None,
     outliers: bool = False,
     vertical: bool = False,
     n_min: Annotated[int, Field(ge=30)] = 50,
-    r0: Annotated[float, Field(gt=0)] = 8.122,
-    z_sun: float = 0.0208,
+    r0: Annotated[float, hven.Unit("kpc"), Field(gt=0)] = 8.122,
+    z_sun: Annotated[float, hven.Unit("kpc")] = 0.0208,
 ) -> xr.Dataset:
     """Radial [Fe/H] gradient of each population, errors in both variables taken into account.
 

@@ -27,7 +27,8 @@ def test_run_publishes_a_result_and_says_where_it_is(command, own_lake):
 def test_run_takes_conditions_regions_columns_and_versions(command, own_lake):
     said = command(
         "run metallicity_gradients -i stars=stars@dr1 -w 'logg > 2.5' --region 'box(0, 180, -90, 90)' "
-        f"-c stars.feh_err=feh_err -p bins=1 --cluster synchronous --output narrowed --json --lake '{own_lake.url}'"
+        "--column stars.feh_err=feh_err "
+        f"-p bins=1 --cluster synchronous --output narrowed --json --lake '{own_lake.url}'"
     )
     assert said.status == 0, said.err
     record = json.loads(said.out)
