@@ -1,7 +1,11 @@
 """Regions as text: operators bind as in Python, and what is wrong is said with its place."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import hven.sky
 from hven.errors import RegionError
 from hven.sky import box, cone, everywhere, moc, nowhere, parse_region, pixels, polygon
 
@@ -26,6 +30,21 @@ def test_every_shape_has_a_text_that_may_hold_blanks_and_signs():
     assert parse_region("pixels(1, 3, 2, order=6)") == pixels([1, 2, 3], order=6)
     assert parse_region("pixels(order=6)") == nowhere() == parse_region("nowhere()") == parse_region("moc()")
     assert parse_region("everywhere( )") == everywhere()
+
+
+def test_the_reference_shows_texts_that_are_read_and_python_that_makes_the_same():
+    page = (Path(__file__).parents[3] / "docs/reference/regions.md").read_text()
+    shapes, operators = page.split("## Operators")
+    pairs = re.findall(r"^\| `([a-z]+\(.*?\))`.*? \| `([a-z]+\(.*?\))`.*? \|", shapes, re.MULTILINE)
+    assert {python.split("(")[0] for python, _ in pairs} == {
+        *("cone", "box", "polygon", "moc", "pixels", "everywhere", "nowhere")
+    }
+    for python, text in pairs:
+        assert eval(python, vars(hven.sky)) == parse_region(text)
+    examples = re.findall(r"^\| `.*\| `(.*)` \|$", operators.split("## What")[0], re.MULTILINE)
+    assert len(examples) == 4
+    for text in examples:
+        assert parse_region(text) == eval(text, vars(hven.sky))
 
 
 def test_a_region_nested_deeply_is_read_and_one_nested_without_end_is_refused():
