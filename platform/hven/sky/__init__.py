@@ -3,8 +3,10 @@
 from hven.sky.cover import in_ranges
 from hven.sky.coverage import coverage, join_coverage
 from hven.sky.healpix import healpix_29
+from hven.sky.matching import Pairs, Points, all_within, nearest_within
 from hven.sky.meeting import meeting, sky_fraction
 from hven.sky.mocs import moc, pixels
+from hven.sky.motion import propagate
 from hven.sky.names import ra_dec_from_2mass
 from hven.sky.neighbourhood import is_near, neighbourhood
 from hven.sky.polygon import Polygon, polygon
@@ -18,10 +20,13 @@ __all__ = [
     "Cone",
     "Intersection",
     "Moc",
+    "Pairs",
+    "Points",
     "Polygon",
     "Region",
     "SymmetricDifference",
     "Union",
+    "all_within",
     "box",
     "cone",
     "coverage",
@@ -32,11 +37,13 @@ __all__ = [
     "join_coverage",
     "meeting",
     "moc",
+    "nearest_within",
     "neighbourhood",
     "nowhere",
     "parse_region",
     "pixels",
     "polygon",
+    "propagate",
     "ra_dec_from_2mass",
     "sky_fraction",
 ]
