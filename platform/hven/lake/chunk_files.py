@@ -39,7 +39,7 @@ class ChunkFiles(WrapperStore[Any]):
     """A store of Icechunk whose chunks are read from the files they lie in."""
 
     # One chunk after the other through `get`; the wrapped store's own way would pass it by.
-    get_ranges = getattr(Store, "get_ranges", None)
+    get_ranges: Any = getattr(Store, "get_ranges", None)
 
     def __init__(self, store: Any, folder: Path) -> None:
         super().__init__(store)

@@ -88,16 +88,18 @@ def condition(region: Region, ranges: "NDArray[np.int64]") -> "pl.Expr":
         return pl.lit(value=False)
 
     def inside(rows: "pl.Series") -> "pl.Series":
-        cells = rows.struct.field("_healpix_29")
-        values = cells.fill_null(-1).to_numpy()
+        frame = rows.struct.unnest()
+        cells = frame["_healpix_29"]
+        has_nulls = cells.null_count() > 0
+        values = cells.fill_null(-1).to_numpy() if has_nulls else cells.to_numpy()
         near = np.flatnonzero((values >= ranges[0, 0]) & (values < ranges[-1, 1]))
         near = near[in_ranges(values[near], ranges)]
-        if cells.null_count():
+        if has_nulls:
             near = np.concatenate([near, cells.is_null().arg_true().to_numpy()])
         found = np.zeros(len(cells), bool)
-        ra, dec = (rows.struct.field(name).cast(pl.Float64).to_numpy()[near] for name in ("ra", "dec"))
-        found[near] = region.contains(ra, dec)
-        return pl.Series(found, dtype=pl.Boolean)
+        if len(near):
+            found[near] = region.contains(frame["ra"].to_numpy()[near], frame["dec"].to_numpy()[near])
+        return pl.Series(found)
 
     columns = pl.struct("_healpix_29", "ra", "dec")
     return columns.map_batches(inside, return_dtype=pl.Boolean, is_elementwise=True)
