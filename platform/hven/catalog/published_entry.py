@@ -179,8 +179,8 @@ class PublishedEntry:
         return shlex.join(["curl", "-fL", "-o", self.file_name(**parameters), address])
 
     def ingest_command(self, **parameters: object) -> str:
-        """Return the command that brings a downloaded file into a lake, empty when no reader of hven takes it yet."""
-        if not self.reader:
+        """Return the command that brings a downloaded file into a lake, empty when no reader of hven takes it."""
+        if not self.reader or not self.download_command(**parameters):
             return ""
         options = [part for name, value in self.options.items() for part in ("-o", f"{name}={_option_text(value)}")]
         return shlex.join(
@@ -250,12 +250,12 @@ def entry_of(document: Document, alias: str) -> PublishedEntry:
     ingest = told.get("ingest", {})
     if ingest:
         _check(document, (*path, "ingest"), ingest, {"reader": str}, {"options": dict})
-    units = {
-        n: c.unit
-        for n, c in ((n, Schema(columns)[p]) for n, p in means.items())
-        if c.unit != describe(Column(n, "")).unit
+    options = {
+        "columns": {name: published for name, published in means.items() if name != published},
+        "units": _units(Schema(columns), means),
+        **{name: told[name] for name in ("survey", "title", "citation")},
+        **ingest.get("options", {}),
     }
-    with_names = {"columns": {n: p for n, p in means.items() if n != p}, "units": units} if ingest else {}
     return PublishedEntry(
         name=_told(document, ("aliases", alias), lambda: check_name(alias)),
         **{name: told[name] for name in ("kind", "survey", "title", "description", "format", "licence")},
@@ -270,7 +270,7 @@ def entry_of(document: Document, alias: str) -> PublishedEntry:
         counts=Counts(rows=told.get("rows", 0), bytes=told.get("size", 0)),
         parameters=_parameters(document, key, data["kwargs"]["url"]),
         reader=ingest.get("reader", ""),
-        options={key: value for key, value in (with_names | ingest.get("options", {})).items() if value},
+        options={name: value for name, value in options.items() if value or value == []} if ingest else {},
         homepage=told.get("homepage", ""),
         probe=told.get("probe", ""),
         source=document.name,
@@ -309,6 +309,12 @@ def _parameters(document: Document, key: str, address: str) -> dict[str, dict[st
             told = declared[name] if isinstance(declared[name], dict) else {"default": declared[name]}
             found[name] = {"default": str(told["default"]), "description": str(told.get("description", ""))}
     return found
+
+
+def _units(schema: Schema, means: Mapping[str, str]) -> dict[str, str]:
+    """Return the units that an ingest has to be told: other than hven's, and logarithms, which files write anyhow."""
+    units = {name: schema[published].unit for name, published in means.items()}
+    return {n: unit for n, unit in units.items() if unit and (unit == "dex" or unit != describe(Column(n, "")).unit)}
 
 
 def _column(document: Document, path: Path, told: Any) -> Column:

@@ -72,7 +72,9 @@ def show_published(name: Name, parameter: Parameters = None, catalogs: Folder = 
     if ingest:
         print_text(f"To bring it into a lake:\n  {ingest} --lake LAKE")
     else:
-        print_text(f"No reader of hven takes this yet. In Python: hven.published()[{name!r}].open()")
+        print_text(
+            f"To read it in Python, for no reader of hven takes it as it is:\n  hven.published()[{name!r}].open()"
+        )
 
 
 @verbs.command("check")

@@ -1,5 +1,6 @@
 """The catalogs that ship: complete, open in plain Intake, and led into a lake by the command that they show."""
 
+import gzip
 import json
 import re
 import shlex
@@ -174,19 +175,33 @@ def write_like(entry, path):
         from astropy.io import fits
 
         formats = {"string": "10A", "bool": "L", "float32": "E", "float64": "D", "int32": "J", "int64": "K"}
-        columns = [fits.Column(c.name, formats[c.dtype], array=np.array(values(c))) for c in entry.schema]
+        units = {c.name: "log(cm.s**-2)" if "logg" in c.name.lower() else c.unit or None for c in entry.schema}
+        columns = [
+            fits.Column(c.name, formats[c.dtype], unit=units[c.name], array=np.array(values(c))) for c in entry.schema
+        ]
         name = entry.options["hdu"] if isinstance(entry.options["hdu"], str) else None
         fits.HDUList([fits.PrimaryHDU(), fits.BinTableHDU.from_columns(columns, name=name)]).writeto(path)
         return
     frame = pl.DataFrame({c.name: list(values(c)) for c in entry.schema})
-    if path.suffix == ".parquet":
+    if entry.format == "ecsv":
+        path.write_bytes(gzip.compress(ecsv(entry, frame).encode()))
+    elif path.suffix == ".parquet":
         frame.write_parquet(path)
     elif path.suffix == ".gz":
-        import gzip
-
         path.write_bytes(gzip.compress(frame.write_csv().encode()))
     else:
         frame.write_csv(path)
+
+
+def ecsv(entry, frame):
+    """Return text as the Gaia archive writes it: ECSV, with logarithms and powers in its own way."""
+    odd = {"mas/yr": "mas.yr**-1", "km/s": "km.s**-1"}
+    header = ["%ECSV 1.0", "---", "delimiter: ','", "datatype:"]
+    for column in entry.schema:
+        unit = "log(cm.s**-2)" if "logg" in column.name else odd.get(column.unit, column.unit)
+        header += ["-", f"  name: {column.name}", f"  datatype: {column.dtype}"] + [f"  unit: {unit}"] * bool(unit)
+    rows = frame.with_columns(pl.col(pl.Boolean).replace_strict({True: "True", False: "False"})).write_csv()
+    return "".join(f"# {line}\n" for line in header) + rows
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -198,6 +213,7 @@ def test_the_command_that_is_shown_brings_the_published_file_into_a_lake(name, l
     assert said.status == 0, said.err
     kept = lake[name]
     assert kept.table().collect().height == 3
+    assert (kept.entry.survey, kept.entry.title, kept.entry.citation) == (entry.survey, entry.title, entry.citation)
     frame = kept.table().collect()
     for canonical, published in entry.means.items():
         column = entry.schema[published]

@@ -56,7 +56,7 @@ def test_published_show_fills_the_parts_of_an_address(command):
     assert "spec-0300-51602-0007.fits" in told["download"]
     said = command("published show apogee_dr17_apstar")
     assert "apo25m/{field}/apStar-dr17-{apogee_id}.fits" in said.out
-    assert "No reader of hven takes this yet" in said.out
+    assert "hven.published()['apogee_dr17_apstar'].open()" in said.out
     assert "bad-parameter" in command("published show sdss_dr17_spec -p plait=1").err
 
 
