@@ -376,7 +376,7 @@ def _compiled(model: _Model) -> Any:
     import jax.numpy as jnp
 
     # a batch goes on until its slowest member stops: worth it on a device, not on a processor
-    each = jax.lax.map if jax.default_backend() == "cpu" else (lambda f, args: jax.vmap(f)(args))
+    each: Any = jax.lax.map if jax.default_backend() == "cpu" else (lambda f, args: jax.vmap(f)(args))
     ends = np.cumsum(model.sizes)
     lower, upper = np.full(ends[-1], -np.inf), np.full(ends[-1], np.inf)
     lower[: ends[0]], upper[: ends[0]] = 0.0, 1.0
