@@ -1,5 +1,8 @@
 """The HEALPix index of order 29, and coverage."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -76,3 +79,31 @@ def test_joined_coverage_holds_the_objects_of_both_in_less_than_four_kilobytes()
     assert all(moc(joined).contains(ra, dec).all() for ra, dec in places)
     assert join_coverage("", "") == ""
     assert join_coverage(joined, "") == join_coverage("", joined) == joined
+
+
+@pytest.mark.parametrize("order", [0, 1, 2, 5, 13, 20, 29])
+def test_centres_of_cells_are_those_of_cdshealpix_to_the_last_digits(order):
+    from cdshealpix.nested import healpix_to_lonlat
+
+    from hven.sky.healpix import cell_centres, cell_vectors
+
+    last = 12 * 4**order
+    cells = np.unique(np.concatenate([RNG.integers(0, last, 5000), np.arange(min(last, 48)), [last - 1]]))
+    ra, dec = (angle.rad for angle in healpix_to_lonlat(cells.astype(np.uint64), order))
+    theirs = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
+    assert np.abs(cell_vectors(cells, order) - theirs).max() < 2e-15
+    own_ra, own_dec = cell_centres(cells, order)
+    assert np.abs(own_dec - np.degrees(dec)).max() < 1e-13
+    assert ((own_ra >= 0) & (own_ra < 360)).all()
+    if order < 29:  # The last order has as many cells as a position has digits.
+        assert (healpix_29(own_ra, own_dec) >> (2 * (29 - order)) == cells).all()
+
+
+def test_asking_for_the_ranges_of_a_region_imports_no_astropy():
+    code = (
+        "import sys; from hven.sky import box, cone, polygon\n"
+        "for shape in (cone(190, 5, 1), box(0, 1, 2, 3), polygon([(0, 0), (1, 0), (0, 1)])):\n"
+        "    shape.ranges(), shape.contains([0.5], [0.5])\n"
+        "sys.exit('astropy' in sys.modules or 'mocpy' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
