@@ -20,10 +20,11 @@ settings.load_profile("hven")
 
 
 @pytest.fixture(autouse=True)
-def no_settings_of_the_user(monkeypatch):
-    """Take the user's own HVEN_ settings out of the way, so that a test sees hven as it is."""
+def no_settings_of_the_user(monkeypatch, tmp_path_factory):
+    """Take the user's own HVEN_ settings and settings file out of the way, so that a test sees hven as it is."""
     for name in [name for name in os.environ if name.startswith("HVEN_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HVEN_CONFIG", str(tmp_path_factory.getbasetemp() / "no-such-settings.yaml"))
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class DatasetPath(str):  # noqa: SLOT000  its attributes travel in its __dict__ 
         NameRefusedError
             If the path has no address, and no run has said which lake is meant.
         """
-        import hven
+        from hven.lake import open as open_lake
 
         address = self.url or self.home
         if not address:
@@ -82,7 +82,7 @@ class DatasetPath(str):  # noqa: SLOT000  its attributes travel in its __dict__ 
                 expected="URL#NAME outside of a run",
                 hint=f"Write it as DatasetPath('my-lake#{self}').",
             )
-        lake = hven.open(address)
+        lake = open_lake(address)
         version = self.version if self.number is None else self.number
         return (lake if version == "" else lake.at(version))[self.name]
 
@@ -98,9 +98,9 @@ class DatasetPath(str):  # noqa: SLOT000  its attributes travel in its __dict__ 
         LakeNotFoundError, VersionNotFoundError, DatasetNotFoundError
             If it is not there.
         """
-        import hven
+        from hven.lake import open as open_lake
 
-        found = (hven.open(self.url) if self.url else lake).pinned()
+        found = (open_lake(self.url) if self.url else lake).pinned()
         view = found.at(self.version) if self.version else found
         # The catalog in which it last changed, not the newest one: the same as long as the dataset is the same.
         text = f"{self.url}#{self.name}".removeprefix("#") + f"@{view[self.name].entry.changed}"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pluggy
 
-from hven.errors import DeclarationError, PluginLoadError
+from hven.errors import DeclarationError, PluginLoadError, PluginNotFoundError, did_you_mean
 from hven.plugins import hookspecs
 from hven.plugins.analysis import Analysis, nearest_analysis
 from hven.plugins.reader import Exporter, Reader
@@ -181,6 +181,25 @@ class PluginRegistry:
         if info.state == "failed":
             raise PluginLoadError(f"plugin {name!r} is not loaded: {info.reason}", hint="Correct the plugin.")
         return info
+
+    def unregister(self, name: str) -> None:
+        """Take away a plugin that was added by hand, with all that it brought.
+
+        Raises
+        ------
+        PluginNotFoundError
+            If there is none of that name.
+        """
+        if not self._hooks.has_plugin(name):
+            known = [info.name for info in self.plugins]
+            raise PluginNotFoundError(
+                f"there is no plugin {name!r}", hint=did_you_mean(name, known, f"There are: {', '.join(known)}.")
+            )
+        self._hooks.unregister(name=name)
+        for sort, thing in [key for key, owner in self._owners.items() if owner == name]:
+            del self._owners[sort, thing]
+            getattr(self, sort).pop(thing, None)
+        self.plugins = [info for info in self.plugins if info.name != name or info.state != "loaded"]
 
     def analysis(self, name: str) -> Analysis:
         """Return the analysis called `name`.

@@ -77,9 +77,10 @@ class Unit:
             factor = conversion_factor(quantity.unit.to_string(), self.name)
         except UnitError as error:
             raise ValueError(str(error)) from error
+        if not quantity.isscalar:
+            return (quantity.value * factor).tolist()
         # Through text: 8200 pc is 8.2 kpc, and not 8.200000000000001.
-        converted = float(f"{float(quantity.value) * factor:.15g}") if quantity.isscalar else quantity.value * factor
-        return converted if quantity.isscalar else converted.tolist()
+        return float(f"{float(quantity.value) * factor:.15g}")
 
 
 def unit_outermost(kind: Any) -> Any:

@@ -216,16 +216,16 @@ def test_a_listener_that_raises_is_noted_and_stops_nothing(survey):
             raise RuntimeError("deaf")
 
     registry = plugins()
-    listener = Bad()
-    registry.register(listener, "bad-listener")
+    registry.register(Bad(), "bad-listener")
     try:
-        run = hven.run(survey, trial.doubled, {"stars": "stars"}, cluster="synchronous")
+        run = hven.run(survey, trial.doubled, {"stars": "stars"}, cluster="synchronous", block_rows=1000)
     finally:
-        registry._hooks.unregister(listener)
+        registry.unregister("bad-listener")
     assert run.state == "succeeded"
     told = [line for line in open_run(survey, run.id).record["log"] if line["event"] == "listener-failed"]
     assert told[0]["plugin"] == "bad-listener"
     assert "deaf" in told[0]["what"]
+    assert len(told) == 1, "once, however many blocks"
 
 
 def wait_for(happened, seconds=60):

@@ -31,12 +31,12 @@ def listening():
             def hven_report_sections(self, run):
                 return sections(run)
 
-        added.append(Plugin())
-        plugins().register(added[-1], name)
+        plugins().register(Plugin(), name)
+        added.append(name)
 
     yield add
-    for plugin in added:
-        plugins()._hooks.unregister(plugin)
+    for name in added:
+        plugins().unregister(name)
 
 
 def report_of(run):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import hven
-from hven.errors import AnalysisNotFoundError, PluginLoadError, ReaderNotFoundError
+from hven.errors import AnalysisNotFoundError, PluginLoadError, PluginNotFoundError, ReaderNotFoundError
 from hven.plugins import PluginRegistry, plugins
 from hven.plugins.registering import HOOKS
 
@@ -250,10 +250,22 @@ def test_a_plugin_registered_by_hand_works_at_once_and_a_misfit_is_refused():
 
     registry = PluginRegistry([])
     registry.register(Listener(), "listener")
+    registry.register(Listener(), "another")
+    registry.unregister("another")
+    with pytest.raises(PluginNotFoundError, match="no plugin 'anothr'"):
+        registry.unregister("anothr")
     assert [a.result for a in registry.call("hven_run_finished", run=7)] == ["heard 7"]
     with pytest.raises(PluginLoadError, match="hven_run_finished"):
         registry.register(Misspelt(), "misspelt")
     assert [a.result for a in registry.call("hven_run_finished", run=7)] == ["heard 7"]
+
+
+def test_what_a_plugin_brought_goes_with_it(installed, good):
+    installed.add("first", good("mean_first"))
+    registry = installed.registry()
+    registry.unregister("first")
+    assert (registry.plugins, registry.analyses) == ([], {})
+    assert registry.call("hven_analyses") == []
 
 
 def test_an_unknown_analysis_is_refused_with_the_nearest_names_and_what_failed_to_load(installed, good):

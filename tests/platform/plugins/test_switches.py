@@ -151,6 +151,7 @@ def test_settings_that_cannot_be_written_are_told(config):
 
 
 def test_settings_are_where_the_system_keeps_them_and_changes_are_seen_at_once(tmp_path, monkeypatch):
+    monkeypatch.delenv("HVEN_CONFIG")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     assert settings_path() == tmp_path / "hven" / "config.yaml"
     monkeypatch.delenv("XDG_CONFIG_HOME")

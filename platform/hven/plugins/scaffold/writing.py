@@ -3,7 +3,7 @@
 import keyword
 import re
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -119,8 +119,6 @@ def _package(name: str) -> str:
 def _render(template: str, name: str) -> str:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    import hven
-
     environment = Environment(
         loader=PackageLoader("hven.plugins.scaffold", "templates"),
         autoescape=False,  # noqa: S701  no HTML, and a name has been checked
@@ -135,5 +133,5 @@ def _render(template: str, name: str) -> str:
         per_object=per_object,
         whole=whole,
         api=API_VERSION,
-        hven=".".join(hven.__version__.split(".")[:2]),
+        hven=".".join(version("hven").split(".")[:2]),
     )
