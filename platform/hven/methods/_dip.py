@@ -12,10 +12,10 @@ def dip_of_sorted(x: Array) -> float:
     """Return the dip of sorted values (n,), n >= 1.
 
     Hartigan & Hartigan 1985. A unimodal distribution is convex up to its mode and concave after it. In the present
-    modal interval take the greatest convex minorant G and the least concave majorant L of the empirical distribution F;
-    where they are farthest apart lies the next, smaller interval; outside it F must keep to G on the left and to L on the
-    right, and the dip is half the largest of these distances. It ends when G and L are no farther apart than that.
-    F jumps at a value: G runs through the feet of the jumps, L through their heads.
+    modal interval take the greatest convex minorant G and the least concave majorant L of the empirical
+    distribution F; where they are farthest apart lies the next, smaller interval; outside it F must keep to G on
+    the left and to L on the right, and the dip is half the largest of these distances. It ends when G and L are no
+    farther apart than that. F jumps at a value: G runs through the feet of the jumps, L through their heads.
     """
     n = len(x)
     values, counts = np.unique(x, return_counts=True)
