@@ -3,7 +3,22 @@
 from importlib import import_module
 from typing import Any
 
-from hven.methods import calibration, eiv, fisher, frames, least_squares, likelihoods, models, train
+from hven.methods import (
+    calibration,
+    eiv,
+    fisher,
+    flows,
+    frames,
+    hmc,
+    least_squares,
+    likelihoods,
+    mixtures,
+    models,
+    moments,
+    ranks,
+    stats,
+    train,
+)
 from hven.methods.gather import gather
 from hven.methods.padding import pad, padded_length
 from hven.methods.precision import in_float64
@@ -12,15 +27,21 @@ __all__ = [
     "calibration",
     "eiv",
     "fisher",
+    "flows",
     "frames",
     "gather",
+    "hmc",
     "in_float64",
     "least_squares",
     "likelihoods",
+    "mixtures",
     "models",
+    "moments",
     "nets",
     "pad",
     "padded_length",
+    "ranks",
+    "stats",
     "train",
 ]
 

@@ -155,7 +155,8 @@ def compiled_stretch(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
         state: State, static: Any, data: Any, batches: Any, n_steps: Any, first: Any, validation: Any, keys: Any
     ) -> tuple[State, Any, Any]:
         one: Any = jax.vmap(lambda s, b, v, k: stretch(s, b, v, k, static, data, n_steps, first))
-        return one(state, batches, validation, keys)
+        done: tuple[State, Any, Any] = one(state, batches, validation, keys)
+        return done
 
     filter_jit: Any = eqx.filter_jit
     compiled: Callable[..., tuple[State, Any, Any]] = filter_jit(all_members)
