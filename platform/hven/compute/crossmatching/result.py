@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from hven.compute.crossmatching.sources import Matched
     from hven.lake import Block, Lake
 
-BLOCK_ROWS = 262_144
+BLOCK_ROWS = 131_072
 """Rows of the left side in a block, when nobody says otherwise: some tens of megabytes a worker."""
 
 
@@ -92,7 +92,7 @@ def crossmatch(
     count
         Whether ``n_within`` is returned: how many right objects are within the radius.
     block_rows
-        Rows of the left side in a block; 262,144 by default. What is in memory at once grows with it.
+        Rows of the left side in a block; 131,072 by default. What is in memory at once grows with it.
     cluster
         Threads of this process by default; or what `hven.run` takes: ``"local"``, an address, a Dask client, ...
     workers

@@ -155,8 +155,14 @@ class FrameRows:
     @classmethod
     def of(cls, frame: "pl.DataFrame", ra: str, dec: str) -> "FrameRows":
         """Return the rows of a frame in order, with the cells of their positions."""
-        placed = with_places(frame, ra, dec)
-        return cls(placed, placed[PLACE].drop_nulls().to_numpy())
+        return cls.in_order(with_places(frame, ra, dec))
+
+    @classmethod
+    def in_order(cls, frame: "pl.DataFrame") -> "FrameRows":
+        """Return the rows of a frame that has its cells, in order."""
+        if not frame[PLACE].is_sorted(nulls_last=True):
+            frame = frame.sort(PLACE, nulls_last=True, maintain_order=True)
+        return cls(frame, frame[PLACE].drop_nulls().to_numpy())
 
     def schema(self) -> "pl.Schema":
         """Return the columns with their types."""

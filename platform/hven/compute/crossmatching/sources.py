@@ -31,6 +31,11 @@ _EPOCH = "ref_epoch"
 """Where Gaia's tables keep the epoch of each source."""
 
 
+_BYTES = 8
+_FEW = 2**27
+"""Bytes up to which the right side is read once and kept."""
+
+
 @dataclass(frozen=True)
 class Side:
     """One side of a cross-match. Travels to workers.
@@ -142,14 +147,18 @@ def open_side(
     check_columns([*wanted, *also], found.known, found.label)
     kept = list(dict.fromkeys([*wanted, *roles.values(), *also, *((epoch,) if isinstance(epoch, str) else ())]))
     rows = _ordered(found, roles, kept, scratch, is_left=word == "left", in_memory=in_memory)
+    # What was copied was narrowed down as well.
+    is_copy = rows is not found.rows
+    if word == "right" and in_memory and isinstance(rows, ParquetRows):
+        rows = _held(rows, tuple(dict.fromkeys([*kept, PLACE, *_used(found)])))
     return Side(
         found.label,
         rows,
         tuple(wanted),
         roles,
         epoch,
-        found.where if rows is found.rows else None,
-        found.region if rows is found.rows else None,
+        None if is_copy else found.where,
+        None if is_copy else found.region,
         found.schema,
         {**found.told, "epoch": epoch},
     )
@@ -307,6 +316,17 @@ def _ordered(
         return found.rows
     lazy = found.rows.scan() if found.where is None else found.rows.scan().filter(found.where)
     return gather_rows(_inside(batches(lazy, kept), found.region, ra, dec), scratch, ra, dec)
+
+
+def _held(rows: ParquetRows, columns: Sequence[str]) -> Rows:
+    """Return rows in memory when they are few: each block then has its neighbours at hand."""
+    if sum(part.rows for part in rows.parts()) * len(columns) * _BYTES > _FEW:
+        return rows
+    return FrameRows.in_order(rows.scan().select(columns).collect())
+
+
+def _used(found: _Found) -> Sequence[str]:
+    return found.where.meta.root_names() if found.where is not None else ()
 
 
 def _inside(frames: "Iterator[pl.DataFrame]", region: "Region | None", ra: str, dec: str) -> "Iterator[pl.DataFrame]":
