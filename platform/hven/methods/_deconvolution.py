@@ -141,60 +141,44 @@ def objective(p: Parameters, s: Expectations, w: Any) -> Any:
     return s.loglike - jnp.where(w > 0, penalty, 0.0)
 
 
-def climb(start: Parameters, rows: Rows, w: Any, tol: Any, max_steps: int) -> Fit:
-    """Return where EM stops from one start: when a step gains less than `tol` per row, or after `max_steps`."""
+def climb(start: Parameters, rows: Rows, w: Any, tol: Any, max_steps: Any, room: int) -> Fit:
+    """Return where EM stops: when a step gains less than `tol` per row, or after `max_steps` < `room` steps."""
     import jax
     import jax.numpy as jnp
-
-    first = expect(start, rows)
-    history = jnp.full(max_steps + 1, jnp.nan).at[0].set(objective(start, first, w))
 
     def goes_on(state: Any) -> Any:
-        i, _, sums, history = state
-        gain = history[i] - history[i - 1]
-        return (i < max_steps) & ((i == 0) | (gain > tol * sums.weight))
+        i, _, _, sums, history = state
+        gain = history[i - 1] - history[i - 2]
+        return (i < 2) | ((i <= max_steps) & (gain > tol * sums.weight))
 
     def step(state: Any) -> Any:
-        i, p, sums, history = state
-        p = maximise(p, sums, w)
+        i, _, p, _, history = state
         sums = expect(p, rows)
-        return i + 1, p, sums, history.at[i + 1].set(objective(p, sums, w))
+        return i + 1, p, maximise(p, sums, w), sums, history.at[i].set(objective(p, sums, w))
 
-    i, p, sums, history = jax.lax.while_loop(goes_on, step, (0, start, first, history))
-    gain = history[i] - history[i - 1]
-    return Fit(p, sums.loglike, history, i, jnp.isfinite(history[i]) & (gain <= tol * sums.weight))
-
-
-def climb_from_best(starts: Parameters, rows: Rows, w: Any, tol: Any, max_steps: int, trial_steps: int) -> Fit:
-    """Return where EM stops from the start that is highest after a few steps; `starts` have a leading axis."""
-    import jax
-    import jax.numpy as jnp
-
-    tried = jax.lax.map(lambda start: climb(start, rows, w, tol, trial_steps), starts)
-    heights = jnp.take_along_axis(tried.history, tried.n_steps[:, None], axis=1)[:, 0]
-    best = jnp.argmax(jnp.where(jnp.isnan(heights), -jnp.inf, heights))
-    return climb(Parameters(*(v[best] for v in tried.parameters)), rows, w, tol, max_steps)
-
-
-def _of_each(run: Any) -> Any:
-    """Return `run` over a leading axis: side by side on a device, one after the other on a processor.
-
-    A batch goes on until its slowest member stops, which a processor would pay for in full.
-    """
-    import jax
-
-    if jax.default_backend() != "cpu":
-        return jax.vmap(run, (0, 0, None, None))
-    return lambda starts, rows, w, tol: jax.lax.map(lambda one: run(*one, w, tol), (starts, rows))
+    k, d = start.means.shape
+    nothing = Expectations(jnp.zeros(k), jnp.zeros((k, d)), jnp.zeros((k, d, d)), jnp.zeros(()), jnp.ones(()))
+    state = (0, start, start, nothing, jnp.full(room, jnp.nan))
+    i, p, _, sums, history = jax.lax.while_loop(goes_on, step, state)
+    gain = history[i - 1] - history[i - 2]
+    return Fit(p, sums.loglike, history, i - 1, jnp.isfinite(history[i - 1]) & (gain <= tol * sums.weight))
 
 
 @lru_cache(maxsize=16)
-def compiled(max_steps: int, trial_steps: int, *, many: bool) -> Any:
-    """Return `climb_from_best` compiled, for one data set or (`many`) for a leading axis of them."""
+def compiled(room: int, *, many: bool) -> Any:
+    """Return `climb` compiled, for one data set or (`many`) for a leading axis of them.
+
+    Many go side by side on a device, one after the other on a processor: a batch goes on until its slowest member
+    stops, which a processor would pay for in full.
+    """
     import jax
 
-    run = partial(climb_from_best, max_steps=max_steps, trial_steps=trial_steps)
-    return jax.jit(_of_each(run) if many else run)
+    run = partial(climb, room=room)
+    if not many:
+        return jax.jit(run)
+    if jax.default_backend() != "cpu":
+        return jax.jit(jax.vmap(run, (0, 0, None, None, None)))
+    return jax.jit(lambda start, rows, *rest: jax.lax.map(lambda one: run(*one, *rest), (start, rows)))
 
 
 @lru_cache(maxsize=1)

@@ -312,16 +312,30 @@ def _fit(
             )
     length = max((padded_length(len(table.x)) for table in tables), default=0)
     rows = [_padded(table, length) for table in tables]
-    starts = [xd.Parameters(*starting_points(table, k, n_starts, seed)) for table in tables]
-    run = xd.compiled(max_steps, _TRIAL_STEPS, many=many)
-    if many and tables:
-        many_starts = xd.Parameters(*map(np.stack, zip(*starts, strict=True)))
-        many_rows = xd.Rows(*map(np.stack, zip(*rows, strict=True)))
-        found = run(many_starts, many_rows, w, tol)
-        fits = [_part(found, i) for i in range(len(tables))]
-    else:
-        fits = [run(start, row, w, tol) for start, row in zip(starts, rows, strict=True)]
+    if not tables:
+        return []
+    starts = [starting_points(table, k, n_starts, seed) for table in tables]  # of each group: (s, ...) three times
+    run = xd.compiled(max(max_steps, _TRIAL_STEPS) + 1, many=many)
+    data = xd.Rows(*map(np.stack, zip(*rows, strict=True))) if many else rows[0]
+    tried = []
+    for s in range(n_starts):
+        one = [xd.Parameters(*(v[s] for v in start)) for start in starts]
+        start = xd.Parameters(*map(np.stack, zip(*one, strict=True))) if many else one[0]
+        tried.append(run(start, data, w, tol, _TRIAL_STEPS))
+    best = _best(tried, many=many) if n_starts > 1 else tried[0].parameters
+    found = run(best, data, w, tol, max_steps)
+    fits = [_part(found, i) for i in range(len(tables))] if many else [found]
     return [_told(fit, table) for fit, table in zip(fits, tables, strict=True)]
+
+
+def _best(tried: list[xd.Fit], *, many: bool) -> xd.Parameters:
+    """Return the parameters of the trial that climbed highest, for each group when there are many."""
+    history = np.stack([np.atleast_2d(fit.history) for fit in tried])  # trial, group, step
+    last = np.stack([np.atleast_1d(fit.n_steps) for fit in tried])
+    height = np.take_along_axis(history, last[:, :, None], axis=2)[:, :, 0]
+    best = np.argmax(np.where(np.isnan(height), -np.inf, height), axis=0)
+    fields = [np.stack([np.asarray(fit.parameters[i]) for fit in tried]) for i in range(3)]
+    return xd.Parameters(*(v[best, np.arange(len(best))] if many else v[best[0]] for v in fields))
 
 
 def _part(fit: xd.Fit, i: int) -> xd.Fit:

@@ -230,8 +230,8 @@ def test_fractions_scatter_and_zero_point_of_two_templates_are_recovered_within_
 
 @pytest.mark.t0
 def test_groups_of_sequences_at_once_are_as_one_after_the_other():
-    groups = [sequences(n, 0.3, seed=n) for n in (100, 250)]
-    for fit, group in zip(mixtures.fit_sequences_of_each(groups, tracks=TRACKS), groups, strict=True):
+    groups = [sequences(100 - n, 0.3, seed=n) for n in range(40)]
+    for fit, group in list(zip(mixtures.fit_sequences_of_each(groups, tracks=TRACKS), groups, strict=True))[:6]:
         alone = mixtures.fit_sequences(*group, tracks=TRACKS)
         assert fit.loglike == pytest.approx(alone.loglike, abs=1e-8)
         assert fit.fractions == pytest.approx(alone.fractions, abs=1e-6)
