@@ -92,8 +92,8 @@ def test_covariances_without_the_errors_are_recovered_where_a_plain_mixture_is_b
 @pytest.mark.parametrize("seed", range(3))
 def test_the_likelihood_never_falls(w, seed):
     """With regularisation it is the penalised likelihood that rises."""
-    x, noise = noisy(300, seed=seed, gaps=0.2)
-    fit = extreme_deconvolution(x, noise, n_components=3, w=w, seed=seed, max_steps=300)
+    x, noise = noisy(250, seed=seed, gaps=0.2)
+    fit = extreme_deconvolution(x, noise, n_components=3, w=w, seed=seed, n_starts=2)
     assert np.diff(fit.history).min() >= -1e-10 * abs(fit.history[0])
     assert len(fit.history) > 10
     if w == 0:
@@ -103,12 +103,12 @@ def test_the_likelihood_never_falls(w, seed):
 
 @pytest.mark.t0
 def test_many_groups_at_once_are_as_one_after_the_other():
-    groups = [noisy(n, seed=n, gaps=0.1) for n in (150, 300, 77)]
+    groups = [noisy(n, seed=n, gaps=0.1) for n in (150, 250, 77)]
     at_once = mixtures.extreme_deconvolution_of_each(
-        [x for x, _ in groups], [noise for _, noise in groups], n_components=2, max_steps=200
+        [x for x, _ in groups], [noise for _, noise in groups], n_components=2
     )
     for fit, (x, noise) in zip(at_once, groups, strict=True):
-        alone = extreme_deconvolution(x, noise, n_components=2, max_steps=200)
+        alone = extreme_deconvolution(x, noise, n_components=2)
         assert fit.loglike == pytest.approx(alone.loglike, rel=1e-9)
         assert fit.mixture.covs == pytest.approx(alone.mixture.covs, rel=1e-6, abs=1e-9)
         assert fit.n == alone.n
@@ -116,11 +116,11 @@ def test_many_groups_at_once_are_as_one_after_the_other():
 
 @pytest.mark.t0
 def test_sums_of_parts_give_the_step_of_the_whole():
-    x, noise = noisy(500, gaps=0.1)
-    w = np.random.default_rng(0).integers(0, 3, 500)
+    x, noise = noisy(200, gaps=0.1)
+    w = np.random.default_rng(0).integers(0, 2, 200)
     whole = TWO.expect(x, noise, weights=w)
     parts = [
-        TWO.expect(x[r], noise[r], weights=w[r]) for r in np.split(np.random.default_rng(1).permutation(500), [99])
+        TWO.expect(x[r], noise[r], weights=w[r]) for r in np.split(np.random.default_rng(1).permutation(200), [99])
     ]
     merged = parts[0].merge(parts[1])
     for regular in (0.0, 0.5):
@@ -133,18 +133,18 @@ def test_sums_of_parts_give_the_step_of_the_whole():
 
 
 def test_rows_in_another_order_give_the_same_fit():
-    x, noise = noisy(400)
-    order = np.random.default_rng(0).permutation(400)
-    a, b = (extreme_deconvolution(x[o], noise[o], n_components=2) for o in (np.arange(400), order))
+    x, noise = noisy(250)
+    order = np.random.default_rng(0).permutation(250)
+    a, b = (extreme_deconvolution(x[o], noise[o], n_components=2) for o in (np.arange(250), order))
     assert a.mixture.covs == pytest.approx(b.mixture.covs, rel=1e-6)
 
 
 def test_one_gaussian_without_errors_is_mean_and_covariance():
-    x, _ = noisy(300)
+    x, _ = noisy(250)
     fit = extreme_deconvolution(x, n_components=1)
     assert fit.mixture.means[0] == pytest.approx(x.mean(axis=0), rel=1e-9)
     assert fit.mixture.covs[0] == pytest.approx(np.cov(x, rowvar=False, bias=True), rel=1e-9)
-    assert fit.bic == pytest.approx(5 * np.log(300) - 2 * fit.loglike)
+    assert fit.bic == pytest.approx(5 * np.log(250) - 2 * fit.loglike)
 
 
 def test_rows_that_see_other_projections_of_the_same_space_are_put_together():
@@ -159,7 +159,7 @@ def test_rows_that_see_other_projections_of_the_same_space_are_put_together():
 
 
 def test_of_several_numbers_of_components_the_lowest_bic_is_taken():
-    x, noise = noisy(1500)
+    x, noise = noisy(250)
     assert len(extreme_deconvolution(x, noise, n_components=(1, 2, 3), n_starts=2).mixture.weights) == 2
 
 
@@ -174,7 +174,7 @@ def test_denoised_values_are_closer_and_their_errors_right():
 
 def test_regularisation_keeps_a_component_off_a_single_row():
     x = np.append(np.random.default_rng(0).normal(size=60), [30.0])[:, None]
-    kept = extreme_deconvolution(x, n_components=2, w=0.5, max_steps=300)
+    kept = extreme_deconvolution(x, n_components=2, w=0.5, n_starts=2)
     assert kept.mixture.covs.min() > 0.1
     assert np.isfinite(kept.loglike)
 
