@@ -32,7 +32,7 @@ def new(
         f"  pip install -e '.[dev]' && pytest\n"
         f"  hven analyses {per_object}\n"
         f"  hven run {per_object} --input stars=apogee --lake ../demo-lake\n"
-        f"  hven run {whole} --input stars=apogee+{per_object} --lake ../demo-lake"
+        f"  hven run {whole} --input stars=apogee+{per_object} --where 'logg < 3.5' --lake ../demo-lake"
     )
 
 

@@ -1,6 +1,7 @@
 """Verbs about running analyses: run, runs."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,11 +170,19 @@ def _print_run(done: "Run") -> None:
             ("catalog", done.commit),
             ("error", f"[{error['code']}] {error['what']}. {error['hint']}" if error else ""),
             ("caveats", " ".join(done.caveats)),
+            ("listeners", "; ".join(_deaf(done))),
             ("report", done.report),
         ]
     )
     if done.failures:
         print_table(["block", "objects", "code", "error"], (_failure_row(failure) for failure in done.failures))
+
+
+def _deaf(done: "Run") -> Iterator[str]:
+    """Give what listeners of the run have failed at; it did not stop the run."""
+    for line in done.record.get("log", ()):
+        if line["event"] == "listener-failed":
+            yield f"{line['plugin']} failed at {line['hook']}: {line['what']}"
 
 
 def _failure_row(failure: dict[str, Any]) -> list[Any]:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from hven.cli.address import LakeOption, open_lake
+from hven.cli.analysis_command import AnalysisCommand, parameter_texts
 from hven.cli.output import AsJson, print_json, print_table, print_text
 from hven.cli.selecting import (
     ClusterOption,
@@ -25,8 +26,9 @@ verbs = typer.Typer(
 Name = Annotated[str, typer.Argument(help="The schedule's name.")]
 
 
-@verbs.command()
+@verbs.command(cls=AnalysisCommand)
 def add(
+    context: typer.Context,
     name: Name,
     analysis: Annotated[str, typer.Argument(help="The analysis to run.")],
     given: InputOption,
@@ -51,7 +53,8 @@ def add(
     opened = open_lake(lake)
 
     described = discover().analysis(analysis)
-    parameters = described.parse_texts(split_assignments(parameter or [], "-p"))
+    texts = parameter_texts(context, described, split_assignments(parameter or [], "-p"))
+    parameters = described.parse_texts(texts)
     selections = read_selections(described, given, where, region, column)
     hven.plan(opened, described, selections, parameters, output=output or None)
     schedule = Schedule(

@@ -20,8 +20,12 @@ def test_analyses_lists_all_and_shows_one_as_a_card(command):
     assert "red_clump_distances" in command("analyses").out
     card = command("analyses red_clump_distances").out
     assert all(word in card for word in ("Inputs", "Parameters", "Produces", "kpc", "allowed", "required"))
+    assert "a number above 0, in kpc" in card
     told = json.loads(command("analyses red_clump_distances --json").out)
     assert told["per_object"] is True
+    distance = told["parameters"]["properties"]["r0"]
+    assert (distance["unit"], distance["exclusiveMinimum"], distance["type"]) == ("kpc", 0, "number")
+    assert "Galactic centre" in distance["description"]
     assert "red_clump_distances" in [a["name"] for a in json.loads(command("analyses --json").out)]
 
 

@@ -101,3 +101,23 @@ def test_an_interrupted_run_says_how_to_go_on(command, own_lake, monkeypatch):
     said = command(f"{GRADIENT} --output stopped --lake '{own_lake.url}'")
     assert (said.status, said.out) == (130, "")
     assert "run it again to go on" in said.err
+
+
+def test_show_tells_which_listener_failed_at_what(in_lake, own_lake):
+    import hven
+    from hven.plugins import plugins
+
+    class Deaf:
+        @hven.hookimpl
+        def hven_run_finished(self, run):
+            raise OSError("no line")
+
+    plugins().register(Deaf(), "deaf")
+    try:
+        said = in_lake("run red_clump_distances --input stars=stars --cluster synchronous --output unheard")
+    finally:
+        plugins().unregister("deaf")
+    assert said.status == 0
+    assert "deaf failed at hven_run_finished: OSError: no line" in said.out
+    newest = hven.compute.runs(own_lake)[0]
+    assert "OSError: no line" in in_lake(f"runs show {newest.id}").out

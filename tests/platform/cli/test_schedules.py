@@ -1,6 +1,6 @@
 import json
 
-ADD = "schedule add nightly metallicity_gradients --input stars=stars -p bins=1 --cron '0 3 * * *'"
+ADD = "schedule add nightly metallicity_gradients --input stars=stars --bins 1 --cron '0 3 * * *'"
 
 
 def test_a_schedule_is_added_listed_run_when_due_and_removed(command, own_lake):
