@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import hven
 from hven import errors
+from hven.compute.crossmatching import sources as sides
 from hven.schema import Column, Schema
 from hven.sky import healpix_29
 from hven.sky.motion import propagate
@@ -98,7 +99,7 @@ def lake(tmp_path_factory, frames):
 @pytest.fixture
 def read_by_block(monkeypatch):
     """Let the right side be read around each block, however few rows it has."""
-    monkeypatch.setattr("hven.compute.crossmatching.sources._FEW", 0)
+    monkeypatch.setattr(sides, "_FEW", 0)
 
 
 @pytest.mark.parametrize("match", ["nearest", "all"])
@@ -185,7 +186,7 @@ def test_all_sources_give_the_same_pairs(lake, frames, kind, tmp_path, monkeypat
     found = match.collect()
     assert found.schema == match.schema
     if kind == "hats":
-        monkeypatch.setattr("hven.compute.crossmatching.sources._FEW", 0)
+        monkeypatch.setattr(sides, "_FEW", 0)
         assert_same(hven.crossmatch(*sources, block_rows=1000).collect(), wanted)
     if kind in ("hats", "collection"):
         assert "raj_right" in found.columns
