@@ -183,7 +183,7 @@ class MixtureFit:
     n
         Rows with at least one value.
     history
-        What EM climbs at each step, shape (n_steps + 1,): ln L, less the penalty when `w` is positive. Never falls.
+        What EM climbs at each step from the best start: ln L, less the penalty when `w` is positive. Never falls.
     converged
         Whether the last step gained less than `tol` per row; False with a NaN likelihood as well.
     """
@@ -322,20 +322,22 @@ def _fit(
         one = [xd.Parameters(*(v[s] for v in start)) for start in starts]
         start = xd.Parameters(*map(np.stack, zip(*one, strict=True))) if many else one[0]
         tried.append(run(start, data, w, tol, _TRIAL_STEPS))
-    best = _best(tried, many=many) if n_starts > 1 else tried[0].parameters
+    best, climbed = _best(tried, many=many)
     found = run(best, data, w, tol, max_steps)
     fits = [_part(found, i) for i in range(len(tables))] if many else [found]
-    return [_told(fit, table) for fit, table in zip(fits, tables, strict=True)]
+    return [_told(fit, table, before) for fit, table, before in zip(fits, tables, climbed, strict=True)]
 
 
-def _best(tried: list[xd.Fit], *, many: bool) -> xd.Parameters:
-    """Return the parameters of the trial that climbed highest, for each group when there are many."""
+def _best(tried: list[xd.Fit], *, many: bool) -> tuple[xd.Parameters, list[Array]]:
+    """Return the parameters of the trial that climbed highest, of each group when there are many, and its history."""
     history = np.stack([np.atleast_2d(fit.history) for fit in tried])  # trial, group, step
     last = np.stack([np.atleast_1d(fit.n_steps) for fit in tried])
     height = np.take_along_axis(history, last[:, :, None], axis=2)[:, :, 0]
     best = np.argmax(np.where(np.isnan(height), -np.inf, height), axis=0)
+    groups = np.arange(len(best))
     fields = [np.stack([np.asarray(fit.parameters[i]) for fit in tried]) for i in range(3)]
-    return xd.Parameters(*(v[best, np.arange(len(best))] if many else v[best[0]] for v in fields))
+    climbed = [history[s, g, : last[s, g]] for g, s in enumerate(best)]
+    return xd.Parameters(*(v[best, groups] if many else v[best[0]] for v in fields)), climbed
 
 
 def _part(fit: xd.Fit, i: int) -> xd.Fit:
@@ -343,7 +345,7 @@ def _part(fit: xd.Fit, i: int) -> xd.Fit:
     return xd.Fit(parameters, *(v[i] for v in fit[1:]))
 
 
-def _told(fit: xd.Fit, table: Table) -> MixtureFit:
+def _told(fit: xd.Fit, table: Table, before: Array) -> MixtureFit:
     mixture = GaussianMixture(*(np.asarray(v) for v in fit.parameters))
     k, d = mixture.means.shape
     n_parameters = k - 1 + k * d + k * d * (d + 1) // 2
@@ -353,7 +355,7 @@ def _told(fit: xd.Fit, table: Table) -> MixtureFit:
         loglike=loglike,
         bic=float(n_parameters * np.log(table.weight[table.n_seen > 0].sum()) - 2 * loglike),
         n=table.n,
-        history=np.asarray(fit.history)[: int(fit.n_steps) + 1],
+        history=np.concatenate([before, np.asarray(fit.history)[: int(fit.n_steps) + 1]]),
         converged=bool(fit.converged),
     )
 

@@ -71,7 +71,7 @@ def test_a_missing_value_is_marginalised_over():
 
 @pytest.mark.t0
 def test_covariances_without_the_errors_are_recovered_where_a_plain_mixture_is_biased():
-    """Target 5 %; measured 2 % with all values and 3 % with a fifth missing; the plain mixture is off by > 50 %."""
+    """Target 5 %; measured 3.0 % with all values and 2.3 % with a fifth missing; plain mixture off by 112 %."""
     scale = np.sqrt(np.einsum("kii->ki", TWO.covs))
     size = scale[:, :, None] * scale[:, None, :]
     for gaps in (0.0, 0.2):
@@ -206,7 +206,7 @@ def test_the_likelihood_of_sequences_is_the_integral_over_the_error_of_the_absci
 
 @pytest.mark.t0
 def test_fractions_scatter_and_zero_point_of_two_templates_are_recovered_within_their_errors():
-    """Over 60 mocks of 400 stars: mean pulls below 0.4 and 68 % coverage 58-78 % each."""
+    """Over 60 mocks of 400 stars: mean pulls below 0.4 (measured 0.03, 0.29, 0.14), 68 % coverage 58-78 % (64 %)."""
     groups, truths = [], []
     for seed in range(60):
         m, a, m_err, a_err = sequences(400, 0.3, seed)
