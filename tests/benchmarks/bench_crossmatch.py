@@ -76,7 +76,7 @@ def match_a_million_against_lsdb(_: Path) -> float:
         ids = (theirs[f"source_id_{side}"].to_numpy().astype(np.int64) for side in "lr")
         same = np.array_equal(pairs_of(*ids), pairs_of(*(ours[n].to_numpy() for n in ("source_id", "source_id_right"))))
         assert same, "the pairs are not those of LSDB"
-        hven_time, peer = best_of_each(lambda: match_in_lake(lake), with_lsdb, rounds=7)
+        hven_time, peer = best_of_each(lambda: match_in_lake(lake), with_lsdb, rounds=9)
     return peer / hven_time
 
 
@@ -98,7 +98,7 @@ def match_a_million_against_astropy(_: Path) -> float:
     ours = match_in_lake(lake)
     same = np.array_equal(pairs_of(*with_astropy()), pairs_of(ours["source_id"], ours["source_id_right"]))
     assert same, "the pairs are not those of astropy"
-    hven_time, peer = best_of_each(lambda: match_in_lake(lake), with_astropy, rounds=7)
+    hven_time, peer = best_of_each(lambda: match_in_lake(lake), with_astropy, rounds=9)
     return peer / hven_time
 
 
