@@ -47,7 +47,7 @@ class Calibration:
         Fraction of values inside the central intervals of `LEVELS`, and its binomial error, each (g, 3).
     chi_std, chi_inside
         Standard deviation about zero of the normal scores chi = Phi^-1(u), which for Gaussian predictions are
-        (y - mean)/std, and fraction with |chi| < 1 (0.683 expected), each (g,).
+        (y - mean)/std, and fraction with chi between -1 and 1 (0.683 expected), each (g,).
     reliability
         Fraction of PIT values below 0.1, 0.2, ... 0.9, (g, 9): the reliability diagram.
     ece
@@ -291,8 +291,8 @@ def ranks_of_truth(truth: ArrayLike, draws: ArrayLike, *, seed: int = 0) -> Rank
 def conformal_factor(y: ArrayLike, mean: ArrayLike, sigma: ArrayLike = 1.0, *, level: float = 0.68) -> float:
     """Return q such that mean +- q sigma holds a new value with probability `level` or more, whatever the distribution.
 
-    The ceil((n + 1) level)/n quantile of |y - mean|/sigma over n objects that were not used for the prediction (split
-    conformal prediction: Vovk et al. 2005; Lei et al., arXiv:1604.04173). Infinite when n is too small for the level.
+    The ceil((n + 1) level)/n quantile of abs(y - mean)/sigma over n objects that were not used for the prediction
+    (split conformal prediction: Vovk et al. 2005; Lei et al., arXiv:1604.04173). Infinite when n is too small for the level.
 
     Examples
     --------

@@ -145,7 +145,7 @@ def fit(
     Raises
     ------
     DataRefusedError
-        Lengths differ, an error or weight is negative, |rho| >= 1, or all x are equal.
+        Lengths differ, an error or weight is negative, rho is not between -1 and 1, or all x are equal.
     TooFewObjectsError
         Fewer finite objects than twice the parameters.
     ParameterError

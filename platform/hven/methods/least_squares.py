@@ -1,6 +1,6 @@
 """Least squares for many small problems at once: Levenberg-Marquardt, each row with its own damping and its own end.
 
-`batched_lm` minimises for each row i
+`batched_lm` minimises for each row i::
 
     1/2 |r_i(p)|^2 + 1/2 (p - m_i)^T P_i (p - m_i)      within bounds,
 
