@@ -292,7 +292,7 @@ def conformal_factor(y: ArrayLike, mean: ArrayLike, sigma: ArrayLike = 1.0, *, l
     """Return q such that mean +- q sigma holds a new value with probability `level` or more, whatever the distribution.
 
     The ceil((n + 1) level)/n quantile of abs(y - mean)/sigma over n objects that were not used for the prediction
-    (split conformal prediction: Vovk et al. 2005; Lei et al., arXiv:1604.04173). Infinite when n is too small for the level.
+    (split conformal prediction: Vovk et al. 2005; Lei et al., arXiv:1604.04173). Infinite when n is too small for it.
 
     Examples
     --------

@@ -57,6 +57,7 @@ def test_draws_follow_the_density_and_the_pit_is_its_integral(skewed):
     assert skewed.pit([2.0, 5.0, -1.0, 12.0], [0.5]) == pytest.approx([*steps.cdf([2.0, 5.0]), 0.0, 1.0], abs=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.t0
 def test_a_known_gaussian_is_learned_and_its_units_do_not_matter():
     """Target KL < 0.01 nat; measured 0.0023. Standardisation is part of the density: in km it is that in m."""
@@ -109,6 +110,7 @@ def test_errors_of_x_are_convolved_with_the_density(skewed):
     assert abs(np.diff(smooth, 2)[0]) < 1e-3
 
 
+@pytest.mark.slow
 def test_weights_make_the_density_that_of_the_whole_population():
     rng = np.random.default_rng(7)
     x = rng.normal(size=20_000)

@@ -74,6 +74,7 @@ def test_a_gaussian_of_ten_dimensions_has_its_mean_and_covariance():
     assert np.max(told.r_hat["x"]) < 1.01
 
 
+@pytest.mark.slow
 @pytest.mark.t0
 def test_a_funnel_is_flagged_and_its_summary_withheld():
     def funnel(p):
@@ -88,6 +89,7 @@ def test_a_funnel_is_flagged_and_its_summary_withheld():
     assert np.isfinite(told.flat("v")).all()
 
 
+@pytest.mark.slow
 @pytest.mark.t0
 def test_two_modes_far_apart_are_seen_in_r_hat():
     def two(p):

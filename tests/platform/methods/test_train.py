@@ -140,12 +140,14 @@ def test_members_of_an_ensemble_are_what_they_are_alone(short):
     assert not same_bits(*own_batches[:2])
 
 
+@pytest.mark.slow
 def test_folds_hold_out_other_rows_for_each_member(short):
     folds = np.arange(600) % 3 == np.arange(3)[:, None]
     fits = train.fit_ensemble([nets.MLP(1, 1, width=8)] * 3, train.squared_error, val=folds, **short)
     assert len({fit.history.val_loss[-1] for fit in fits}) == 3
 
 
+@pytest.mark.slow
 def test_an_average_of_weights_is_smoother_than_they_are(short):
     """With a decay of 0.99 the averaged weights after 60 steps are still near those of the start."""
     net = nets.MLP(1, 1, width=8)
@@ -179,6 +181,7 @@ def test_a_deep_ensemble_covers_68_percent_of_a_heteroscedastic_toy():
         assert np.mean(np.abs(new_y - mean)[bin_] < width[bin_]) == pytest.approx(0.683, abs=0.06)
 
 
+@pytest.mark.slow
 def test_known_errors_of_y_are_not_learned_as_scatter():
     rng = np.random.default_rng(5)
     x = rng.uniform(-1, 1, (2000, 1))
