@@ -1,29 +1,36 @@
-"""A tick: look which schedules are due, and run them, one after the other."""
+"""A tick: look which schedules are due, and run them, one after the other. And running one by hand."""
 
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import ConflictError, HvenError
-from hven.schedule.firings import Firing, firings, record_firing
-from hven.schedule.keeping import schedules
+from hven.errors import ConflictError
+from hven.schedule.firing import Firing
+from hven.schedule.keeping import schedule_called, schedules
+from hven.schedule.leases import EXPIRY, Lease, leased
+from hven.schedule.standing import BY_HAND, Standing, due, reason_of
+from hven.schedule.working import Listener, fire
 
 if TYPE_CHECKING:
     from hven.lake import Lake
-    from hven.schedule.rule import Schedule
+
+LEASE = "schedules"
+"""The lease of whoever runs what is due."""
 
 
-def due(lake: "Lake", now: datetime) -> dict[str, str]:
-    """Return the schedules that are due at `now`, each with the reason.
+def tick(
+    lake: "Lake",
+    now: datetime,
+    *,
+    lease: Lease | None = None,
+    expiry: float = EXPIRY,
+    listen: Listener = lambda _: None,
+    **how: Any,
+) -> list[Firing]:
+    """Run what is due at `now` and return the firings, in the order in which they were run.
 
-    Firings that were missed count once: however often the clock passed, a schedule is due or it is not.
-    """
-    reasons = {name: _reason(lake, name, schedule, now) for name, schedule in schedules(lake).items()}
-    return {name: reason for name, reason in reasons.items() if reason}
-
-
-def tick(lake: "Lake", now: datetime, **how: Any) -> list[Firing]:
-    """Run what is due at `now` and return the firings; a schedule that another process is running is passed over.
+    What becomes due because another was run (``after``) is run too; each schedule at most once.
 
     Parameters
     ----------
@@ -31,52 +38,84 @@ def tick(lake: "Lake", now: datetime, **how: Any) -> list[Firing]:
         The lake whose schedules are meant.
     now
         With a time zone.
+    lease
+        The lease of the lake's schedules, for one who holds it; else it is taken, for as long as this takes.
+    expiry
+        After how many seconds of silence another holder on an object store counts as dead.
+    listen
+        Is told when a firing begins and when it has ended.
     **how
         Passed on to `hven.run`: ``cluster``, ``workers``.
+
+    Raises
+    ------
+    ConflictError
+        If another process has the lease, as ``hven schedule serve`` does: it runs what is due.
+
+    Examples
+    --------
+    >>> tick(lake, datetime.now(UTC))  # doctest: +SKIP
+    []
     """
-    done = []
-    for name, reason in due(lake, now).items():
-        try:
-            with lake.lock(f"schedule-{name}", patience=0):
-                # Another process may have run it between the look and the lock.
-                schedule = schedules(lake).get(name)
-                if schedule is not None and _reason(lake, name, schedule, now):
-                    firing = _fire(lake, name, schedule, now, reason, how)
-                    record_firing(lake, firing)
-                    done.append(firing)
-        except ConflictError:
+    if lease is None:
+        with leased(lake, LEASE, expiry=expiry, on_loss=interrupt) as taken:
+            return tick(lake, now, lease=taken, expiry=expiry, listen=listen, **how)
+    began, done, fired = perf_counter(), set[str](), list[Firing]()
+    while not lease.is_lost:
+        name = next((name for name in due(lake, now) if name not in done), None)
+        if name is None:
+            break
+        done.add(name)
+        schedule = schedules(lake).get(name)
+        if schedule is None:
             continue
-    return done
+        moment = now + timedelta(seconds=perf_counter() - began)
+        why = _judged(lake, name, now)
+        firing = fire(lake, name, schedule, moment, why, term=lease.term, expiry=expiry, listen=listen, how=how)
+        if firing is not None:
+            fired.append(firing)
+    return fired
 
 
-def _reason(lake: "Lake", name: str, schedule: "Schedule", now: datetime) -> str:
-    past = firings(lake, name)
-    since = datetime.fromisoformat(past[-1].at if past else schedule.since)
-    next_time = schedule.next_time(since)
-    reasons = ["the clock"] if next_time is not None and next_time <= now else []
-    seen = past[-1].seen if past else {}
-    changed = [dataset for dataset, number in _changes(lake, schedule) if number > seen.get(dataset, -1)]
-    return " and ".join([*reasons, *(f"a change of {dataset}" for dataset in changed)])
+def run_now(
+    lake: "Lake",
+    name: str,
+    now: datetime,
+    *,
+    expiry: float = EXPIRY,
+    listen: Listener = lambda _: None,
+    **how: Any,
+) -> Firing:
+    """Run a schedule now, due or not, paused or not, and return the firing; it counts for the clock and for changes.
+
+    Raises
+    ------
+    ScheduleError
+        If there is none of that name.
+    ConflictError
+        If another process begins a firing of it in this very moment.
+    """
+    schedule = schedule_called(lake, name)
+    firing = fire(lake, name, schedule, now, lambda _: BY_HAND, expiry=expiry, listen=listen, how=how)
+    if firing is None:
+        raise ConflictError(
+            f"schedule {name!r} is being fired by another process", where=lake.url, hint="See 'hven schedule show'."
+        )
+    return firing
 
 
-def _changes(lake: "Lake", schedule: "Schedule") -> Iterator[tuple[str, int]]:
-    catalog = lake.catalog
-    for dataset in schedule.on_change:
-        if dataset in catalog:
-            yield dataset, catalog[dataset].changed
+def interrupt() -> None:
+    """Interrupt the main thread, as Ctrl-C does: a run that goes on there ends, and can be resumed."""
+    import _thread
+
+    _thread.interrupt_main()
 
 
-def _fire(lake: "Lake", name: str, schedule: "Schedule", now: datetime, reason: str, how: Mapping[str, Any]) -> Firing:
-    from hven.compute import run, select
+def _judged(lake: "Lake", name: str, now: datetime) -> Callable[[Standing], str]:
+    """Return what tells why a schedule is due, if it still is when it is asked."""
 
-    seen = dict(_changes(lake, schedule))
-    at = now.astimezone(UTC).isoformat()
-    selections = {
-        given: select(told["datasets"], told.get("where"), told.get("region") or None, told.get("columns"))
-        for given, told in schedule.inputs.items()
-    }
-    try:
-        done = run(lake, schedule.analysis, selections, schedule.parameters, output=schedule.output or None, **how)
-    except HvenError as error:
-        return Firing(name, at, reason, "error", error=error.to_json(), seen=seen)
-    return Firing(name, at, reason, done.state, run=done.id, seen=seen)
+    def why(at: Standing) -> str:
+        schedule = schedules(lake).get(name)
+        return "" if schedule is None else reason_of(lake.catalog, schedule, at, now)
+
+    return why

@@ -1,49 +1,19 @@
 from datetime import UTC, datetime, timedelta
 
-import polars as pl
 import pytest
 
-from hven.errors import ScheduleError
-from hven.schedule import Schedule, add_schedule, due, firings, remove_schedule, schedules, tick
-
-STARS = {"stars": {"datasets": "stars"}}
-START = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-def by_clock(cron, timezone="UTC", **told):
-    return Schedule("metallicity_gradients", STARS, START.isoformat(), cron, timezone, parameters={"bins": 1}, **told)
-
-
-def on_change(**told):
-    told = {"parameters": {"bins": 1}, **told}
-    return Schedule("metallicity_gradients", STARS, START.isoformat(), on_change=("stars",), **told)
-
-
-@pytest.fixture
-def lake(lake, small_survey):
-    with lake.transaction("stars") as tx:
-        tx.write("stars", small_survey[0])
-    return lake
-
-
-def test_schedules_are_kept_in_the_catalog_so_they_are_versioned(lake):
-    before = lake.number
-    add_schedule(lake, "nightly", by_clock("0 3 * * *"))
-    assert schedules(lake) == {"nightly": by_clock("0 3 * * *")}
-    assert schedules(lake.at(before)) == {}
-    remove_schedule(lake, "nightly")
-    assert schedules(lake) == {}
-    assert list(schedules(lake.at(before + 1))) == ["nightly"]
-
-
-def test_a_schedule_is_due_once_its_time_has_come_and_missed_firings_count_once(lake):
-    add_schedule(lake, "nightly", by_clock("0 3 * * *"))
-    assert due(lake, START + timedelta(hours=2)) == {}
-    assert due(lake, START + timedelta(days=5)) == {"nightly": "the clock"}
-    [firing] = tick(lake, START + timedelta(days=5), cluster="synchronous")
-    assert firing.outcome == "succeeded"
-    assert tick(lake, START + timedelta(days=5, hours=1), cluster="synchronous") == []
-    assert due(lake, START + timedelta(days=6)) == {"nightly": "the clock"}
+from hven.errors import NameRefusedError, ScheduleError
+from hven.schedule import (
+    Schedule,
+    add_schedule,
+    due,
+    next_firing,
+    pause_schedule,
+    remove_schedule,
+    resume_schedule,
+    schedules,
+    tick,
+)
 
 
 def times(rule, start, count):
@@ -53,11 +23,28 @@ def times(rule, start, count):
     return [time.astimezone(UTC).strftime("%d %H:%M") for time in found]
 
 
-def test_the_clock_is_that_of_the_time_zone_and_changes_of_it_neither_skip_nor_double_a_day():
-    rule = by_clock("30 2 * * *", "Europe/Berlin")  # 02:30 does not exist on 29 March and comes twice on 25 October
-    assert times(rule, datetime(2026, 3, 28, tzinfo=UTC), 3) == ["28 01:30", "29 01:30", "30 00:30"]
-    assert times(rule, datetime(2026, 10, 24, tzinfo=UTC), 3) == ["24 00:30", "25 00:30", "26 01:30"]
-    hourly = by_clock("0 * * * *", "Europe/Berlin")
+def test_schedules_are_kept_in_the_catalog_so_they_are_versioned(lake, rule):
+    before = lake.number
+    kept = add_schedule(lake, "nightly", rule("0 3 * * *"))
+    assert schedules(lake) == {"nightly": kept}
+    assert kept.cron == "0 3 * * *"
+    assert schedules(lake.at(before)) == {}
+    pause_schedule(lake, "nightly")
+    remove_schedule(lake, "nightly")
+    assert schedules(lake) == {}
+    assert [schedules(lake.at(before + n))["nightly"].is_paused for n in (1, 2)] == [False, True]
+    assert [commit.message for commit in lake.log()[:3]] == [
+        "removed schedule nightly",
+        "paused schedule nightly",
+        "added schedule nightly",
+    ]
+
+
+def test_the_clock_is_that_of_the_time_zone_and_changes_of_it_neither_skip_nor_double_a_day(rule):
+    nightly = rule("30 2 * * *", "Europe/Berlin")  # 02:30 does not exist on 29 March and comes twice on 25 October
+    assert times(nightly, datetime(2026, 3, 28, tzinfo=UTC), 3) == ["28 01:30", "29 01:30", "30 00:30"]
+    assert times(nightly, datetime(2026, 10, 24, tzinfo=UTC), 3) == ["24 00:30", "25 00:30", "26 01:30"]
+    hourly = rule("@hourly", "Europe/Berlin")
     assert times(hourly, datetime(2026, 10, 24, 23, 30, tzinfo=UTC), 3) == ["25 00:00", "25 01:00", "25 02:00"]
 
 
@@ -74,46 +61,45 @@ def test_the_clock_is_that_of_the_time_zone_and_changes_of_it_neither_skip_nor_d
         ("2,4", ["03", "05", "10"]),
     ],
 )
-def test_days_of_the_week_are_those_of_crontab(weekdays, days):
-    assert [time[:2] for time in times(by_clock(f"0 3 * * {weekdays}"), START, 3)] == days  # 1 March 2026 is a Sunday
+def test_days_of_the_week_are_those_of_crontab(rule, start, weekdays, days):
+    assert [time[:2] for time in times(rule(f"0 3 * * {weekdays}"), start, 3)] == days  # 1 March 2026 is a Sunday
 
 
-def test_a_change_of_a_dataset_makes_it_due_until_it_has_run_on_it(lake, small_survey):
-    add_schedule(lake, "follow", on_change(output="gradient"))
-    now = START + timedelta(days=1)
-    assert due(lake, now) == {"follow": "a change of stars"}
-    [firing] = tick(lake, now, cluster="synchronous")
-    assert (firing.outcome, firing.seen) == ("succeeded", {"stars": 1})
-    assert due(lake, now + timedelta(days=9)) == {}
-    with lake.transaction("another star") as tx:
-        tx.append("stars", small_survey[0].head(1).with_columns(object_id=pl.lit(5, dtype=pl.Int64)))
-    assert due(lake, now + timedelta(days=9)) == {"follow": "a change of stars"}
+def test_a_paused_schedule_is_not_due_and_a_resumed_one_counts_the_clock_from_then_on(lake, rule, start):
+    add_schedule(lake, "nightly", rule("0 3 * * *"))
+    pause_schedule(lake, "nightly")
+    pause_schedule(lake, "nightly")
+    later = start + timedelta(days=5, hours=1)
+    assert due(lake, later) == {}
+    assert next_firing(lake, "nightly", schedules(lake)["nightly"], later) is None
+    resume_schedule(lake, "nightly", later)
+    assert due(lake, later) == {}
+    assert next_firing(lake, "nightly", schedules(lake)["nightly"], later) == start + timedelta(days=5, hours=3)
+    assert due(lake, later + timedelta(hours=3)) == {"nightly": "the clock"}
 
 
-def test_firings_are_recorded_with_their_outcome_and_make_no_commits_of_their_own(lake):
-    add_schedule(lake, "follow", on_change())
-    before = lake.number
-    [firing] = tick(lake, START, cluster="synchronous")
-    assert firings(lake, "follow") == [firing]
-    assert lake.number == before + 1
-    assert lake["metallicity_gradients"].entry.provenance["run"] == firing.run
+def test_what_has_changed_while_a_schedule_was_paused_makes_it_due_when_resumed(lake, rule, start):
+    add_schedule(lake, "follow", rule(on_change=("stars",), is_paused=True))
+    assert due(lake, start) == {}
+    resume_schedule(lake, "follow", start)
+    assert due(lake, start) == {"follow": "a change of stars"}
+    assert next_firing(lake, "follow", schedules(lake)["follow"], start) == start
 
 
-def test_a_firing_that_fails_is_recorded_with_its_error_and_does_not_stop_the_others(lake):
-    add_schedule(lake, "broken", on_change(parameters={"bins": 1, "n_min": 10**6}))
-    add_schedule(lake, "sound", on_change(output="sound"))
-    fired = {firing.schedule: firing for firing in tick(lake, START, cluster="synchronous")}
-    assert fired["broken"].outcome == "error"
-    assert fired["broken"].error["code"] == "too-few-objects"
-    assert fired["sound"].outcome == "succeeded"
-    assert [firing.outcome for firing in firings(lake, "broken")] == ["error"]
+def test_a_schedule_that_only_follows_has_no_next_time(lake, rule, start):
+    add_schedule(lake, "follow", rule(on_change=("stars",)))
+    tick(lake, start, cluster="synchronous")
+    assert next_firing(lake, "follow", schedules(lake)["follow"], start) is None
 
 
-def test_what_another_process_is_running_is_passed_over(lake):
-    add_schedule(lake, "follow", on_change())
-    with lake.lock("schedule-follow", patience=0):
-        assert tick(lake, START, cluster="synchronous") == []
-    assert firings(lake, "follow") == []
+def test_firings_of_an_earlier_schedule_of_the_same_name_do_not_count(lake, rule, start):
+    add_schedule(lake, "follow", rule(on_change=("stars",)))
+    tick(lake, start, cluster="synchronous")
+    remove_schedule(lake, "follow")
+    add_schedule(lake, "follow", rule(on_change=("stars",), output="another"))
+    assert due(lake, start) == {"follow": "a change of stars"}
+    [firing] = tick(lake, start, cluster="synchronous")
+    assert firing.number == 2
 
 
 @pytest.mark.parametrize(
@@ -121,27 +107,85 @@ def test_what_another_process_is_running_is_passed_over(lake):
     [
         ({"cron": "0 3 * *"}, "is not a cron rule"),
         ({"cron": "99 3 * * *"}, "is not a cron rule"),
+        ({"cron": "@nightly"}, "one of @yearly"),
         ({"cron": "0 3 * * 8"}, "no day of the week 8"),
         ({"cron": "0 3 1 * 1"}, "day of the month and a day of the week"),
+        ({"cron": "0 3 31 6 *"}, "never comes"),
         ({"cron": "0 3 * * *", "timezone": "Mars/Olympus"}, "no time zone"),
         ({}, "neither when nor upon what"),
+        ({"cron": "@daily", "update": "gradients"}, "both what to run and what to update"),
+        ({"cron": "@daily", "analysis": ""}, "runs nothing"),
+        ({"cron": "@daily", "since": "2026-01-01"}, "counts since"),
+        ({"cron": "@daily", "since": "yesterday"}, "counts since"),
     ],
 )
-def test_a_rule_that_means_nothing_is_refused(told, said):
+def test_a_rule_that_means_nothing_is_refused(start, told, said):
+    with pytest.raises(ScheduleError, match=said) as refused:
+        Schedule(**{"analysis": "mean_metallicity", "since": start.isoformat(), **told})
+    assert refused.value.code == "bad-schedule"
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        ({"analysis": "mean_metallicit"}, "could not run: .*Did you mean 'mean_metallicity'"),
+        ({"inputs": {"stars": {"datasets": "strs"}}}, "could not run: .*Did you mean 'stars'"),
+        ({"inputs": {"planets": {"datasets": "stars"}}}, "could not run: .*'planets'"),
+        ({"inputs": {"stars": {"datasets": "stars", "where": "nothing > 1"}}}, "could not run: .*nothing"),
+        ({"inputs": {"stars": {"datasets": "stars", "columns": {"feh": "fehh"}}}}, "could not run: .*fehh"),
+        ({"parameters": {"least": 0}}, "could not run: .*least"),
+        ({"output": "stars"}, "could not run: .*stars"),
+        ({"on_change": ("strs",)}, "follows 'strs'.*Did you mean 'stars'"),
+        ({"after": ("stars",)}, "comes after 'stars', which nothing makes"),
+        ({"after": ("mean_metallicity",)}, "set itself off: new -> new"),
+        ({"update": "stars"}, "not the result of a run"),
+        ({"update": "nothing"}, "is not there"),
+    ],
+)
+def test_what_could_not_run_is_refused_when_it_is_added(lake, rule, told, said):
+    before = lake.number
     with pytest.raises(ScheduleError, match=said):
-        Schedule("metallicity_gradients", STARS, START.isoformat(), **told)
+        add_schedule(lake, "new", rule("0 3 * * *", **told))
+    assert lake.number == before
 
 
-def test_names_of_schedules_are_taken_once_and_unknown_ones_are_told(lake):
-    add_schedule(lake, "nightly", on_change())
+def test_schedules_that_would_set_each_other_off_are_refused(lake, rule):
+    add_schedule(lake, "one", rule("@daily", output="a"))
+    add_schedule(lake, "two", rule(after=("a",), output="b"))
+    add_schedule(lake, "three", rule(on_change=("b",), output="c"))
+    remove_schedule(lake, "one")
+    with pytest.raises(ScheduleError, match="set itself off: one -> two -> three -> one"):
+        add_schedule(lake, "one", rule("@daily", after=("c",), output="a"))
+    add_schedule(lake, "one", rule("@daily", output="a"))
+    with pytest.raises(ScheduleError, match="set itself off: self -> self"):
+        add_schedule(lake, "self", rule(on_change=("self",), output="self", after=("a",)))
+
+
+def test_a_schedule_may_come_after_what_another_one_will_make(lake, rule):
+    first = rule("@daily", output="gradients")
+    inputs = {"stars": {"datasets": "gradients"}}
+    with pytest.raises(ScheduleError, match="'gradients'"):
+        add_schedule(lake, "second", rule(after=("gradients",), inputs=inputs, output="again"))
+    add_schedule(lake, "first", first)
+    add_schedule(lake, "second", rule(after=("gradients",), inputs=inputs, output="again"))
+    assert list(schedules(lake)) == ["first", "second"]
+
+
+def test_names_of_schedules_are_taken_once_and_unknown_ones_are_told(lake, rule, start):
+    add_schedule(lake, "nightly", rule("@daily"))
     with pytest.raises(ScheduleError, match="already"):
-        add_schedule(lake, "nightly", on_change())
-    with pytest.raises(ScheduleError, match="Did you mean 'nightly'"):
-        remove_schedule(lake, "nihgtly")
+        add_schedule(lake, "nightly", rule("@daily"))
+    with pytest.raises(NameRefusedError):
+        add_schedule(lake, "../nightly", rule("@daily"))
+    for verb in (remove_schedule, pause_schedule, lambda *given: resume_schedule(*given, start)):
+        with pytest.raises(ScheduleError, match="Did you mean 'nightly'"):
+            verb(lake, "nihgtly")
 
 
-def test_a_schedule_survives_its_text_and_a_damaged_one_is_told():
-    rule = by_clock("0 3 * * *", on_change=("stars",))
-    assert Schedule.from_json(rule.to_json()) == rule
+def test_a_schedule_survives_its_text_and_a_damaged_one_is_told(rule):
+    kept = rule("0 3 * * *", on_change=("stars",), after=("a", "b"), is_paused=True)
+    assert Schedule.from_json(kept.to_json()) == kept
+    assert Schedule.from_json({**kept.to_json(), "of_a_later_hven": 1}) == kept
     with pytest.raises(ScheduleError, match="not complete"):
         Schedule.from_json({"cron": "0 3 * * *"})
