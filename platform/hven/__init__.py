@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hven import errors, methods, mocks, sky
     from hven.catalog import open_catalog, published
-    from hven.compute import Crossmatch, Run, Selection, crossmatch, plan, run, select, status
+    from hven.compute import Crossmatch, Run, Selection, crossmatch, plan, run, select, status, update
     from hven.errors import HvenError
     from hven.ingest import export_dataset, ingest_files
     from hven.lake import Lake, create, open
@@ -71,6 +71,7 @@ _HOMES = {
     "run": "hven.compute",
     "select": "hven.compute",
     "status": "hven.compute",
+    "update": "hven.compute",
 }
 _FLOORS = ("errors", "methods", "mocks", "sky", "testing")
 
@@ -114,6 +115,7 @@ __all__ = [
     "select",
     "sky",
     "status",
+    "update",
 ]
 
 

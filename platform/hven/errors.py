@@ -236,6 +236,12 @@ class ResultRefusedError(HvenError):
     code = "result-refused"
 
 
+class RecipeError(HvenError):
+    """How a result was made cannot be followed again."""
+
+    code = "recipe-not-kept"
+
+
 class RunNotFoundError(HvenError):
     """No run of that id."""
 

@@ -101,7 +101,7 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(survey, st
         kill(start("doubled", "stars=stars", until, nobody_sees_a_part))
         nobody_sees_a_part()
         run = runs(survey)[0]
-        journal = hven.compute.planning.open_journal(run)
+        journal = hven.compute.work.open_journal(run)
         finished.append(len(journal.finished))
         assert run.state == "running"
     assert finished == sorted(finished)
@@ -129,7 +129,7 @@ def test_a_run_that_makes_arrays_survives_too(survey, start):
     before = survey.number
     kill(start("smoothed", "spectra=spectra", 25))
     assert (survey.number, "smoothed" in survey) == (before, False)
-    reused = len(hven.compute.planning.open_journal(runs(survey)[0]).finished)
+    reused = len(hven.compute.work.open_journal(runs(survey)[0]).finished)
     assert 0 < reused < 60
     began = len(list(start.folder.iterdir()))
     finish(start("smoothed", "spectra=spectra"))

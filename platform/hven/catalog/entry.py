@@ -61,6 +61,8 @@ class Entry:
         How it came to be: run, analysis, parameters, selections, reader, versions.
     identity
         The columns from which object ids are made at ingest.
+    same_as
+        Older versions of the pin that hold the very same objects: those of before a compaction.
     created, changed
         The catalog numbers at which it was made and last changed.
     """
@@ -81,6 +83,7 @@ class Entry:
     resolution: tuple[float, float] | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     identity: tuple[str, ...] = ()
+    same_as: tuple[int | str, ...] = ()
     created: int = 0
     changed: int = 0
 
@@ -107,4 +110,4 @@ class Entry:
 
 
 _FIELDS = tuple(field.name for field in fields(Entry))
-_TUPLES = ("columns", "units", "citation", "identity", "wavelength", "resolution")
+_TUPLES = ("columns", "units", "citation", "identity", "same_as", "wavelength", "resolution")

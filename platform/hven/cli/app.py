@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import hven
-from hven.cli import analyses, crossmatching, data, demo, doctor, lakes, plugin, runs, schedules, surveys
+from hven.cli import analyses, crossmatching, data, demo, doctor, lakes, plugin, runs, schedules, surveys, updating
 from hven.cli.output import print_error
 from hven.errors import HvenError
 
@@ -18,8 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (demo.verbs, lakes.verbs, data.verbs, crossmatching.verbs, analyses.verbs, runs.verbs, doctor.verbs):
-    app.add_typer(verbs)
+for room in (demo, lakes, data, crossmatching, analyses, runs, updating, doctor):
+    app.add_typer(room.verbs)
 app.add_typer(plugin.verbs, name="plugin", rich_help_panel="Plugins")
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")
 app.add_typer(surveys.verbs, name="published", rich_help_panel="Data")

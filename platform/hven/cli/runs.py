@@ -133,7 +133,7 @@ def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = Fals
         return
     print_table(
         ["run", "analysis", "result", "state", "blocks", "objects", "catalog"],
-        ([r.id, r.analysis, r.output, r.state, _blocks_text(r), f"{r.rows['out']:,}", r.commit] for r in found),
+        ([r.id, r.analysis, r.output, r.state, blocks_text(r), f"{r.rows['out']:,}", r.commit] for r in found),
         right=["objects", "catalog"],
     )
 
@@ -164,8 +164,9 @@ def _print_run(done: "Run") -> None:
             ("state", done.state),
             *((f"input {name}", _input_text(told)) for name, told in done.record["inputs"].items()),
             ("parameters", json.dumps(done.parameters, ensure_ascii=False)),
-            ("blocks", _blocks_text(done)),
-            ("objects", f"{done.rows['in']:,} in, {done.rows['out']:,} out"),
+            ("blocks", blocks_text(done)),
+            ("objects", f"{done.rows['in']:,} in, {done.rows['out']:,} out{_withdrawn_text(done)}"),
+            ("brings up to date", f"what run {done.update['before']} made" if done.update else ""),
             ("result", ", ".join(done.outputs.values())),
             ("catalog", done.commit),
             ("error", f"[{error['code']}] {error['what']}. {error['hint']}" if error else ""),
@@ -197,10 +198,17 @@ def _input_text(told: dict[str, Any]) -> str:
     return "; ".join([catalogs, *narrowed, *[columns] * bool(columns)])
 
 
-def _blocks_text(done: "Run") -> str:
-    counts = done.blocks
+def blocks_text(done: "Run") -> str:
+    """Return how the blocks of a run fared, in words."""
+    counts, update = done.blocks, done.update
     words = [f"{counts[what]} {what}" for what in ("failed", "reused", "empty") if counts[what]]
+    words += [f"{update[what]} {what}" for what in ("kept", "moved", "computed") if update.get(what)]
     return ", ".join([f"{done.done} of {counts['total']}", *words])
+
+
+def _withdrawn_text(done: "Run") -> str:
+    withdrawn = done.update.get("withdrawn")
+    return f", {withdrawn:,} withdrawn" if withdrawn else ""
 
 
 def _print_plan(plan: "Plan", *, as_json: bool) -> None:
@@ -212,6 +220,7 @@ def _print_plan(plan: "Plan", *, as_json: bool) -> None:
         "resume": f"goes on with run {plan.run}",
         "retry": f"tries the failed blocks of run {plan.run} again",
         "nothing": f"nothing: run {plan.run} has made it of the same data",
+        "update": f"brings up to date what run {plan.run} made",
     }
     print_fields(
         [

@@ -7,6 +7,7 @@ from hven.compute.run_file import RunFile, read_run_file
 from hven.compute.runner import run
 from hven.compute.selection import Reference, Selection, select
 from hven.compute.staleness import ResultStatus, status
+from hven.compute.updating import outputs_for, update
 
 __all__ = [
     "Crossmatch",
@@ -18,10 +19,12 @@ __all__ = [
     "Selection",
     "crossmatch",
     "open_run",
+    "outputs_for",
     "plan",
     "read_run_file",
     "run",
     "runs",
     "select",
     "status",
+    "update",
 ]

@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
+from hven.catalog import Pin
 from hven.compute.clusters import Cluster
+from hven.compute.earlier import Earlier
 from hven.compute.journal import Journal
 from hven.compute.request import Request
 from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, compute_block, pack
@@ -32,6 +34,10 @@ class BlockWork:
         Folder of each dataset that is made, by part of the result.
     tell
         Called with each block and its outcome, once the journal has it.
+    earlier
+        What of the result that is brought up to date may be used again.
+    pins
+        Where that result is, by part; empty when there is none.
     """
 
     request: Request
@@ -39,15 +45,16 @@ class BlockWork:
     journal: Journal
     places: Mapping[str, str]
     tell: Callable[[Block, Outcome], None]
-    _order: dict[int, tuple[str, str]] = field(default_factory=dict)
+    earlier: Earlier | None = None
+    pins: Mapping[str, Pin] = field(default_factory=dict)
     _task: bytes = b""
 
-    def compute(self, blocks: Sequence[Block], todo: Sequence[Block]) -> dict[str, Staged]:
+    def compute(self, todo: Sequence[Block]) -> dict[str, Staged]:
         """Compute the blocks that are to do, and return where the results of all of them are, by part."""
-        self._order = _order_of(blocks)
-        self._task = pack(BlockTask(self.request.analysis, self.request.parameters, self.request.inputs))
+        request = self.request
+        self._task = pack(BlockTask(request.analysis, request.parameters, request.inputs, self.earlier))
         tables = {part: StagedTable(self._store, f"{place}/table") for part, place in self.places.items()}
-        if not self.journal.snapshots:
+        if not self.journal.snapshots and not any(pin.engine == "icechunk" for pin in self.pins.values()):
             todo = self._as_tables(tables, todo)
             if not todo:
                 return dict(tables)
@@ -62,7 +69,7 @@ class BlockWork:
         waiting, arrays, suspects = deque(todo), list[Block](), list[Block]()
 
         def begin(block: Block) -> tuple[object, ...]:
-            return compute_block, self._task, block, Place(staged, *self._order[block.index])
+            return compute_block, self._task, block, Place(staged, *place_of(block))
 
         def ahead() -> int:
             # Until one block has shown what the result is like, none is computed in vain but those that run.
@@ -91,7 +98,9 @@ class BlockWork:
         for part, place in self.places.items():
             # A repository that was begun and never committed to is not gone on with: it may be half made.
             fresh = f"{place.rsplit('/', 1)[0]}/{uuid.uuid4().hex[:12]}/arrays"
-            path, snapshot = self.journal.snapshots.get(part, (fresh, ""))
+            pin = self.pins.get(part)
+            begun = (pin.path, str(pin.version)) if pin is not None else (fresh, "")
+            path, snapshot = self.journal.snapshots.get(part, begun)
             staged[part] = StagedArrays(self._store, path, f"run-{uuid.uuid4().hex}")
             staged[part].begin(snapshot)
         waiting, suspects, size = deque(todo), list[Block](), _ROUND * self.cluster.threads
@@ -111,8 +120,9 @@ class BlockWork:
 
             def begin(block: Block) -> tuple[object, ...]:
                 forks = {part: session.fork() for part, session in sessions.items()}
-                name = f"segment-{block.index:08d}"
-                return compute_block, self._task, block, Place(staged, name, self._order[block.index][1], forks)
+                segment, key = place_of(block)
+                name = f"{segment}.{key.removeprefix('part-')}-{uuid.uuid4().hex[:8]}"
+                return compute_block, self._task, block, Place(staged, name, key, forks)
 
             for block, outcome in each_outcome(self.cluster, begin, blocks, lambda: size):
                 if isinstance(outcome, WorkerLost):
@@ -153,15 +163,23 @@ class BlockWork:
         return outcome
 
 
-def _order_of(blocks: Sequence[Block]) -> dict[int, tuple[str, str]]:
-    """Return, by block, the segment that its result belongs to and its place in it, so that the order is kept."""
-    seen: dict[str, int] = {}
-    order = {}
-    for block in blocks:
-        number = seen.get(block.part.segment, 0)
-        seen[block.part.segment] = number + 1
-        order[block.index] = (block.part.segment, f"part-{number:06d}")
-    return order
+def place_of(block: Block) -> tuple[str, str]:
+    """Return the segment that the result of a block belongs to and its place in it: the order of results is its own.
+
+    It follows from the block alone, so that what is computed later stands where it would have stood before.
+
+    Examples
+    --------
+    >>> from hven.lake import Part
+    >>> part = Part("segment-00000001-1a2b3c4d/part-00002-0123456789ab.parquet", "segment-00000001-1a2b3c4d", 90_000)
+    >>> place_of(Block(0, part, 0, 65_536)), place_of(Block(1, part, 65_536, 90_000))
+    (('segment-00000001', 'part-00002'), ('segment-00000001', 'part-00002.000065536'))
+    """
+    segment = "-".join(block.part.segment.split("-")[:2])
+    file = block.part.path.rsplit("/", 1)[-1].removesuffix(".parquet")
+    key = file.rsplit("-", 1)[0] if "/" in block.part.path else "part-00000"
+    # What begins at the first row comes first: '-', which ends the key, is less than '.'.
+    return segment, f"{key}.{block.start:09d}" if block.start else key
 
 
 def _refused(outcome: Outcome, what: str) -> Outcome:
@@ -169,7 +187,7 @@ def _refused(outcome: Outcome, what: str) -> Outcome:
         what,
         where=f"block {outcome.index}",
         expected="the same as that of every other block",
-        hint="Let the analysis return the same variables and types for any objects.",
+        hint="Let the analysis return the same variables and types for any objects, or give it another version.",
     )
     return _failed(outcome, error)
 
@@ -186,5 +204,5 @@ def _killed(block: Block) -> Outcome:
 def _failed(outcome: Outcome, error: HvenError) -> Outcome:
     failure = Failure(error, "")
     return replace(
-        outcome, rows_in=0, rows_out=0, written={}, schemas={}, forks={}, needs_arrays=False, failure=failure
+        outcome, rows_in=0, rows_out=0, written={}, schemas={}, forks={}, needs_arrays=False, group="", failure=failure
     )

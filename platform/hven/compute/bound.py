@@ -44,6 +44,8 @@ class Leg:
     same_places
         Whether an object is certain to have the same ``_healpix_29`` here as in the first leg, so that files elsewhere
         on the sky need not be searched for it.
+    same_as
+        Older versions of the dataset with the same objects.
     """
 
     source: Source
@@ -53,6 +55,7 @@ class Leg:
     flat: tuple[str, ...]
     deep: tuple[str, ...]
     same_places: bool
+    same_as: tuple[int | str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return which dataset this is, as plain values for records: equal exactly when the data are."""
@@ -100,6 +103,12 @@ class BoundInput:
     margin: float = 0.0
 
     @property
+    def shape(self) -> str:
+        """SHA-256 of what all blocks share beside their values: columns, units, words, and which flags there are."""
+        told = f"{self.schema.to_json().decode()} {sorted(self.flags)}"
+        return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
     def first(self) -> Leg:
         """The dataset whose objects are taken."""
         return self.legs[0]
@@ -129,6 +138,7 @@ class _Found:
     survey: str
     lineage: frozenset[tuple[Any, ...]]
     columns: "pl.Schema"
+    same_as: tuple[int | str, ...]
 
 
 def bind_selections(
@@ -178,7 +188,8 @@ def _find(lake: Lake, reference: "Reference") -> _Found:
     pin = handle.entry.pin
     lineage = {(pin.path, pin.version), *_made_from(handle.entry.provenance)}
     source, survey = handle.source, handle.entry.survey
-    return _Found(reference, source, handle.lake.number, survey, frozenset(lineage), source.frame_schema())
+    same = handle.entry.same_as
+    return _Found(reference, source, handle.lake.number, survey, frozenset(lineage), source.frame_schema(), same)
 
 
 def _made_from(provenance: Mapping[str, Any]) -> list[tuple[str, Any]]:
@@ -246,7 +257,8 @@ def _bound(
             flat.insert(0, "object_id")
         deep = tuple(c.name for c in own if c.dims != _BY_OBJECT)
         same = bool(leg.lineage & found[0].lineage) and all("_healpix_29" in f.columns for f in (leg, found[0]))
-        legs.append(Leg(leg.source, str(leg.reference), leg.number, leg.survey, tuple(flat), deep, same))
+        text = str(leg.reference)
+        legs.append(Leg(leg.source, text, leg.number, leg.survey, tuple(flat), deep, same, leg.same_as))
     read = Schema(tuple(c for c in schema if c.name in taken))
     if is_whole and (condition is not None or selection.region is not None or len(legs) > 1):
         _refuse_part_of_whole(name, selection, read)

@@ -16,6 +16,36 @@ from hven.lake import Block, WrittenPart
 from hven.lake.store import Store
 
 
+@dataclass(frozen=True)
+class Finished:
+    """What a finished block left behind.
+
+    Attributes
+    ----------
+    index
+        The block.
+    digest
+        Of the arrays that it received.
+    rows_in, rows_out
+        Objects that it was given, and that it returned.
+    written, group
+        Files of tables by part, or the segment of arrays.
+    line
+        Its line in the ledger before, when its files stay.
+    footprint
+        Where on the sky its objects are.
+    """
+
+    index: int
+    digest: str
+    rows_in: int
+    rows_out: int
+    written: Mapping[str, WrittenPart]
+    group: str
+    line: int | None
+    footprint: Footprint
+
+
 @dataclass
 class Journal:
     """What is known of the blocks of one run.
@@ -34,6 +64,14 @@ class Journal:
         The result's columns as JSON text by part, as the first block had them.
     snapshots
         Where arrays of finished blocks are, by part: path and snapshot.
+    rows_in, rows_out, work, peak
+        Objects given and returned, seconds of work, and the most bytes of memory of any block.
+    known
+        Objects that had a result before.
+    how
+        Block index -> ``computed``, ``moved`` or ``kept``, of those with a result.
+    lines
+        Block index -> line of the ledger before, of blocks that were kept.
     """
 
     store: Store
@@ -47,6 +85,10 @@ class Journal:
     rows_in: int = 0
     rows_out: int = 0
     work: float = 0.0
+    peak: int = 0
+    known: int = 0
+    how: dict[int, str] = field(default_factory=dict)
+    lines: dict[int, int] = field(default_factory=dict)
     _files: int = 0
     _unwritten: list[dict[str, Any]] = field(default_factory=list)
     _written_at: float = field(default_factory=time.monotonic)
@@ -66,6 +108,9 @@ class Journal:
             for part in written:
                 if part not in files:
                     files[part] = frozenset(self.store.list(f"{places[part]}/table"))
+            if entry.get("how") == "kept":
+                self._take(entry)
+                continue
             is_there = all(f"{places[part]}/table/{told['path']}" in files[part] for part, told in written.items())
             if entry.get("rows_out") and not written:
                 for path, _ in self.snapshots.values():
@@ -82,6 +127,11 @@ class Journal:
         entry = _to_json(outcome)
         self._take(entry)
         self._unwritten.append(entry)
+
+    def forget(self, index: int) -> None:
+        """Take a block for not finished after all: what it stood upon is gone."""
+        for known in (self.finished, self.how, self.lines):
+            known.pop(index, None)
 
     def is_finished(self, block: Block) -> bool:
         """Return whether a block needs no more work."""
@@ -125,16 +175,24 @@ class Journal:
         self._files += 1
         self._unwritten = []
 
-    def results(self) -> Iterator[tuple[int, dict[str, WrittenPart], str, Footprint]]:
-        """Give index, files by part, digest received and footprint of blocks with a result; the last of a block counts.
+    def results(self) -> "Iterator[Finished]":
+        """Give what finished blocks left behind; the last that is given of a block counts.
 
         Read from the store again, so that nobody has to remember a survey's worth of them while the run goes on.
         """
         for entry in self._stored():
-            if entry.get("rows_out") and self.finished.get(entry["index"]) == entry["key"]:
+            if "failure" not in entry and self.finished.get(entry["index"]) == entry["key"]:
                 order, cells = entry.get("footprint", NOWHERE)
-                written = {part: WrittenPart(**told) for part, told in entry.get("written", {}).items()}
-                yield entry["index"], written, entry["digest"], (order, tuple(cells))
+                yield Finished(
+                    entry["index"],
+                    entry.get("digest", ""),
+                    entry.get("rows_in", 0),
+                    entry.get("rows_out", 0),
+                    {part: WrittenPart(**told) for part, told in entry.get("written", {}).items()},
+                    entry.get("group", ""),
+                    entry.get("line"),
+                    (order, tuple(cells)),
+                )
 
     def _stored(self) -> Iterator[dict[str, Any]]:
         keys = [key for key in self.store.list(self.folder) if key.endswith(".json")]
@@ -155,6 +213,12 @@ class Journal:
         self.finished[index] = entry["key"]
         self.rows_in += entry.get("rows_in", 0)
         self.rows_out += entry.get("rows_out", 0)
+        if entry.get("rows_out"):
+            self.how[index] = entry.get("how", "computed")
+        if "line" in entry:
+            self.lines[index] = entry["line"]
+        self.known += entry.get("known", 0)
+        self.peak = max(self.peak, entry.get("peak", 0))
         for part, schema in entry.pop("schemas", {}).items():
             self.schemas.setdefault(part, schema)
 
@@ -171,6 +235,9 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
         "written": {part: asdict(written) for part, written in outcome.written.items()},
         "schemas": dict(outcome.schemas),
     }
+    told |= {"line": outcome.line} if outcome.line is not None else {}
+    told |= {"how": outcome.how} if outcome.how != "computed" else {}
+    told |= {"known": outcome.known, "group": outcome.group, "peak": outcome.peak}
     if outcome.footprint[1]:
         told["footprint"] = outcome.footprint
     if outcome.failure is not None:
@@ -181,7 +248,7 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
             "first": outcome.failure.first,
             "last": outcome.failure.last,
         }
-    return {key: value for key, value in told.items() if value or key in ("index", "key")}
+    return {key: value for key, value in told.items() if value or key in ("index", "key", "line")}
 
 
 def _failure(told: Mapping[str, Any]) -> Failure:

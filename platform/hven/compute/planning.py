@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from hven.compute.clusters import default_workers
-from hven.compute.journal import Journal
-from hven.compute.publish import is_current
-from hven.compute.records import Run, runs_of
-from hven.compute.request import Request, bytes_of_object, make_request
+from hven.compute.request import bytes_of_object, make_request
 from hven.compute.selection import Selection
+from hven.compute.work import Action, lay_out
 from hven.lake import Lake
 from hven.plugins import Analysis
 
@@ -23,9 +21,10 @@ class Plan:
     analysis, output
         What is computed, and the dataset that it makes.
     action
-        ``new``, ``resume`` (an unfinished run goes on), ``retry`` (failed blocks only) or ``nothing`` (up to date).
+        ``new``, ``update`` (a result of the same recipe is brought up to date), ``resume`` (an unfinished run goes on),
+        ``retry`` (failed blocks only) or ``nothing`` (up to date).
     run
-        The run that would go on, or that made the result; empty for a new one.
+        The run that would go on, that made the result, or whose result is brought up to date; empty for a new one.
     blocks, done
         How many blocks there are, and how many need no more work.
     tasks
@@ -42,7 +41,7 @@ class Plan:
 
     analysis: str
     output: str
-    action: Literal["new", "resume", "retry", "nothing"]
+    action: Action
     run: str
     blocks: int
     done: int
@@ -83,47 +82,22 @@ def plan(
     3
     """
     request = make_request(lake, analysis, inputs, parameters, output, block_rows)
-    known, action = previous_run(request, resume=resume, force=force)
-    rows = int(known.record["block_rows"]) if known is not None else request.block_rows
-    blocks = request.blocks(rows)
-    todo = list(blocks) if action != "nothing" else []
-    if known is not None and todo and request.analysis.per_object:
-        journal = open_journal(known)
-        todo = [block for block in blocks if not journal.is_finished(block)]
+    work = lay_out(request, resume=resume, force=force)
+    todo = work.todo
     one = bytes_of_object(request.inputs, request.templates)
     computed = sum(block.rows for block in todo)
+    known = work.run or (work.previous.run if work.previous is not None else None)
     return Plan(
         request.analysis.name,
         request.output,
-        action,
+        work.action,
         known.id if known is not None else "",
-        len(blocks),
-        len(blocks) - len(todo),
+        len(work.blocks),
+        len(work.blocks) - len(todo),
         len(todo),
-        sum(block.rows for block in blocks),
-        rows,
+        sum(block.rows for block in work.blocks),
+        work.rows,
         computed * one,
         max((block.rows for block in todo), default=0) * one,
         workers or default_workers(len(todo)),
     )
-
-
-def previous_run(
-    request: Request, *, resume: bool, force: bool
-) -> tuple[Run | None, Literal["new", "resume", "retry", "nothing"]]:
-    """Return the run of the same key that a request goes on with, or that has done it all, and what that means."""
-    newest = None if force else next(runs_of(request.lake, request.key), None)
-    if newest is None:
-        return None, "new"
-    if newest.state == "succeeded":
-        return (newest, "nothing") if is_current(newest, request.outputs) else (None, "new")
-    if not resume:
-        return None, "new"
-    return newest, "retry" if newest.state == "partial" else "resume"
-
-
-def open_journal(run: Run) -> Journal:
-    """Return the journal of a run with all that earlier attempts wrote."""
-    journal = Journal(run.lake.store, f"{run.folder}/journal")
-    journal.load(run.record["places"])
-    return journal

@@ -3,15 +3,17 @@
 import hashlib
 import platform
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from hven.compute.footprint import joined
-from hven.compute.journal import Journal
+from hven.compute.ledger import LEDGER, Line, ledger_of, lines_of, write_ledger
 from hven.compute.records import TOLD, Run
 from hven.compute.request import Request
+from hven.compute.work import Work
 from hven.errors import NameRefusedError
-from hven.lake import StagedArrays, StagedTable, WrittenPart
+from hven.lake import INPUT, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import plugins
 from hven.schema import Schema
 
@@ -22,40 +24,74 @@ if TYPE_CHECKING:
 _ENVIRONMENT = ("hven", "numpy", "xarray", "polars", "dask", "zarr", "icechunk", "deltalake")
 
 
-def publish_blocks(
-    run: Run, request: Request, journal: Journal, staged: Mapping[str, StagedTable | StagedArrays]
-) -> int:
-    """Publish what the finished blocks wrote, and return the catalog that has it.
+def publish_blocks(work: Work, run: Run, staged: Mapping[str, StagedTable | StagedArrays]) -> int:
+    """Publish what the finished blocks wrote and what stays of the result before; return the catalog that has it.
 
     A run that was killed after its commit finds itself in the catalog, and does not commit again.
     """
+    request = work.request
+    lines, written = _results(work)
+    write_ledger(run.lake.store, f"{run.folder}/{LEDGER}", ledger_of(lines))
+    files = {part: [line.files[at] for line in lines if line.files] for at, part in enumerate(request.outputs)}
     digest, content = hashlib.sha256(), hashlib.sha256()
-    written: dict[str, list[WrittenPart]] = {part: [] for part in request.outputs}
-    footprints = []
-    results = {result[0]: result for result in journal.results()}
-    for _, files, received, cells in (results[index] for index in sorted(results)):
-        digest.update(received.encode())
-        footprints.append(cells)
-        for part, file in files.items():
-            written[part].append(file)
-            content.update(file.path.encode())
-    for _, snapshot in sorted(journal.snapshots.values()):
-        content.update(snapshot.encode())
+    for line in lines:
+        digest.update(line.digest.encode())
+        content.update("/".join(line.files).encode())
     told = provenance(run, request) | {"received": digest.hexdigest(), "content": content.hexdigest()}
     number = _published(run, told)
     if number is not None:
         return number
-    cover = joined(footprints)
+    snapshots = {part: one.keep_only(files[part]) for part, one in staged.items() if isinstance(one, StagedArrays)}
+    cover = joined(line.footprint for line in lines)
     with run.lake.transaction(_message(run)) as tx:
         for part, name in request.outputs.items():
             texts = _texts(request, part) | {"provenance": told, "coverage": cover}
-            schema = Schema.from_json(journal.schemas[part].encode())
-            target = staged[part]
-            if isinstance(target, StagedTable):
+            schema, target = _schema(work, part), staged[part]
+            if isinstance(target, StagedArrays):
+                tx.publish_arrays(name, target, snapshots[part], schema, upon=_upon(work, run, part), **texts)
+            elif work.previous is None:
                 tx.publish_table(name, target, written[part], _columns(target, written[part][0]), schema, **texts)
             else:
-                tx.publish_arrays(name, target, journal.snapshots[part][1], schema, **texts)
+                kept = set(files[part]) - {file.path for file in written[part]}
+                tx.publish_table(name, target, written[part], None, schema, kept=kept, **texts)
     return _committed(tx.commit_number)
+
+
+def _results(work: Work) -> tuple[list[Line], dict[str, list[WrittenPart]]]:
+    """Return the ledger of a result, block by block, and the files of tables that are new in it."""
+    parts = list(work.request.outputs)
+    written: dict[str, list[WrittenPart]] = {part: [] for part in parts}
+    before = lines_of(work.previous.ledger) if work.previous is not None and work.previous.ledger is not None else []
+    ended = {one.index: one for one in work.journal.results()}
+    lines = []
+    for block, kept in zip(work.blocks, work.kept.tolist(), strict=True):
+        part, one = block.part.path, ended.get(block.index)
+        line = kept if kept >= 0 else one.line if one is not None else None
+        if line is not None:
+            lines.append(replace(before[line], part=part, start=block.start, stop=block.stop))
+        elif one is not None:
+            for name, file in one.written.items():
+                written[name].append(file)
+            files = tuple(one.written[name].path for name in parts) if one.written else (one.group,) * len(parts)
+            files = files if one.rows_out else ()
+            counts = one.digest, one.rows_in, one.rows_out
+            lines.append(Line(part, block.start, block.stop, *counts, files, one.footprint))
+    return lines, written
+
+
+def _schema(work: Work, part: str) -> Schema:
+    """Return the columns of a part of the result: as blocks had them, or when none was computed, as they were."""
+    if part in work.journal.schemas:
+        return Schema.from_json(work.journal.schemas[part].encode())
+    return work.previous.sources[part].schema  # type: ignore[union-attr]
+
+
+def _upon(work: Work, run: Run, part: str) -> list[int | str] | None:
+    """Return the snapshots upon which an update of arrays may be published; None for a result in a new place."""
+    if work.previous is None:
+        return None
+    entry = work.previous.entries[part]
+    return [run.record["pins"][part], *([entry.pin.version] if entry.provenance["run"] == run.id else [])]
 
 
 def publish_datasets(run: Run, request: Request, parts: "Mapping[str, xr.Dataset]") -> int:
@@ -78,15 +114,21 @@ def provenance(run: Run, request: Request) -> dict[str, Any]:
     told = {
         "run": run.id,
         "key": run.key,
+        "recipe": request.recipe,
+        "output": request.output,
         "analysis": request.analysis.name,
+        "function": run.record["analysis"]["function"],
         "version": request.analysis.version,
         "references": list(request.analysis.references),
         "parameters": request.analysis.parameters_json(request.parameters),
+        "asked": dict(request.asked),
         "inputs": request.inputs_json(),
         "catalog": request.number,
         "software": software(request),
         "blocks": {"total": run.blocks["total"], "failed": run.blocks["failed"]},
     }
+    if run.record.get("update"):
+        told["update"] = dict(run.record["update"])
     if run.failures:
         told["missing"] = [
             {key: failure[key] for key in ("block", "rows", "first", "last", "code")} for failure in run.failures[:TOLD]
@@ -105,15 +147,6 @@ def software(request: Request) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def is_current(run: Run, outputs: Mapping[str, str]) -> bool:
-    """Return whether the catalog still has what a run published, all of it and nothing later."""
-    catalog = run.lake.catalog
-    return run.commit is not None and all(
-        name in catalog and catalog[name].provenance.get("run") == run.id and catalog[name].changed == run.commit
-        for name in outputs.values()
-    )
 
 
 def _published(run: Run, told: Mapping[str, Any]) -> int | None:
@@ -142,7 +175,9 @@ def _columns(staged: StagedTable, file: WrittenPart) -> "pl.DataFrame":
 
     address = staged.store.address(f"{staged.path}/{file.path}")
     options = dict(staged.store.options) or None
-    return pl.DataFrame(schema=pl.scan_parquet(address, glob=False, storage_options=options).collect_schema())
+    columns = dict(pl.scan_parquet(address, glob=False, storage_options=options).collect_schema())
+    columns.pop(INPUT, None)
+    return pl.DataFrame(schema=columns)
 
 
 def _message(run: Run) -> str:

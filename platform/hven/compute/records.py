@@ -96,6 +96,16 @@ class Run:
         return dict(self.record["blocks"])
 
     @property
+    def update(self) -> dict[str, Any]:
+        """What an update came to; empty for a result made anew.
+
+        ``before`` is the run whose result was brought up to date; of the blocks with objects, ``kept`` stayed as they
+        were, those ``moved`` were copied because their objects had results of the same inputs already, and ``computed``
+        is the rest. ``withdrawn`` objects left the result (None when that cannot be told).
+        """
+        return dict(self.record.get("update") or {})
+
+    @property
     def done(self) -> int:
         """Blocks that need no more work."""
         return self.blocks["done"] + self.blocks["empty"]

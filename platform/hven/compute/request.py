@@ -36,14 +36,17 @@ class Request:
         Where the result goes.
     number
         The catalog in which selections without a version were resolved.
-    analysis, parameters
-        What is computed; parameters are validated and complete.
+    analysis, parameters, asked
+        What is computed; parameters are validated and complete, with datasets as they are now (`parameters`) or as
+        they were asked for (`asked`, as plain values).
     selections, inputs
         As asked, and as resolved and bound, in the analysis's order.
     output, outputs
         The name asked for, and the datasets that will be made, by part of the result.
     block_rows
-        Objects in a block.
+        Objects in a block, when nothing else decides that.
+    chosen_rows
+        The same, when the user said so.
     templates
         One made-up object of each input: variables, types, units.
     """
@@ -52,11 +55,13 @@ class Request:
     number: int
     analysis: Analysis
     parameters: Mapping[str, Any]
+    asked: Mapping[str, Any]
     selections: Mapping[str, Selection]
     inputs: tuple[BoundInput, ...]
     output: str
     outputs: Mapping[str, str]
     block_rows: int
+    chosen_rows: int | None
     templates: "Mapping[str, xr.Dataset]"
 
     @property
@@ -87,6 +92,25 @@ class Request:
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
+    @property
+    def recipe(self) -> str:
+        """SHA-256 of what is asked for: as `key`, whatever the data happened to be."""
+        told = {
+            "analysis": [self.analysis.name, self.analysis.version],
+            "parameters": self.asked,
+            "inputs": {
+                given.name: {
+                    "datasets": [[leg.source.store.lake, leg.text] for leg in given.legs],
+                    "where": given.where_key,
+                    "region": given.region.to_text() if given.region is not None else "",
+                    "binding": given.binding.to_json(),
+                }
+                for given in self.inputs
+            },
+            "output": self.output,
+        }
+        return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+
     def inputs_json(self) -> dict[str, Any]:
         """Return the inputs as plain values, for records and provenance."""
         return {
@@ -94,6 +118,8 @@ class Request:
             | {
                 "legs": [leg.to_json() | {"asked": leg.text, "catalog": leg.number} for leg in given.legs],
                 "bound": given.binding.to_json(),
+                "where_key": given.where_key,
+                "shape": given.shape,
             }
             for given in self.inputs
         }
@@ -128,6 +154,7 @@ def make_request(
         )
     selections = {name: s if isinstance(s, Selection) else select(s) for name, s in inputs.items()}
     view = lake.pinned()
+    asked = known.parameters_json(checked)
     checked = pin_paths(checked, view)
     bound = bind_selections(view, known, selections, checked)
     name = check_name(output or known.name)
@@ -137,7 +164,9 @@ def make_request(
     _check_filled(bound)
     templates = {given.name: template(given) for given in bound}
     rows = block_rows or _usual_rows(bound, templates)
-    return Request(lake, view.number, known, checked, selections, bound, name, outputs, rows, templates)
+    return Request(
+        lake, view.number, known, checked, asked, selections, bound, name, outputs, rows, block_rows, templates
+    )
 
 
 def bytes_of_object(inputs: tuple[BoundInput, ...], templates: "Mapping[str, xr.Dataset]") -> int:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from hven.compute.blocks import BlockWork
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers
-from hven.compute.journal import Journal
-from hven.compute.planning import open_journal, previous_run
+from hven.compute.previous import earlier_for
 from hven.compute.publish import publish_blocks, publish_datasets, software
 from hven.compute.records import TOLD, Run, new_run, now
 from hven.compute.request import Request, make_request
 from hven.compute.selection import Selection
-from hven.compute.task import Failure, Outcome
+from hven.compute.task import Failure, Outcome, keeps_inputs
 from hven.compute.whole import compute_whole, lazy_inputs
+from hven.compute.work import Work, lay_out
 from hven.errors import ConflictError, HvenError, RunBusyError, RunFailedError, TooFewObjectsError
 from hven.lake import Block, Lake
 from hven.plugins import Analysis, plugins
@@ -45,7 +45,8 @@ def run(
     """Run an analysis on data of a lake, publish its result as one commit, and return the run.
 
     A run that was killed goes on where it was when it is asked for again: finished blocks are not computed twice, and
-    no reader ever sees a part. What is up to date is returned as it is.
+    no reader ever sees a part. What is up to date is returned as it is. When the same was asked for before the data
+    changed, only the blocks that changed are computed, and the result is brought up to date in its place.
 
     Parameters
     ----------
@@ -98,38 +99,27 @@ def run(
     check_cluster(cluster)
     request = make_request(lake, analysis, inputs, parameters, output, block_rows)
     with _alone(request):
-        known, action = previous_run(request, resume=resume, force=force)
-        if known is not None:
-            _equip(known, request, progress)
-        if known is not None and action == "nothing":
-            return known
-        journal = open_journal(known) if known is not None else Journal(lake.store, "")
-        journal.seconds, journal.blocks = checkpoint_seconds, checkpoint_blocks
-        rows = int(known.record["block_rows"]) if known is not None else request.block_rows
-        blocks = request.blocks(rows)
-        todo = [block for block in blocks if not journal.is_finished(block)]
+        work = lay_out(request, resume=resume, force=force)
+        if work.run is not None and work.action == "nothing":
+            _equip(work.run, request, progress)
+            return work.run
+        work.journal.seconds, work.journal.blocks = checkpoint_seconds, checkpoint_blocks
+        todo = work.todo
         hands = workers or default_workers(len(todo))
-        with cluster_for(cluster if todo or not blocks else "synchronous", hands) as at_hand:
-            this = known or new_run(lake, request.key, request.output, _told(request, rows))
+        with cluster_for(cluster if todo or not work.blocks else "synchronous", hands) as at_hand:
+            this = work.run or new_run(lake, request.key, request.output, _told(work))
             _equip(this, request, progress)
-            journal.folder = f"{this.folder}/journal"
-            return _Execution(this, request, at_hand, journal, blocks, todo).go()
+            work.journal.folder = f"{this.folder}/journal"
+            return _Execution(this, work, at_hand, todo).go()
 
 
 class _Execution:
     """One attempt at a run."""
 
-    def __init__(
-        self,
-        run: Run,
-        request: Request,
-        cluster: Cluster,
-        journal: Journal,
-        blocks: Sequence[Block],
-        todo: Sequence[Block],
-    ) -> None:
-        self.run, self.request, self.cluster, self.journal = run, request, cluster, journal
-        self.blocks, self.todo = blocks, todo
+    def __init__(self, run: Run, work: Work, cluster: Cluster, todo: Sequence[Block]) -> None:
+        self.run, self.work, self.cluster, self.todo = run, work, cluster, todo
+        self.request, self.journal, self.blocks = work.request, work.journal, work.blocks
+        self.stays = _stays(work)
         self.saved = perf_counter()
         self.deaf: set[tuple[str, str]] = set()
 
@@ -158,27 +148,35 @@ class _Execution:
         return self.run
 
     def _begin(self) -> None:
-        record, reused = self.run.record, len(self.blocks) - len(self.todo)
+        record, finished = self.run.record, len(self.blocks) - len(self.todo)
+        kept, empty = self.stays["kept"], self.stays["empty"]
+        reused = finished - kept - empty
         record |= {"state": "running", "finished": None, "error": None, "failures": [], "caveats": []}
         record["attempts"] += 1
         record["cluster"] = self.cluster.to_json()
-        record["blocks"] = {"total": len(self.blocks), "done": reused, "empty": 0, "failed": 0, "reused": reused}
+        counts = {"total": len(self.blocks), "done": reused + kept, "empty": empty, "failed": 0, "reused": reused}
+        record["blocks"] = counts
         self.journal.failed.clear()
         self._count()
         if record["attempts"] > 1:
-            self.run.log("resumed", finished=reused, total=len(self.blocks))
+            self.run.log("resumed", finished=finished, total=len(self.blocks))
         else:
             self.run.log("started", blocks=len(self.blocks))
         self.run.save()
         self._hear("hven_run_started")
 
     def _by_blocks(self) -> None:
-        work = BlockWork(self.request, self.cluster, self.journal, self.run.record["places"], self._outcome)
-        staged = work.compute(self.blocks, self.todo)
+        blocks = BlockWork(self.request, self.cluster, self.journal, self.run.record["places"], self._outcome)
+        if self.work.previous is not None:
+            blocks.pins = {part: entry.pin for part, entry in self.work.previous.entries.items()}
+            if self.todo:
+                blocks.earlier = earlier_for(self.work.previous, self.run, self.work.kept)
+        staged = blocks.compute(self.todo)
         self.journal.flush()
         self._count()
+        self._count_withdrawn()
         self.run.record["failures"].sort(key=lambda failure: failure["block"])
-        if self.journal.rows_out == 0:
+        if self.run.record["rows"]["out"] == 0:
             raise _nothing(self.journal.failed, len(self.blocks))
         if self.journal.failed:
             count = len(self.journal.failed)
@@ -186,7 +184,7 @@ class _Execution:
                 f"{count:,} of {len(self.blocks):,} blocks failed: their objects are missing from the result. "
                 f"Run it again to try just these."
             )
-        self.run.record["commit"] = publish_blocks(self.run, self.request, self.journal, staged)
+        self.run.record["commit"] = publish_blocks(self.work, self.run, staged)
 
     def _as_whole(self) -> None:
         def counted(rows: int) -> None:
@@ -217,8 +215,25 @@ class _Execution:
             self.saved = perf_counter()
 
     def _count(self) -> None:
-        self.run.record["rows"] = {"in": self.journal.rows_in, "out": self.journal.rows_out}
-        self.run.record["work"] = round(self.journal.work, 3)
+        record, journal, stays = self.run.record, self.journal, self.stays
+        record["rows"] = {"in": journal.rows_in + stays["rows_in"], "out": journal.rows_out + stays["rows_out"]}
+        record["work"], record["peak"] = round(journal.work, 3), journal.peak
+        if self.work.previous is not None:
+            hows = Counter(journal.how.values())
+            record["update"] = {
+                "before": self.work.previous.run.id,
+                "kept": stays["kept"] + hows["kept"],
+                "moved": hows["moved"],
+                "computed": hows["computed"],
+                "withdrawn": None,
+            }
+
+    def _count_withdrawn(self) -> None:
+        """Note how many objects of the result before are not in this one, when every block could tell."""
+        previous, given = self.work.previous, self.request.by_object[0]
+        if previous is not None and not self.journal.failed and keeps_inputs(given):
+            known = self.stays["rows_out"] + self.journal.known
+            self.run.record["update"]["withdrawn"] = max(previous.rows - known, 0)
 
     def _end(self, state: str, began: float) -> None:
         record = self.run.record
@@ -270,11 +285,28 @@ def _equip(run: Run, request: Request, progress: bool | None) -> None:
     run.open_inputs = lambda: lazy_inputs(request, Cluster("synchronous"))[0]
 
 
-def _told(request: Request, block_rows: int) -> dict[str, Any]:
+def _stays(work: Work) -> dict[str, int]:
+    """Return how many blocks and objects of the result before stay without a look at the data."""
+    kept = work.kept[work.kept >= 0]
+    if work.previous is None or work.previous.ledger is None or not len(kept):
+        return dict.fromkeys(("kept", "empty", "rows_in", "rows_out"), 0)
+    lines = work.previous.ledger[kept]
+    empty = int((lines["rows_out"] == 0).sum())
+    rows = {name: int(lines[name].sum()) for name in ("rows_in", "rows_out")}
+    return {"kept": len(kept) - empty, "empty": empty, **rows}
+
+
+def _told(work: Work) -> dict[str, Any]:
     """Return what a record says of the request."""
     import uuid
 
+    request = work.request
     analysis = request.analysis
+    entries = work.previous.entries if work.previous is not None else {}
+    places = {part: f"data/{name}/{uuid.uuid4().hex[:12]}" for part, name in request.outputs.items()}
+    places |= {part: entry.pin.path.rsplit("/", 1)[0] for part, entry in entries.items()}
+    pins = {part: entry.pin.version for part, entry in entries.items()}
+    before = {"before": work.previous.run.id, "pins": pins} if work.previous is not None else {}
     return {
         "analysis": {
             "name": analysis.name,
@@ -289,9 +321,10 @@ def _told(request: Request, block_rows: int) -> dict[str, Any]:
         "catalog": request.number,
         "output": request.output,
         "outputs": dict(request.outputs),
-        "places": {part: f"data/{name}/{uuid.uuid4().hex[:12]}" for part, name in request.outputs.items()},
-        "block_rows": block_rows,
+        "places": places,
+        "block_rows": work.rows,
         "software": software(request),
+        **before,
     }
 
 

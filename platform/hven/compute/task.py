@@ -12,16 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.compute.bound import BoundInput
+from hven.compute.earlier import Earlier, Found
 from hven.compute.footprint import NOWHERE, Footprint, footprint
+from hven.compute.memory import forget_peak, peak_memory
 from hven.compute.reading import Aligned, read_aligned, read_whole
 from hven.compute.results import is_flat, parts_of, with_ids
+from hven.compute.row_hashes import row_hashes
 from hven.errors import HvenError, RunFailedError
-from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
+from hven.lake import INPUT, Block, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import Analysis, call
 from hven.schema import Schema, dataset_to_frame
 
 if TYPE_CHECKING:
+    import polars as pl
     import xarray as xr
+    from numpy.typing import NDArray
 
 Staged = StagedTable | StagedArrays
 
@@ -36,11 +41,14 @@ class BlockTask:
         What is computed.
     inputs
         All inputs, in the analysis's order.
+    earlier
+        The result that is brought up to date, when there is one.
     """
 
     analysis: Analysis
     parameters: Mapping[str, Any]
     inputs: tuple[BoundInput, ...]
+    earlier: Earlier | None = None
 
     @property
     def by_object(self) -> tuple[BoundInput, ...]:
@@ -52,6 +60,11 @@ class BlockTask:
         """The inputs that every block sees whole, read once a worker."""
         return {given.name: read_whole(given) for given in self.inputs if given.is_whole}
 
+    @cached_property
+    def whole_digest(self) -> str:
+        """SHA-256 of the inputs that every block sees whole; empty when there are none."""
+        return digest_of(self.whole) if self.whole else ""
+
 
 @dataclass(frozen=True)
 class Place:
@@ -62,7 +75,7 @@ class Place:
     staged
         Staged dataset by part of the result.
     segment, key
-        The block's segment, and its place in it.
+        The segment that the block's result belongs to, and its place in it; of arrays, `segment` is its own.
     forks
         By part, when arrays are written: what the block writes into.
     """
@@ -105,8 +118,18 @@ class Outcome:
         Objects that the analysis was given, and that its result has.
     digest
         SHA-256 of the arrays that the analysis received.
+    how
+        ``computed``, ``moved`` (objects that the result had already, of the same inputs) or ``kept`` (files stay).
+    line
+        Of a block that is kept: its line in the ledger of the result before.
+    known
+        How many of its objects the result had before; None when nobody looked.
+    group
+        The segment that arrays were written as.
     seconds
         What it took on the worker.
+    peak
+        Bytes of memory that the worker had in use at most; 0 when that cannot be known.
     written
         The files of tables, by part.
     schemas
@@ -126,13 +149,23 @@ class Outcome:
     rows_in: int = 0
     rows_out: int = 0
     digest: str = ""
+    how: str = "computed"
+    line: int | None = None
+    known: int | None = None
+    group: str = ""
     seconds: float = 0.0
+    peak: int = 0
     written: Mapping[str, WrittenPart] = field(default_factory=dict)
     schemas: Mapping[str, str] = field(default_factory=dict)
     needs_arrays: bool = False
     footprint: Footprint = NOWHERE
     failure: Failure | None = None
     forks: Mapping[str, Any] = field(default_factory=dict)
+
+
+def keeps_inputs(given: BoundInput) -> bool:
+    """Return whether results of single objects can be used again: when they have ids, and depend on no neighbours."""
+    return "object_id" in given.identity and not given.margin
 
 
 def pack(task: BlockTask) -> bytes:
@@ -155,6 +188,7 @@ def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
         Where the result goes.
     """
     began = time.perf_counter()
+    forget_peak()
     aligned: Aligned | None = None
     known = _unpacked(task)
     try:
@@ -162,13 +196,24 @@ def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
         outcome = _computed(known, aligned, block, place)
     except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
         outcome = Outcome(block.index, block.key, failure=_failure(error, block, aligned, known.analysis.name))
-    return replace(outcome, seconds=round(time.perf_counter() - began, 6))
+    return replace(outcome, seconds=round(time.perf_counter() - began, 6), peak=peak_memory())
 
 
 def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> Outcome:
     if aligned.rows == 0:
         return Outcome(block.index, block.key)
-    digest = digest_of(aligned)
+    digest = digest_of({**aligned.inputs, "": aligned.ids}, task.whole_digest)
+    hashes = row_hashes(aligned.inputs, aligned.rows, task.whole_digest) if keeps_inputs(task.by_object[0]) else None
+    known: int | None = None
+    if task.earlier is not None:
+        line = task.earlier.line_of(digest) if "object_id" in aligned.ids else None
+        if line is not None:
+            return Outcome(block.index, block.key, aligned.rows, aligned.rows, digest, "kept", line, aligned.rows)
+    if task.earlier is not None and hashes is not None:
+        found = task.earlier.find(np.asarray(aligned.ids["object_id"].values), _reach(aligned))
+        known = found.count
+        if found.have(hashes):
+            return _moved(found, task.earlier, aligned, hashes, block, place, digest)
     data = {**aligned.inputs, **task.whole}
     result = call(task.analysis, data, task.parameters)
     parts = parts_of(task.analysis, result, data)
@@ -176,37 +221,80 @@ def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> 
     is_table = all(map(is_flat, parts.values()))
     if not is_table and not place.forks:
         return Outcome(block.index, block.key, needs_arrays=True)
-    written: dict[str, WrittenPart] = {}
     schemas: dict[str, str] = {}
-    forks: dict[str, Any] = {}
+    made: dict[str, xr.Dataset | pl.DataFrame] = {}
     for name, part in parts.items():
-        staged = place.staged[name]
-        if isinstance(staged, StagedArrays):
-            schema = Schema.of_dataset(part)
-            forks[name] = staged.write(place.forks[name], place.segment, part)
+        if isinstance(place.staged[name], StagedArrays):
+            schema, made[name] = Schema.of_dataset(part), part
         else:
             frame = dataset_to_frame(part)
-            schema = Schema.of_frame(frame, Schema.of_dataset(part))
-            written[name] = staged.write(place.segment, place.key, frame)
+            schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
         schemas[name] = schema.to_json().decode()
+    outcome = Outcome(block.index, block.key, aligned.rows, aligned.rows, digest, known=known, schemas=schemas)
+    return _written(outcome, made, aligned, hashes, place)
+
+
+def _moved(
+    found: Found,
+    earlier: Earlier,
+    aligned: Aligned,
+    hashes: "NDArray[np.int64]",
+    block: Block,
+    place: Place,
+    digest: str,
+) -> Outcome:
+    """Return the outcome of a block whose objects all have a result already, of the same inputs."""
+    schemas = {name: source.schema.to_json().decode() for name, source in earlier.sources.items()}
+    made = {
+        name: found.table(name) if source.is_table else found.arrays(name) for name, source in earlier.sources.items()
+    }
+    rows = aligned.rows
+    outcome = Outcome(block.index, block.key, rows, rows, digest, "moved", known=rows, schemas=schemas)
+    return _written(outcome, made, aligned, hashes, place)
+
+
+def _written(
+    outcome: Outcome,
+    made: "Mapping[str, xr.Dataset | pl.DataFrame]",
+    aligned: Aligned,
+    hashes: "NDArray[np.int64] | None",
+    place: Place,
+) -> Outcome:
+    """Write the parts of a block's result, with what each object's was made of, and return the outcome with that."""
+    import polars as pl
+
+    written: dict[str, WrittenPart] = {}
+    forks: dict[str, Any] = {}
+    for name, part in made.items():
+        staged = place.staged[name]
+        if isinstance(part, pl.DataFrame):
+            frame = part if hashes is None else part.with_columns(pl.Series(INPUT, hashes))
+            written[name] = staged.write(place.segment, place.key, frame)  # type: ignore[arg-type]
+        else:
+            data = part if hashes is None else part.assign({INPUT: ("object", hashes)})
+            forks[name] = staged.write(place.forks[name], place.segment, data)  # type: ignore[arg-type]
     pixels = aligned.ids.variables.get("_healpix_29")
-    return Outcome(
-        block.index,
-        block.key,
-        aligned.rows,
-        max(int(part.sizes["object"]) for part in parts.values()),
-        digest,
+    return replace(
+        outcome,
         written=written,
-        schemas=schemas,
+        group=place.segment if forks else "",
         footprint=footprint(np.asarray(pixels.values)) if pixels is not None else NOWHERE,
         forks=forks,
     )
 
 
-def digest_of(aligned: Aligned) -> str:
-    """Return the SHA-256 of the arrays that an analysis receives, ids included: names, types, shapes and values."""
-    digest = hashlib.sha256()
-    for name, data in (*sorted(aligned.inputs.items()), ("", aligned.ids)):
+def _reach(aligned: Aligned) -> tuple[int, int] | None:
+    """Return the first and last ``_healpix_29`` of objects, when all have one."""
+    if "_healpix_29" not in aligned.ids or "_healpix_29_valid" in aligned.ids:
+        return None
+    pixels = np.asarray(aligned.ids["_healpix_29"].values)
+    return int(pixels.min()), int(pixels.max())
+
+
+def digest_of(inputs: "Mapping[str, xr.Dataset]", whole: str = "") -> str:
+    """Return the SHA-256 of the arrays that an analysis receives: names, types, shapes and values."""
+    digest = hashlib.sha256(whole.encode())
+    for name, data in sorted(inputs.items()):
         for key in sorted(map(str, data.variables)):
             variable = data[key].variable
             values = np.asarray(variable.values)

@@ -77,7 +77,7 @@ def text_hashes(texts: "pl.Series") -> "NDArray[np.uint64]":
     held = strings.buffers()[2]
     content = np.frombuffer(held, np.uint8) if held is not None else np.zeros(0, np.uint8)
     first, lengths = offsets[:-1], np.diff(offsets)
-    hashes = _mixed(lengths.astype(np.uint64))
+    hashes = splitmix64(lengths.astype(np.uint64))
     rows = np.flatnonzero(lengths)
     for done in range(0, int(lengths.max(initial=0)), 8):
         rows = rows[lengths[rows] > done]
@@ -85,7 +85,7 @@ def text_hashes(texts: "pl.Series") -> "NDArray[np.uint64]":
         for byte in range(8):
             at, is_there = first[rows] + done + byte, lengths[rows] > done + byte
             word |= np.where(is_there, content[np.where(is_there, at, 0)], 0).astype(np.uint64) << np.uint64(8 * byte)
-        hashes[rows] = _mixed(hashes[rows] ^ word)
+        hashes[rows] = splitmix64(hashes[rows] ^ word)
     return hashes
 
 
@@ -131,10 +131,10 @@ def _numbers(keys: "pl.Series", content: "pl.DataFrame") -> "tuple[NDArray[np.in
 
 def _numbered(hashes: "NDArray[np.uint64]", number: "NDArray[np.int64]") -> "NDArray[np.int64]":
     """Return ids from 0 to 2^63 - 1 of rows with these hashes and numbers."""
-    return (_mixed(hashes ^ _mixed(number.astype(np.uint64))) >> np.uint64(1)).astype(np.int64)
+    return (splitmix64(hashes ^ splitmix64(number.astype(np.uint64))) >> np.uint64(1)).astype(np.int64)
 
 
-def _mixed(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
+def splitmix64(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
     """Return SplitMix64 of each number: one to one, and every bit of it depends on every bit of the number."""
     bits = bits + np.uint64(0x9E3779B97F4A7C15)
     bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

@@ -2,7 +2,7 @@
 
 from hven.lake.handle import DatasetHandle, Version
 from hven.lake.lake import Lake, create, open  # noqa: A004
-from hven.lake.parts import BLOCK_ROWS, Block, Part
+from hven.lake.parts import BLOCK_ROWS, INPUT, Block, Part
 from hven.lake.source import Source
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.tables import WrittenPart, new_segment
@@ -11,6 +11,7 @@ from hven.lake.where import check_columns, parse_where, where_text
 
 __all__ = [
     "BLOCK_ROWS",
+    "INPUT",
     "Block",
     "DatasetHandle",
     "Lake",

@@ -16,7 +16,7 @@ import numpy as np
 
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
 from hven.lake.locks import locked
-from hven.lake.parts import CHUNK, ROW_GROUP, SHARD, Part
+from hven.lake.parts import CHUNK, INPUT, ROW_GROUP, SHARD, Part
 from hven.lake.store import Store, storage_error
 from hven.schema.columns import plain
 from hven.schema.conventions import STRING
@@ -131,6 +131,15 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
             arrays[key][...] = np.asarray(variable.values)
 
 
+def remove_groups(session: Any, kept: Collection[str]) -> None:
+    """Remove every group of a session that is not among those `kept`."""
+    import zarr
+
+    root = zarr.open_group(session.store, mode="a")
+    for name in sorted(set(root.group_keys()) - set(kept)):
+        del root[name]
+
+
 @lru_cache(maxsize=256)
 def array_parts(at: ArraysAt, snapshot: str) -> tuple[Part, ...]:
     """Return the segments of a pinned snapshot, in the order in which they came."""
@@ -163,7 +172,9 @@ def open_segment(
     Text is read at once: it cannot be lazy and know its nulls.
     """
     data = _segment(at, snapshot, name, os.getpid()).copy()
-    if columns is not None:
+    if columns is None:
+        data = data.drop_vars(INPUT, errors="ignore")
+    else:
         told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
         data = data[[str(n) for n in data.variables if n in told]]
     if chunk is not None:

@@ -21,6 +21,9 @@ SHARD = 4_096
 BLOCK_ROWS = 65_536
 """Objects in a block of a run, when nobody says otherwise."""
 
+INPUT = "_input"
+"""In files of results: a hash of what each object's result was made of. No schema names it, and no reader sees it."""
+
 _RUNS = 8
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from hven.catalog import Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
-from hven.lake.parts import ROW_GROUP, Block, Part, Run, Stretches, cut_blocks, meets
+from hven.lake.parts import INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks, meets
 from hven.lake.store import Store
 from hven.schema import Schema, dataset_to_frame
 
@@ -137,7 +137,8 @@ class Source:
     def read(self, block: Block, columns: Sequence[str] | None = None) -> "pl.DataFrame | xr.Dataset":
         """Return one block in memory: a frame of a table, a Dataset of arrays."""
         if self.is_table:
-            return tables.read_rows(self.store, self.pin.path, block.part, block.start, block.stop, columns)
+            names = list(self.frame_schema()) if columns is None else columns
+            return tables.read_rows(self.store, self.pin.path, block.part, block.start, block.stop, names)
         return self._segment(block.part, block.start, block.stop, columns)
 
     def read_frame(self, block: Block, columns: Sequence[str]) -> "pl.DataFrame":
@@ -150,6 +151,16 @@ class Source:
     def read_rows(self, part: Part, at: "NDArray[np.int64]", columns: Sequence[str]) -> "pl.DataFrame":
         """Return rows `at` (m, ascending) of one file of a table, in memory."""
         return tables.pick_rows(self.store, self.pin.path, part, at, columns)
+
+    def read_inputs(self, part: Part) -> "pl.DataFrame":
+        """Return ``object_id`` and ``_input`` of one file or segment of a result; null where nobody kept it."""
+        import polars as pl
+
+        if self.is_table:
+            return tables.read_inputs(self.store, self.pin.path, part)
+        data = self.open_segment(part, None, ["object_id", INPUT])
+        columns = {name: data[name].values if name in data else None for name in ("object_id", INPUT)}
+        return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
 
     def open_segment(
         self, part: Part, chunk: int | str | None = None, columns: Sequence[str] | None = None

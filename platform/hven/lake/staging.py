@@ -1,6 +1,6 @@
 """Staged datasets: what the workers of a run write, block by block, before one commit makes it a dataset."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -65,6 +65,12 @@ class StagedArrays:
             # Forks may each add groups below the root, but only one writer may make the root itself.
             zarr.create_group(session.store)
             return arrays.commit(self.at, session, "root")
+
+    def keep_only(self, groups: Collection[str]) -> str:
+        """Remove all other segments, commit that on the run's branch, and return the snapshot."""
+        with self.session() as session:
+            arrays.remove_groups(session, groups)
+            return arrays.commit(self.at, session, "what was withdrawn or replaced")
 
     def session(self) -> AbstractContextManager[Any]:
         """Give a writable session; its forks go to workers, come back, and are merged before `commit`."""

@@ -8,7 +8,7 @@ import io
 import json
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
-from hven.lake.parts import ROW_GROUP, Part, Run, Stretches
+from hven.lake.parts import INPUT, ROW_GROUP, Part, Run, Stretches
 from hven.lake.store import Store, storage_error
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.Data
     frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
     content = buffer.getvalue()
     store.put(f"{table}/{path}", content)
-    return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame)))
+    told = _statistics(frame.drop(INPUT, strict=False))
+    return WrittenPart(path, frame.height, len(content), json.dumps(told))
 
 
 def write_parts(store: Store, table: str, segment: str, frame: "pl.DataFrame") -> list[WrittenPart]:
@@ -164,6 +165,28 @@ def settle_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequenc
     return change_table(store, table, version, add, remove) if add or remove else version
 
 
+def renew_table(store: Store, table: str, pinned: int, parts: Sequence[WrittenPart], kept: Collection[str]) -> int:
+    """Make a Delta table hold these new files and, of the pinned version, only those `kept`; return the version to pin.
+
+    Raises
+    ------
+    ConflictError
+        If a file that was to be kept is not in the pinned version.
+    """
+    there = {known.path: known for known in table_parts(store, table, pinned)}
+    lost = [path for path in kept if path not in there]
+    if lost:
+        raise ConflictError(
+            f"{len(lost):,} files of the result that was to be updated are gone: somebody changed it meanwhile",
+            where=store.address(table),
+            hint="Nothing of this run was published. Run it again.",
+        )
+    wanted = {*kept, *(part.path for part in parts)}
+    add = [part for part in parts if part.path not in there]
+    remove = [known for path, known in there.items() if path not in wanted]
+    return change_table(store, table, pinned, add, remove) if add or remove else pinned
+
+
 def change_table(store: Store, table: str, pinned: int, add: Sequence[WrittenPart], remove: Sequence[Part] = ()) -> int:
     """Add and remove files in one Delta commit on top of the pinned version, and return the new version to pin.
 
@@ -246,7 +269,8 @@ def scan_parts(store: Store, table: str, parts: Sequence[Part], columns: "pl.Sch
     if not parts:
         return pl.LazyFrame(schema=columns)
     paths = [store.address(f"{table}/{part.path}") for part in parts]
-    return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None)
+    # Files of results have a column that is not the dataset's (`INPUT`).
+    return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None).select(list(columns))
 
 
 def scan_runs(store: Store, table: str, runs: Sequence[Run], columns: "pl.Schema") -> "pl.LazyFrame":
@@ -305,6 +329,18 @@ def read_rows(
         return (lazy if columns is None else lazy.select(columns)).collect()
     except (OSError, pl.exceptions.ComputeError) as error:
         raise storage_error(error, store.address(f"{table}/{part.path}")) from error
+
+
+def read_inputs(store: Store, table: str, part: Part) -> "pl.DataFrame":
+    """Return ``object_id`` and ``_input`` of one file, null where the file has none."""
+    import polars as pl
+
+    address = store.address(f"{table}/{part.path}")
+    lazy = pl.scan_parquet(address, glob=False, storage_options=dict(store.options) or None)
+    there = lazy.collect_schema()
+    return lazy.select(
+        (pl.col(name) if name in there else pl.lit(None)).cast(pl.Int64).alias(name) for name in ("object_id", INPUT)
+    ).collect()
 
 
 def pick_rows(store: Store, table: str, part: Part, at: "NDArray[np.int64]", columns: Sequence[str]) -> "pl.DataFrame":

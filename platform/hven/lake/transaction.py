@@ -1,7 +1,7 @@
 """A transaction: changes to several datasets, published as one commit or not at all."""
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -210,21 +210,46 @@ class Transaction:
         name: str,
         staged: StagedTable,
         parts: "list[WrittenPart]",
-        frame: "pl.DataFrame",
+        frame: "pl.DataFrame | None",
         schema: Schema,
+        *,
+        kept: Collection[str] | None = None,
         **texts: Any,
     ) -> None:
-        """Make a dataset of what the workers of a run wrote; `frame` shows its columns (its rows do not count)."""
+        """Make a dataset of what the workers of a run wrote; `frame` shows its columns (its rows do not count).
+
+        With `kept` (and no `frame`), the dataset is there already, in the same place: of its files, just these stay.
+        """
         check_name(name)
-        self._claim(name, must_be_as_found=True)
-        version = tables.settle_table(self._store, staged.path, tables.tableable(frame, name), parts)
+        entry = self._claim(name, must_be_as_found=True)
+        if kept is None and frame is not None:
+            version = tables.settle_table(self._store, staged.path, tables.tableable(frame, name), parts)
+        else:
+            _check_place(entry, name, staged.path)
+            version = tables.renew_table(self._store, staged.path, int(entry.pin.version), parts, kept or ())
         kind, cover = texts.pop("kind", "table"), texts.pop("coverage", "")
         self._set(name, Pin("delta", staged.path, version), schema, kind, cover, texts)
 
-    def publish_arrays(self, name: str, staged: StagedArrays, snapshot: str, schema: Schema, **texts: Any) -> None:
-        """Make a dataset of the arrays that the workers of a run wrote."""
+    def publish_arrays(
+        self,
+        name: str,
+        staged: StagedArrays,
+        snapshot: str,
+        schema: Schema,
+        *,
+        upon: Collection[int | str] | None = None,
+        **texts: Any,
+    ) -> None:
+        """Make a dataset of the arrays that the workers of a run wrote.
+
+        With `upon`, the dataset is there already, in the same place, and must be at one of these snapshots.
+        """
         check_name(name)
-        self._claim(name, must_be_as_found=True)
+        entry = self._claim(name, must_be_as_found=True)
+        if upon is not None:
+            _check_place(entry, name, staged.path)
+            if entry.pin.version not in upon:
+                raise _changed_meanwhile(name)
         kind, cover = texts.pop("kind", "result"), texts.pop("coverage", "")
         source = Source(self._store, name, kind, Pin("icechunk", staged.path, snapshot), schema.digest)
         # One axis for all is small, and every segment has it; a grid for each object is not looked through here.
@@ -332,7 +357,7 @@ class Transaction:
             if stays.height:
                 key = part.path.rsplit("/", 1)[1].rsplit("-", 1)[0]
                 written.append(tables.write_part(self._store, path, part.segment, key, stays))
-        number = 1 + max((int(part.segment.split("-")[1]) for part in parts), default=-1)
+        number = 1 + max(map(_number, parts), default=-1)
         for frame in add or ():
             if frame.height:
                 written += tables.write_parts(self._store, path, tables.new_segment(number), frame)
@@ -344,7 +369,9 @@ class Transaction:
         cover = entry.coverage
         if cover and add:
             cover = joined_coverage(entry, pl.concat(add))
-        self._set(entry.name, pin, source.schema, entry.kind, cover, {}, like=entry)
+        # A result that is changed by hand is no longer what its run made.
+        told = {"provenance": {**entry.provenance, "edited": True}} if "run" in entry.provenance else {}
+        self._set(entry.name, pin, source.schema, entry.kind, cover, told, like=entry)
 
     def _write_group(self, pin: Pin, data: "xr.Dataset", number: int) -> Pin:
         """Write a Dataset as a segment on a branch from the pinned snapshot, and return the new pin."""
@@ -382,7 +409,7 @@ class Transaction:
             size = sum(count for _, count in self._store.ages(pin.path).values())
         counts = Counts(sum(p.rows for p in parts), size, len({p.segment for p in parts}))
         if like is not None:
-            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover, **texts)
+            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover, **{"same_as": (), **texts})
             return
         self._changes[name] = Entry(
             name,
@@ -412,6 +439,18 @@ def transaction(lake: "Lake", message: str) -> Iterator[Transaction]:
         tx.close()
 
 
+def _check_place(entry: Entry | None, name: str, path: str) -> None:
+    if entry is None or entry.pin.path != path:
+        raise _changed_meanwhile(name)
+
+
+def _changed_meanwhile(name: str) -> ConflictError:
+    return ConflictError(
+        f"{name!r} was replaced or changed while its update was computed",
+        hint="Nothing of this run was published. Run it again.",
+    )
+
+
 def _check_texts(texts: Mapping[str, Any]) -> None:
     for name in texts:
         if name not in _TEXTS:
@@ -420,6 +459,11 @@ def _check_texts(texts: Mapping[str, Any]) -> None:
                 expected=", ".join(_TEXTS),
                 hint=did_you_mean(name, _TEXTS, "Leave it out."),
             )
+
+
+def _number(part: "Part") -> int:
+    """Return the number of a part's segment: of ``segment-00000003-1a2b3c4d``, and of what runs made of it, 3."""
+    return int(part.segment.split("-")[1].partition(".")[0])
 
 
 def _tupled(texts: Mapping[str, Any]) -> dict[str, Any]:

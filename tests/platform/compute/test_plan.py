@@ -43,8 +43,9 @@ def test_status_says_what_is_stale_and_why(survey):
     with survey.transaction() as tx:
         tx.delete("stars", where="feh > 2")
     told = {s.name: s.causes for s in hven.status(survey)}
-    changed = f"dataset 'stars' has changed since catalog {2}"
-    assert told == {"doubled": (changed,), "mean_feh": (changed.replace("2", "4"),), "pinned": ()}
+    changed = "dataset 'stars' has changed since catalog 2"
+    through = "result 'doubled', which it is made of, is stale"
+    assert told == {"doubled": (changed,), "mean_feh": (changed.replace("2", "4"), through), "pinned": ()}
     with survey.transaction() as tx:
         tx.drop("doubled")
     assert "dataset 'doubled' is gone" in {s.name: s.causes for s in hven.status(survey)}["mean_feh"]
