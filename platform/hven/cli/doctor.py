@@ -15,11 +15,12 @@ from hven.errors import HvenError
 verbs = typer.Typer(rich_markup_mode="markdown")
 
 EXTRAS = {
-    "science": "the built-in analyses (JAX)",
+    "science": "the built-in analyses and methods (JAX and what builds on it)",
     "demo": "`hven demo`: 40,226 real spectra",
     "gpu": "runs on NVIDIA GPUs",
     "hats": "catalogs in the HATS format through LSDB",
     "dev": "the tests and checks of hven itself",
+    "bench": "the peers that `make bench` measures against",
     "docs": "the documentation of hven itself",
 }
 _REQUIREMENT = re.compile(

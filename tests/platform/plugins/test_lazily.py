@@ -52,7 +52,7 @@ def test_chunks_are_computed_when_they_are_asked_for_and_only_those():
         "labels": (4, 4, 2),
         "spectra": (4, 4, 2),
     }
-    parts["labels"].isel(object=slice(8, 10)).compute()
+    parts["labels"].isel(object=slice(8, 10)).compute(scheduler="threads")
     assert CALLS == [1, 2]
 
 
