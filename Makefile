@@ -12,7 +12,7 @@ demo:
 
 test:
 	@tools/make-venv dev
-	@$(python) -m pytest
+	@$(python) -m pytest -n auto --dist loadfile
 
 test-slow:
 	@tools/make-venv dev
