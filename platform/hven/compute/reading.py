@@ -8,7 +8,7 @@ import numpy as np
 from hven.compute.pieces import ID, PLACE, Piece, Rows, block_piece, ids_piece, ranges_piece
 from hven.lake import Block
 from hven.schema import frame_to_dataset
-from hven.sky import is_near, neighbourhood
+from hven.sky import is_near, padded_ranges
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -140,7 +140,7 @@ def _margin(given: "BoundInput", own: "pl.DataFrame") -> Piece:
     """
     import polars as pl
 
-    around = ranges_piece(given.first, neighbourhood(own["ra"], own["dec"], given.margin))
+    around = ranges_piece(given.first, padded_ranges(own[PLACE].to_numpy(), given.margin))
     around = around.take(np.flatnonzero(~around.frame[ID].is_in(own[ID].implode()).to_numpy()))
     found = _selected(replace(given, region=None), around)
     is_in = is_near(found.frame["ra"], found.frame["dec"], own["ra"], own["dec"], given.margin)

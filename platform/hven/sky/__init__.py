@@ -3,12 +3,13 @@
 from hven.sky.cover import in_ranges
 from hven.sky.coverage import coverage, join_coverage
 from hven.sky.healpix import healpix_29
+from hven.sky.margins import padded_ranges
 from hven.sky.matching import Pairs, Points, all_within, nearest_within
 from hven.sky.meeting import meeting, sky_fraction
 from hven.sky.mocs import moc, pixels
 from hven.sky.motion import propagate
 from hven.sky.names import ra_dec_from_2mass
-from hven.sky.neighbourhood import is_near, neighbourhood
+from hven.sky.nearness import is_near
 from hven.sky.polygon import Polygon, polygon
 from hven.sky.region_text import parse_region
 from hven.sky.regions import Complement, Intersection, Moc, Region, SymmetricDifference, Union, everywhere, nowhere
@@ -38,8 +39,8 @@ __all__ = [
     "meeting",
     "moc",
     "nearest_within",
-    "neighbourhood",
     "nowhere",
+    "padded_ranges",
     "parse_region",
     "pixels",
     "polygon",

@@ -7,9 +7,8 @@ from astropy.coordinates import SkyCoord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hven.sky import healpix_29
+from hven.sky import healpix_29, is_near, padded_ranges
 from hven.sky.cover import in_ranges
-from hven.sky.neighbourhood import is_near, neighbourhood
 
 PLACES = st.sampled_from(
     [(0.0, 90.0), (123.0, -90.0), (0.0, 0.0), (359.99999, 0.1), (45.0, 41.8103), (90.0, -41.8103), (180.0, 60.0)]
@@ -31,7 +30,7 @@ def test_the_cells_hold_everything_within_the_radius_at_poles_corners_and_ra_zer
     radius = 10**exponent
     ra, dec = around(place, radius, 60, seed)
     apart = SkyCoord(ra, dec, unit="deg").separation(SkyCoord(*place, unit="deg")).deg
-    ranges = neighbourhood([place[0]], [place[1]], radius)
+    ranges = padded_ranges(healpix_29(*place), radius)
     inside = in_ranges(healpix_29(ra, dec), ranges)
     assert inside[apart <= radius].all()
     assert (ranges[1:, 0] > ranges[:-1, 1]).all()
@@ -49,7 +48,7 @@ def test_near_is_what_astropy_finds_near(place, exponent, seed):
 
 
 def test_the_cells_are_few_and_not_much_wider_than_the_radius():
-    ranges = neighbourhood([10.0], [20.0], 10 / 3600)
+    ranges = padded_ranges(healpix_29(10.0, 20.0), 10 / 3600)
     area = (ranges[:, 1] - ranges[:, 0]).sum() / (12 * 4**29) * 4 * np.pi * np.degrees(1) ** 2
     assert len(ranges) <= 9
     assert area < 9 * (4 * 10 / 3600) ** 2
@@ -57,11 +56,11 @@ def test_the_cells_are_few_and_not_much_wider_than_the_radius():
 
 @pytest.mark.parametrize("radius", [100.0, 180.0])
 def test_a_radius_wider_than_cells_looks_everywhere(radius):
-    assert neighbourhood([10.0], [20.0], radius).tolist() == [[0, 12 * 4**29]]
+    assert padded_ranges(healpix_29(10.0, 20.0), radius).tolist() == [[0, 12 * 4**29]]
     assert is_near([190.0], [-20.0], [10.0], [20.0], 180.0).all()
 
 
 def test_nothing_is_near_nothing():
-    assert neighbourhood([], [], 1.0).shape == (0, 2)
+    assert padded_ranges(np.array([], np.int64), 1.0).shape == (0, 2)
     assert is_near([1.0], [2.0], [], [], 1.0).tolist() == [False]
     assert is_near([], [], [1.0], [2.0], 1.0).tolist() == []
