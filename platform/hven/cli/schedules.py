@@ -345,8 +345,8 @@ def _next(told: dict[str, Any]) -> str:
 
 def _print_firings(fired: "list[Firing]") -> None:
     print_table(
-        ["schedule", "at", "because of", "outcome", "run", "note"],
-        ([f.schedule, f.at[:19], f.reason, f.outcome, f.run, _note(f)] for f in fired),
+        ["schedule", "at", "because of", "outcome", "runs", "note"],
+        ([f.schedule, f.at[:19], f.reason, f.outcome, ", ".join(f.runs), _note(f)] for f in fired),
     )
 
 
@@ -361,7 +361,7 @@ def _line(event: "Event") -> str:
         "serving": "serving {lake} as {by}, term {term} of the lease",
         "waiting": "waiting: {what}",
         "firing": "{schedule}: firing {number} because of {reason}",
-        "fired": "{schedule}: firing {number} {outcome} after {seconds:.1f} s {run}{problem}",
+        "fired": "{schedule}: firing {number} {outcome} after {seconds:.1f} s{problem}",
         "trouble": "trouble: {problem}",
         "lost": "the lease is lost",
         "stopped": "stopped",

@@ -22,13 +22,16 @@ def check_schedule(lake: "Lake", name: str, schedule: Schedule, others: Mapping[
         If its analysis is not there, its inputs or parameters do not fit, what it follows is not there, or it would set
         itself off.
     """
+    from hven.compute import outputs_for
+
     check_name(name, "schedule")
     made = {other.result for other in others.values()}
     _check_cycle(name, {**others, name: schedule})
     _check_watched(lake, name, schedule, made)
     with told_as_schedule(name):
         if schedule.update:
-            _check_result(lake, schedule.update, made)
+            if schedule.update not in made:
+                outputs_for(lake, schedule.update)
             return
         try:
             _plan(lake, schedule)
@@ -77,19 +80,6 @@ def _plan(lake: "Lake", schedule: Schedule) -> None:
     from hven.compute import plan
 
     plan(lake, schedule.analysis, selections_of(schedule), schedule.parameters, output=schedule.output or None)
-
-
-def _check_result(lake: "Lake", result: str, made: set[str]) -> None:
-    entry = lake.catalog.entries.get(result)
-    if result not in made and (entry is None or "run" not in entry.provenance):
-        told = "is not there" if entry is None else "is not the result of a run"
-        known = [known.name for known in lake.catalog.entries.values() if "run" in known.provenance]
-        raise ScheduleError(
-            f"{result!r} {told}",
-            where=lake.url,
-            expected="a result of this lake",
-            hint=did_you_mean(result, known, f"The results are: {', '.join(known) or 'none yet'}."),
-        )
 
 
 def _check_watched(lake: "Lake", name: str, schedule: Schedule, made: set[str]) -> None:

@@ -46,8 +46,8 @@ class Firing:
         1, and one more after each interruption.
     skips
         How many times in a row it was skipped, when it was.
-    run
-        The run's id; empty when there was none.
+    runs
+        The ids of its runs: one of an analysis; of an update, one for each result that was not up to date.
     note
         What else is to be known: why it was skipped, that the result was up to date.
     error
@@ -70,7 +70,7 @@ class Firing:
     term: int = 0
     attempt: int = 1
     skips: int = 0
-    run: str = ""
+    runs: tuple[str, ...] = ()
     note: str = ""
     error: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0
@@ -129,8 +129,8 @@ def _numbers(lake: "Lake", schedule: str) -> list[int]:
 
 def _read(lake: "Lake", schedule: str, number: int) -> Firing:
     told = json.loads(lake.store.get(_key(schedule, number)))
-    known = {f.name for f in fields(Firing)}
-    return Firing(**{key: value for key, value in told.items() if key in known})
+    kept = {f.name: told[f.name] for f in fields(Firing) if f.name in told}
+    return Firing(**kept | {"runs": tuple(kept.get("runs", ()))})
 
 
 def _key(schedule: str, number: int) -> str:

@@ -78,7 +78,7 @@ def serve(
     tell
         Is told what happens.
     **how
-        Passed on to `hven.run`: ``cluster``, ``workers``.
+        Passed on to `hven.run` or `hven.update`: ``cluster``, ``workers``.
 
     Raises
     ------

@@ -45,7 +45,7 @@ def tick(
     listen
         Is told when a firing begins and when it has ended.
     **how
-        Passed on to `hven.run`: ``cluster``, ``workers``.
+        Passed on to `hven.run` or `hven.update`: ``cluster``, ``workers``.
 
     Raises
     ------

@@ -7,7 +7,7 @@ from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import ConflictError, HvenError, RunBusyError, ScheduleError
+from hven.errors import ConflictError, HvenError, RunBusyError
 from hven.schedule.checking import selections_of
 from hven.schedule.firing import Firing, begin_firing, end_firing, forget_firing
 from hven.schedule.leases import EXPIRY, holder, leased, me
@@ -52,7 +52,7 @@ def fire(
     listen
         Is told when the firing begins and when it has ended.
     how
-        Passed on to `hven.run`.
+        Passed on to `hven.run` or `hven.update`.
     """
     result = f"result-{schedule.result}"
     try:
@@ -106,7 +106,7 @@ def _work(
         return done
 
     try:
-        run = _run(lake, schedule, how)
+        runs = _run(lake, schedule, how)
     except KeyboardInterrupt as interrupt:
         ended("cancelled", note=" ".join(getattr(interrupt, "__notes__", [])))
         raise
@@ -121,16 +121,18 @@ def _work(
         traceback = "".join(format_exception(error))
         what = f"{type(error).__name__}: {error}"
         return ended("failed", error={"code": HvenError.code, "what": what, "traceback": traceback})
-    is_new = run.commit is not None and run.commit > catalog.number
-    return ended(run.state, run=run.id, note="" if is_new else "it was up to date")
+    outcome = next((run.state for run in runs if run.state != "succeeded"), "succeeded")
+    is_new = any(run.commit is not None and run.commit > catalog.number for run in runs)
+    note = "" if is_new or outcome != "succeeded" else "it was up to date"
+    return ended(outcome, runs=tuple(run.id for run in runs), note=note)
 
 
-def _run(lake: "Lake", schedule: "Schedule", how: Mapping[str, Any]) -> "Run":
-    from hven.compute import run
+def _run(lake: "Lake", schedule: "Schedule", how: Mapping[str, Any]) -> "list[Run]":
+    from hven.compute import run, update
 
     if schedule.update:
-        raise ScheduleError("results cannot be updated yet", hint="Schedule the analysis.")
-    return run(
+        return update(lake, schedule.update, progress=False, **how)
+    one = run(
         lake,
         schedule.analysis,
         selections_of(schedule),
@@ -139,6 +141,7 @@ def _run(lake: "Lake", schedule: "Schedule", how: Mapping[str, Any]) -> "Run":
         progress=False,
         **how,
     )
+    return [one]
 
 
 def _settled(lake: "Lake", at: Standing) -> Standing:

@@ -61,12 +61,12 @@ def test_a_schedule_is_added_listed_shown_run_when_due_and_removed(command, own_
     assert "Nothing is due" in command(f"schedule serve --once --cluster synchronous {lake}").out
 
     shown = told("schedule show nightly")
-    assert [f["run"] for f in shown["firings"]] == [firing["run"]]
+    assert [f["runs"] for f in shown["firings"]] == [firing["runs"]]
     coming = datetime.fromisoformat(shown["next"])
     assert timedelta() < coming - datetime.now(UTC) <= timedelta(days=1, hours=1)
     assert coming.strftime("%H:%M") == "03:00"
     text = command(f"schedule show nightly {lake}").out
-    assert all(said in text for said in ("0 3 * * * (Europe/Berlin); on change of stars", firing["run"], "tonight"))
+    assert all(said in text for said in ("0 3 * * * (Europe/Berlin); on change of stars", firing["runs"][0], "tonight"))
     assert f"{coming:%Y-%m-%dT03:00:00}" in command(f"schedule ls {lake}").out
 
     assert command(f"schedule rm nightly {lake}").status == 0

@@ -139,8 +139,8 @@ def test_a_rule_that_means_nothing_is_refused(start, told, said):
         ({"on_change": ("strs",)}, "follows 'strs'.*Did you mean 'stars'"),
         ({"after": ("stars",)}, "comes after 'stars', which nothing makes"),
         ({"after": ("mean_metallicity",)}, "set itself off: new -> new"),
-        ({"update": "stars"}, "not the result of a run"),
-        ({"update": "nothing"}, "is not there"),
+        ({"update": "stars"}, "could not run: .*not the result of a run"),
+        ({"update": "nothing"}, "could not run: there is no dataset 'nothing'"),
     ],
 )
 def test_what_could_not_run_is_refused_when_it_is_added(lake, rule, told, said):

@@ -63,10 +63,10 @@ def test_firings_are_recorded_with_their_outcome_and_make_no_commits_of_their_ow
     assert [(f.outcome, f.number) for f in told] == [("running", 1), ("succeeded", 1)]
     assert firings(lake, "nightly") == [firing]
     assert lake.number == before + 1
-    assert lake["gradients"].entry.provenance["run"] == firing.run
+    assert lake["gradients"].entry.provenance["run"] == firing.runs[0]
     assert firing.note == ""
     [again] = tick(lake, start + 2 * DAY, **HERE)
-    assert (again.run, again.note) == (firing.run, "it was up to date")
+    assert (again.runs, again.note) == (firing.runs, "it was up to date")
     assert lake.number == before + 1
 
 
@@ -98,6 +98,21 @@ def test_a_schedule_runs_after_the_result_that_it_waits_for_in_the_same_tick(lak
     assert due(lake, start + DAY) == {}
     # Nothing new: only the clock calls.
     assert [f.schedule for f in tick(lake, start + 2 * DAY, **HERE)] == ["b_first", "a_second"]
+
+
+def test_an_update_brings_a_result_and_what_it_is_made_of_up_to_date(lake, rule, start):
+    hven.run(lake, "mean_metallicity", {"stars": "stars"}, output="mean", **HERE)
+    hven.run(
+        lake, "mean_metallicity", {"stars": hven.select("mean", columns={"feh": "mean_feh"})}, output="top", **HERE
+    )
+    add_schedule(lake, "nightly", rule("@daily", update="top"))
+    [firing] = tick(lake, start + DAY, **HERE)
+    assert (firing.outcome, firing.runs, firing.note) == ("succeeded", (), "it was up to date")
+    add_star(lake, 5)
+    [firing] = tick(lake, start + 2 * DAY, **HERE)
+    assert [hven.compute.open_run(lake, run).output for run in firing.runs] == ["mean", "top"]
+    assert lake["top"].table().collect().equals(lake["mean"].table().collect())
+    assert not any(result.is_stale for result in hven.status(lake))
 
 
 def test_parts_of_a_result_count_as_it(lake, rule, start):
@@ -229,7 +244,7 @@ def test_old_firings_are_removed_and_numbers_go_on(lake, rule, start, monkeypatc
         tick(lake, start + hour * HOUR, **HERE)
     assert [f.number for f in firings(lake, "hourly")] == [4, 5, 6]
     assert [f.number for f in firings(lake, "hourly", 1)] == [6]
-    assert len({f.run for f in firings(lake, "hourly")}) == 1
+    assert len({f.runs for f in firings(lake, "hourly")}) == 1
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
