@@ -5,6 +5,7 @@ from typing import Any
 
 from hven.methods import (
     calibration,
+    copulas,
     eiv,
     fisher,
     flows,
@@ -25,6 +26,7 @@ from hven.methods.precision import in_float64
 
 __all__ = [
     "calibration",
+    "copulas",
     "eiv",
     "fisher",
     "flows",
