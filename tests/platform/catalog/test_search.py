@@ -249,7 +249,7 @@ def test_ranges_fit_when_they_share_a_value(asked, spans):
         ({"wavelength": (1, 2, 3)}, errors.QueryError, "two numbers"),
         ({"wavelength": ("a", "b")}, errors.QueryError, "two numbers"),
         ({"wavelength": True}, errors.QueryError, "two numbers"),
-        ({"wavelength": object()}, errors.QueryError, "two numbers"),
+        ({"wavelength": ...}, errors.QueryError, "two numbers"),
         ({"wavelength": ""}, errors.QueryError, "two numbers"),
         ({"wavelength": "4000:5000 kg"}, errors.UnitError, "Angstrom"),
         ({"wavelength": (1, 2) * units.kg}, errors.UnitError, "Angstrom"),
