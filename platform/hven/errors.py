@@ -224,6 +224,12 @@ class TooFewObjectsError(HvenError):
     code = "too-few-objects"
 
 
+class TooLittleMemoryError(HvenError):
+    """A worker has not the memory that the smallest block needs."""
+
+    code = "too-little-memory"
+
+
 class TooMuchDataError(HvenError):
     """More data would be brought into memory than was allowed."""
 

@@ -55,6 +55,9 @@ def run(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="With --dry-run: compute one block on a worker, to know memory and time.")
+    ] = False,
     lake: LakeOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +80,8 @@ def run(
     cluster = cluster or told.cluster or "local"
     opened = open_lake(lake)
     if dry_run:
-        plan = hven.plan(opened, described, selections, parameters, output=output, workers=workers, force=force)
+        how: dict[str, Any] = {"output": output, "workers": workers, "force": force, "measure": measure}
+        plan = hven.plan(opened, described, selections, parameters, **how)
         _print_plan(plan, as_json=as_json)
         return
     try:
@@ -211,6 +215,28 @@ def _withdrawn_text(done: "Run") -> str:
     return f", {withdrawn:,} withdrawn" if withdrawn else ""
 
 
+def _plan_blocks_text(plan: "Plan") -> str:
+    stale = sum(plan.stale.values())
+    counts = {"new": plan.new, "stale": stale, "up to date": plan.done}
+    return ", ".join([f"{plan.blocks:,}", *(f"{count:,} {what}" for what, count in counts.items() if count)])
+
+
+def _duration_text(seconds: float) -> str:
+    """Return a time as people say it.
+
+    Examples
+    --------
+    >>> _duration_text(0.4), _duration_text(75), _duration_text(9000)
+    ('under a second', '1 min 15 s', '2 h 30 min')
+    """
+    if seconds < 1:
+        return "under a second"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    told = [(hours, "h"), (minutes, "min"), (rest, "s")]
+    return " ".join([f"{count} {unit}" for count, unit in told if count][:2])
+
+
 def _print_plan(plan: "Plan", *, as_json: bool) -> None:
     if as_json:
         print_json(plan)
@@ -228,9 +254,14 @@ def _print_plan(plan: "Plan", *, as_json: bool) -> None:
             ("result", plan.output),
             ("would do", action[plan.action]),
             ("objects", f"{plan.rows:,}, at most {plan.block_rows:,} in a block"),
-            ("blocks", f"{plan.blocks}, {plan.done} of them done"),
-            ("tasks", f"{plan.tasks} on {plan.workers} workers"),
+            ("blocks", _plan_blocks_text(plan)),
+            *(("stale", f"{count:,} because {cause}") for cause, count in plan.stale.items()),
+            ("tasks", f"{plan.tasks:,} on {plan.workers} workers"),
             ("reads", f"{size_text(plan.bytes_in)}, at most {size_text(plan.block_bytes)} in a block"),
+            ("writes", size_text(plan.bytes_out) if plan.bytes_out is not None else ""),
+            ("memory", f"{size_text(plan.peak_bytes)} in a worker at most" if plan.tasks else ""),
+            ("time", f"{_duration_text(plan.seconds)}, if all is computed" if plan.seconds is not None else ""),
+            ("known from", plan.known_from if plan.tasks else ""),
         ]
     )
     print_text("Nothing was run.")

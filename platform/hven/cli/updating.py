@@ -1,4 +1,4 @@
-"""Verbs about what is stale: status, update."""
+"""Verbs that keep a lake in shape: status and update of results, compact."""
 
 from typing import Annotated
 
@@ -29,6 +29,27 @@ def status(lake: LakeOption = None, as_json: AsJson = False) -> None:
     print_table(["result", "analysis", "state", "because"], rows)
     if any(s.is_stale for s in found):
         print_text("Bring them up to date with 'hven update', or one and what it is made of with 'hven update NAME'.")
+
+
+@verbs.command(rich_help_panel="Lakes")
+def compact(
+    name: Annotated[str, typer.Argument(help="The dataset.")],
+    rows: Annotated[int | None, typer.Option(min=1, help="Objects in a new file or segment at most.")] = None,
+    lake: LakeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make few large files of the many small ones that appends left; no object changes, and results stay up to date.
+
+    Example: `hven compact apogee --lake demo-lake`
+    """
+    opened = open_lake(lake)
+    done = opened.compact(name, rows=rows)
+    if as_json:
+        print_json(None if done is None else vars(done))
+    elif done is None:
+        print_text(f"{name} is in good shape: nothing was done.")
+    else:
+        print_text(f"{name}: {done.before:,} files or segments became {done.after:,} (catalog {opened.number}).")
 
 
 @verbs.command(rich_help_panel=PANEL)

@@ -50,6 +50,8 @@ class Cluster:
         How many processes they run in.
     dashboard
         Address of the Dask dashboard, or empty.
+    memory
+        Bytes that a task may use on the smallest worker; 0 for no limit, or when nobody knows.
     """
 
     kind: str
@@ -57,6 +59,7 @@ class Cluster:
     threads: int = 1
     workers: int = 1
     dashboard: str = ""
+    memory: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Return what it is as plain values, for records."""
@@ -190,7 +193,18 @@ def _borrowed(client: "Client", kind: str) -> Cluster:
         raise ClusterError(
             "the cluster has no workers", where=str(client.scheduler_info().get("address", "")), hint="Start some."
         )
-    return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "")
+    return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "", _memory(client))
+
+
+def _memory(client: "Client") -> int:
+    """Return the bytes of memory for a task on the smallest worker; 0 when the workers have no limit."""
+    limits = client.run(_own_memory)
+    return min((limit for limit in limits.values() if limit), default=0)
+
+
+def _own_memory(dask_worker: Any) -> int:
+    manager = dask_worker.memory_manager
+    return int(manager.memory_limit or 0) // max(int(dask_worker.state.nthreads), 1)
 
 
 def _dashboard_port() -> int:

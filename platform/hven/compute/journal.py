@@ -64,8 +64,11 @@ class Journal:
         The result's columns as JSON text by part, as the first block had them.
     snapshots
         Where arrays of finished blocks are, by part: path and snapshot.
-    rows_in, rows_out, work, peak
-        Objects given and returned, seconds of work, and the most bytes of memory of any block.
+    rows_in, rows_out, work
+        Objects given and returned, and seconds of work.
+    idle, grown, peak
+        Bytes of memory that workers had in use between blocks, by how many these grew in any, and how many they were
+        at most.
     known
         Objects that had a result before.
     how
@@ -85,6 +88,8 @@ class Journal:
     rows_in: int = 0
     rows_out: int = 0
     work: float = 0.0
+    idle: int = 0
+    grown: int = 0
     peak: int = 0
     known: int = 0
     how: dict[int, str] = field(default_factory=dict)
@@ -219,6 +224,8 @@ class Journal:
             self.lines[index] = entry["line"]
         self.known += entry.get("known", 0)
         self.peak = max(self.peak, entry.get("peak", 0))
+        self.idle = max(self.idle, entry.get("idle", 0))
+        self.grown = max(self.grown, entry.get("peak", 0) - entry["idle"] if entry.get("idle") else 0)
         for part, schema in entry.pop("schemas", {}).items():
             self.schemas.setdefault(part, schema)
 
@@ -237,7 +244,7 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
     }
     told |= {"line": outcome.line} if outcome.line is not None else {}
     told |= {"how": outcome.how} if outcome.how != "computed" else {}
-    told |= {"known": outcome.known, "group": outcome.group, "peak": outcome.peak}
+    told |= {"known": outcome.known, "group": outcome.group, "idle": outcome.idle, "peak": outcome.peak}
     if outcome.footprint[1]:
         told["footprint"] = outcome.footprint
     if outcome.failure is not None:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hven.compute.clusters import default_workers
+from hven.compute.clusters import cluster_for, default_workers
+from hven.compute.forecast import Forecast, forecast, measured_forecast
 from hven.compute.request import bytes_of_object, make_request
 from hven.compute.selection import Selection
-from hven.compute.work import Action, lay_out
+from hven.compute.standing import standing_of
+from hven.compute.work import Action, Work, lay_out
 from hven.lake import Lake
 from hven.plugins import Analysis
 
@@ -27,6 +29,11 @@ class Plan:
         The run that would go on, that made the result, or whose result is brought up to date; empty for a new one.
     blocks, done
         How many blocks there are, and how many need no more work.
+    new
+        How many blocks are of objects of which there is no result yet.
+    stale
+        How many blocks have a result that may be out of date, by the cause. When they are read, those that turn out
+        to be as they were are not computed.
     tasks
         How many tasks will be computed.
     rows, block_rows
@@ -37,6 +44,14 @@ class Plan:
         Bytes of them in the largest block: what one worker holds, and at least once more for the result.
     workers
         How many work at once.
+    peak_bytes
+        Memory that a worker will have in use at most.
+    bytes_out
+        Bytes that will be written, before compression when measured; None when nobody knows.
+    seconds
+        How long the tasks will take, all computed; None when nobody knows.
+    known_from
+        Whence memory, bytes and time are known: a run, a measured block, or the size of the inputs.
     """
 
     analysis: str
@@ -45,12 +60,18 @@ class Plan:
     run: str
     blocks: int
     done: int
+    new: int
+    stale: Mapping[str, int]
     tasks: int
     rows: int
     block_rows: int
     bytes_in: int
     block_bytes: int
     workers: int
+    peak_bytes: int
+    bytes_out: int | None
+    seconds: float | None
+    known_from: str
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for ``--json``."""
@@ -68,8 +89,12 @@ def plan(
     block_rows: int | None = None,
     resume: bool = True,
     force: bool = False,
+    measure: bool = False,
 ) -> Plan:
     """Return what `run` would do with the same arguments. Nothing is written, started or computed.
+
+    With `measure`, one block is read and computed on a worker that is started for that, to know the memory and the
+    time; nothing of it is kept.
 
     Raises
     ------
@@ -87,6 +112,10 @@ def plan(
     one = bytes_of_object(request.inputs, request.templates)
     computed = sum(block.rows for block in todo)
     known = work.run or (work.previous.run if work.previous is not None else None)
+    largest = max((block.rows for block in todo), default=0)
+    told = _forecast(work, one, measure=measure)
+    new, stale = standing_of(work)
+    hands = workers or default_workers(len(todo))
     return Plan(
         request.analysis.name,
         request.output,
@@ -94,10 +123,23 @@ def plan(
         known.id if known is not None else "",
         len(work.blocks),
         len(work.blocks) - len(todo),
+        new,
+        stale,
         len(todo),
         sum(block.rows for block in work.blocks),
         work.rows,
         computed * one,
-        max((block.rows for block in todo), default=0) * one,
-        workers or default_workers(len(todo)),
+        largest * one,
+        hands,
+        told.peak(largest) if todo else 0,
+        None if told.bytes_out_per_row is None else int(told.bytes_out_per_row * computed),
+        None if told.seconds_per_row is None else told.seconds_per_row * computed / hands,
+        told.known_from,
     )
+
+
+def _forecast(work: Work, bytes_of_one: int, *, measure: bool) -> Forecast:
+    if not (measure and work.todo and work.request.analysis.per_object):
+        return forecast(work, bytes_of_one)
+    with cluster_for("local", 1) as cluster:
+        return measured_forecast(work, cluster)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.catalog import Entry
-from hven.compute.earlier import Earlier
-from hven.compute.ledger import LEDGER, read_ledger, same_rows, write_ledger
+from hven.compute.earlier import Earlier, write_earlier
+from hven.compute.ledger import LEDGER, read_ledger, same_rows
 from hven.compute.records import Run, open_run
 from hven.errors import LakeFormatError, RunNotFoundError
 from hven.lake import Block, Lake, Source
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from hven.compute.bound import Leg
     from hven.compute.request import Request
-
-BEFORE = "before.parquet"
 
 
 @dataclass(frozen=True)
@@ -140,19 +138,23 @@ def previous_of(request: "Request", run: Run) -> Previous | None:
 
 
 def earlier_for(previous: Previous, run: Run, kept: "NDArray[np.int64]") -> Earlier | None:
-    """Return what workers may use again beside what is `kept`, and store for them which blocks made it."""
+    """Return what workers may use again beside what is `kept`, and store for them what that is."""
     import polars as pl
 
     if previous.ledger is None:
         return None
-    is_left = previous.lines_there() & (previous.ledger["rows_out"] > 0).to_numpy()
-    is_left[kept[kept >= 0]] = False
-    if not is_left.any():
+    stays = np.zeros(len(previous.ledger), bool)
+    stays[kept[kept >= 0]] = True
+    files = previous.ledger.filter(pl.Series(stays))["files"].to_list()
+    names = list(previous.entries)
+    held = {name: {line[at] for line in files if line} for at, name in enumerate(names)}
+    is_left = previous.lines_there() & (previous.ledger["rows_out"] > 0).to_numpy() & ~stays
+    if all(len(held[name]) == len(source.parts) for name, source in previous.sources.items()):
         return None
-    lines = previous.ledger.select("digest", "files").with_row_index("line").with_columns(pl.col("line").cast(pl.Int64))
-    key = f"{run.folder}/{BEFORE}"
-    write_ledger(run.lake.store, key, lines.filter(pl.Series(is_left)))
-    return Earlier(run.lake.store, key, previous.sources)
+    lines = previous.ledger.select("digest").with_row_index("line").with_columns(pl.col("line").cast(pl.Int64))
+    earlier = Earlier(run.lake.store, run.folder, previous.sources)
+    write_earlier(earlier, lines.filter(pl.Series(is_left)), held)
+    return earlier
 
 
 def _of_run(lake: Lake, run_id: str, entries: Mapping[str, Entry]) -> Previous | None:

@@ -306,6 +306,15 @@ def runs_of(lake: Lake, key: str) -> Iterator[Run]:
                 yield run
 
 
+def runs_of_output(lake: Lake, output: str) -> Iterator[Run]:
+    """Give the runs that make a dataset of this name, newest first."""
+    for run_id in _run_ids(lake):
+        if f"-{output}-" in run_id:
+            run = open_run(lake, run_id)
+            if run.output == output:
+                yield run
+
+
 def open_run(lake: Lake, run_id: str) -> Run:
     """Return a run by its id, or by a beginning or end of it that fits one alone.
 

@@ -3,16 +3,18 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
 from hven.compute.blocks import BlockWork
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers
+from hven.compute.forecast import check_fits, forecast
 from hven.compute.previous import earlier_for
 from hven.compute.publish import publish_blocks, publish_datasets, software
 from hven.compute.records import TOLD, Run, new_run, now
-from hven.compute.request import Request, make_request
+from hven.compute.request import Request, bytes_of_object, make_request
 from hven.compute.selection import Selection
 from hven.compute.task import Failure, Outcome, keeps_inputs
 from hven.compute.whole import compute_whole, lazy_inputs
@@ -90,6 +92,8 @@ def run(
         If there is no result at all.
     RunBusyError
         If another process is at the same run.
+    TooLittleMemoryError
+        If not even one object would fit into the memory of a worker; blocks that do not fit are cut smaller.
 
     Examples
     --------
@@ -107,6 +111,12 @@ def run(
         todo = work.todo
         hands = workers or default_workers(len(todo))
         with cluster_for(cluster if todo or not work.blocks else "synchronous", hands) as at_hand:
+            if work.run is None and todo and request.analysis.per_object and block_rows is None:
+                rows = check_fits(work, forecast(work, bytes_of_object(request.inputs, request.templates)), at_hand)
+                if rows != work.rows:
+                    work = lay_out(replace(request, chosen_rows=rows, block_rows=rows), resume=resume, force=force)
+                    work.journal.seconds, work.journal.blocks = checkpoint_seconds, checkpoint_blocks
+                    todo = work.todo
             this = work.run or new_run(lake, request.key, request.output, _told(work))
             _equip(this, request, progress)
             work.journal.folder = f"{this.folder}/journal"
@@ -217,7 +227,9 @@ class _Execution:
     def _count(self) -> None:
         record, journal, stays = self.run.record, self.journal, self.stays
         record["rows"] = {"in": journal.rows_in + stays["rows_in"], "out": journal.rows_out + stays["rows_out"]}
-        record["work"], record["peak"] = round(journal.work, 3), journal.peak
+        record["work"] = round(journal.work, 3)
+        record["stayed"] = stays["rows_in"]
+        record["memory"] = {"idle": journal.idle, "grown": journal.grown, "peak": journal.peak}
         if self.work.previous is not None:
             hows = Counter(journal.how.values())
             record["update"] = {

@@ -14,7 +14,7 @@ import numpy as np
 from hven.compute.bound import BoundInput
 from hven.compute.earlier import Earlier, Found
 from hven.compute.footprint import NOWHERE, Footprint, footprint
-from hven.compute.memory import forget_peak, peak_memory
+from hven.compute.memory import forget_peak, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned, read_whole
 from hven.compute.results import is_flat, parts_of, with_ids
 from hven.compute.row_hashes import row_hashes
@@ -128,8 +128,9 @@ class Outcome:
         The segment that arrays were written as.
     seconds
         What it took on the worker.
-    peak
-        Bytes of memory that the worker had in use at most; 0 when that cannot be known.
+    idle, peak
+        Bytes of memory that the worker had in use before, and at most; 0 when that cannot be known. Before its first
+        block, which loads libraries, it is not known.
     written
         The files of tables, by part.
     schemas
@@ -154,6 +155,7 @@ class Outcome:
     known: int | None = None
     group: str = ""
     seconds: float = 0.0
+    idle: int = 0
     peak: int = 0
     written: Mapping[str, WrittenPart] = field(default_factory=dict)
     schemas: Mapping[str, str] = field(default_factory=dict)
@@ -161,6 +163,30 @@ class Outcome:
     footprint: Footprint = NOWHERE
     failure: Failure | None = None
     forks: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one block took.
+
+    Attributes
+    ----------
+    rows, rows_in
+        Objects in the block, and those that the analysis was given.
+    seconds
+        Time to read and compute it.
+    idle, peak
+        Bytes of memory in use before, and at most; 0 when the system does not tell.
+    bytes_out
+        Of the result in memory.
+    """
+
+    rows: int
+    rows_in: int
+    seconds: float
+    idle: int
+    peak: int
+    bytes_out: int
 
 
 def keeps_inputs(given: BoundInput) -> bool:
@@ -173,6 +199,10 @@ def pack(task: BlockTask) -> bytes:
     import cloudpickle  # type: ignore[import-untyped]
 
     return bytes(cloudpickle.dumps(task))
+
+
+_warm: set[bool] = set()
+"""Not empty once this process has begun a block."""
 
 
 def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
@@ -189,6 +219,8 @@ def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
     """
     began = time.perf_counter()
     forget_peak()
+    idle = memory_now() if _warm else 0
+    _warm.add(True)
     aligned: Aligned | None = None
     known = _unpacked(task)
     try:
@@ -196,7 +228,8 @@ def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
         outcome = _computed(known, aligned, block, place)
     except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
         outcome = Outcome(block.index, block.key, failure=_failure(error, block, aligned, known.analysis.name))
-    return replace(outcome, seconds=round(time.perf_counter() - began, 6), peak=peak_memory())
+    seconds = round(time.perf_counter() - began, 6)
+    return replace(outcome, seconds=seconds, idle=idle, peak=peak_memory())
 
 
 def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> Outcome:
@@ -289,6 +322,28 @@ def _reach(aligned: Aligned) -> tuple[int, int] | None:
         return None
     pixels = np.asarray(aligned.ids["_healpix_29"].values)
     return int(pixels.min()), int(pixels.max())
+
+
+def measure_block(task: bytes, block: Block) -> Measured:
+    """Return what one block takes: read and computed as in a run, and nothing of it kept.
+
+    It is computed twice, for the first time loads libraries and compiles.
+    """
+    _measure(_unpacked(task), block)
+    return _measure(_unpacked(task), block)
+
+
+def _measure(known: BlockTask, block: Block) -> Measured:
+    began = time.perf_counter()
+    forget_peak()
+    idle = memory_now()
+    aligned = read_aligned(known.by_object, block)
+    if not aligned.rows:
+        return Measured(block.rows, 0, time.perf_counter() - began, idle, peak_memory(), 0)
+    data = {**aligned.inputs, **known.whole}
+    parts = parts_of(known.analysis, call(known.analysis, data, known.parameters), data)
+    made = sum(with_ids(part, aligned, name).nbytes for name, part in parts.items())
+    return Measured(block.rows, aligned.rows, time.perf_counter() - began, idle, peak_memory(), made)
 
 
 def digest_of(inputs: "Mapping[str, xr.Dataset]", whole: str = "") -> str:

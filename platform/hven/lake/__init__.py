@@ -1,5 +1,6 @@
 """Where data rests: the lake, its transactions, tables, arrays and releases."""
 
+from hven.lake.compaction import Compacted
 from hven.lake.handle import DatasetHandle, Version
 from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, INPUT, Block, Part
@@ -13,6 +14,7 @@ __all__ = [
     "BLOCK_ROWS",
     "INPUT",
     "Block",
+    "Compacted",
     "DatasetHandle",
     "Lake",
     "Part",

@@ -21,6 +21,7 @@ from hven.errors import (
     did_you_mean,
 )
 from hven.lake import chain
+from hven.lake.compaction import Compacted
 from hven.lake.handle import DatasetHandle
 from hven.lake.locks import locked
 from hven.lake.retention import GRACE, Removed, vacuum
@@ -203,6 +204,34 @@ class Lake:
                 "this view of the lake is pinned to one commit", where=self.url, hint="Vacuum through hven.open(url)."
             )
         return vacuum(self.store, self.number, {*self.releases().values(), *pinned}, keep, grace, dry_run=dry_run)
+
+    def compact(self, name: str, *, rows: int | None = None) -> Compacted | None:
+        """Make few large files or segments of the many small ones of a dataset, as one commit; no object changes.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        rows
+            Objects in a new file or segment at most, when the usual number does not suit.
+
+        Returns
+        -------
+        Compacted or None
+            What it came to; None, and no commit, when the dataset is in good shape.
+
+        Raises
+        ------
+        DatasetNotFoundError, ReadOnlyError, ConflictError
+            As for any transaction.
+
+        Examples
+        --------
+        >>> lake.compact("stars").after  # doctest: +SKIP
+        1
+        """
+        with self.transaction(f"compacted {name}") as tx:
+            return tx.compact(name, rows)
 
     def _release_number(self, name: str) -> int:
         text = self.store.get_or_none(_release_key(check_name(name, "release")))

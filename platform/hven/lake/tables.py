@@ -273,6 +273,21 @@ def scan_parts(store: Store, table: str, parts: Sequence[Part], columns: "pl.Sch
     return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None).select(list(columns))
 
 
+def scan_whole(store: Store, table: str, parts: Sequence[Part], columns: Sequence[str]) -> "pl.LazyFrame":
+    """Return a LazyFrame over files of a table, in order, with what no schema names (`INPUT`) when any file has it."""
+    import polars as pl
+
+    options = dict(store.options) or None
+    scans = [pl.scan_parquet(store.address(f"{table}/{p.path}"), glob=False, storage_options=options) for p in parts]
+    has = [INPUT in scan.collect_schema() for scan in scans]
+    if not any(has):
+        return pl.concat([scan.select(list(columns)) for scan in scans])
+    none = pl.lit(None, dtype=pl.Int64).alias(INPUT)
+    return pl.concat(
+        [scan.select([*columns, INPUT if is_there else none]) for scan, is_there in zip(scans, has, strict=True)]
+    )
+
+
 def scan_runs(store: Store, table: str, runs: Sequence[Run], columns: "pl.Schema") -> "pl.LazyFrame":
     """Return a LazyFrame over rows of files of a table, in order; row groups without any of them are not read."""
     import polars as pl

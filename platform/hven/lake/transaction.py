@@ -12,6 +12,7 @@ import numpy as np
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin
 from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, ReadOnlyError, did_you_mean
 from hven.lake import arrays, chain, tables
+from hven.lake.compaction import Compacted, compact_source
 from hven.lake.incoming import (
     aligned,
     as_arrays,
@@ -187,6 +188,28 @@ class Transaction:
         entry = self._claim(name)
         source = self._table_source(entry, "delete")
         self._change_table(entry, gone=parse_where(where, source.frame_schema(), name))
+
+    def compact(self, name: str, rows: int | None = None) -> Compacted | None:
+        """Write the small files or segments of a dataset anew as few, in the order of the sky; no object changes.
+
+        Results of the dataset stay up to date. Returns what it came to, None when there was nothing to do.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        rows
+            Objects in a new file or segment at most, when the usual number does not suit.
+        """
+        entry = self._claim(name)
+        source = self._source(entry)
+        done = compact_source(source, self.id, rows)
+        if done is None:
+            return None
+        pin, told = done
+        same = {"same_as": (*entry.same_as, entry.pin.version)}
+        self._set(name, pin, source.schema, entry.kind, entry.coverage, same, like=entry)
+        return told
 
     def drop(self, name: str) -> None:
         """Remove a dataset from the catalog; releases and older catalogs keep it."""

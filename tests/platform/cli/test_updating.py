@@ -51,3 +51,14 @@ def test_status_and_update_tell_what_is_stale_and_make_it_right(in_lake):
 def test_what_is_no_result_is_refused(in_lake):
     assert "[data-refused]" in in_lake("update stars").err
     assert "[dataset-not-found]" in in_lake("update distance").err
+
+
+def test_compact_says_what_became_of_the_files(in_lake):
+    in_lake.lake.compact("distances")
+    assert "in good shape" in in_lake("compact distances").out
+    with in_lake.lake.transaction() as tx:
+        stars = in_lake.lake["stars"].table().collect()
+        tx.write("pieces", stars[:100])
+        tx.append("pieces", stars[100:])
+    assert "2 files or segments became 1" in in_lake("compact pieces").out
+    assert json.loads(in_lake("compact pieces --json").out) is None

@@ -270,3 +270,52 @@ def test_spectra_are_updated_group_by_group(tmp_path, calls):
     assert "_input" not in got
     assert np.array_equal(got.smoothed, trial.smoothed(given).smoothed)
     assert hven.status(lake)[0].causes == ()
+
+
+def test_compaction_makes_nothing_stale_and_later_updates_compute_nothing_twice(tmp_path, calls):
+    lake = hven.create(tmp_path / "pieces")
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 500))
+        for first in range(500, 3_000, 500):
+            tx.append("stars", make_stars(first, 500))
+    run, called = update(lake, calls)
+    assert called == 6
+    lake.compact("stars")
+    assert [s.causes for s in hven.status(lake)] == [()]
+    again, called = update(lake, calls)
+    assert (again.id, called) == (run.id, 0)
+    with lake.transaction() as tx:
+        tx.append("stars", make_stars(3_000, 50))
+    run, called = update(lake, calls)
+    assert (called, counts(run)) == (1, (0, 1, 1, 0))
+    check_as_if_anew(lake)
+
+
+def test_a_result_that_was_compacted_is_brought_up_to_date_without_computing_it_again(lake, calls):
+    first(lake, calls)
+    assert lake.compact("doubled").after == 1
+    assert [s.causes for s in hven.status(lake)] == [()]
+    with lake.transaction() as tx:
+        tx.append("stars", make_stars(COUNT, 50))
+    run, called = update(lake, calls)
+    assert (called, counts(run)) == (1, (0, 10, 1, 0))
+    check_as_if_anew(lake)
+
+
+def test_arrays_and_results_of_parts_that_were_compacted_are_known_again(tmp_path, calls):
+    lake = hven.create(tmp_path / "spectra")
+    with lake.transaction() as tx:
+        tx.write("spectra", make_spectra(0, 200))
+        tx.write("stars", make_stars(0, 3_000))
+    hven.run(lake, trial.smoothed, {"spectra": "spectra"}, {"folder": str(calls)}, **CLUSTER, block_rows=64)
+    hven.run(lake, trial.halves, {"stars": "stars"}, **CLUSTER, block_rows=1_000)
+    for name in ("smoothed", "halves.low"):
+        assert lake.compact(name) is not None
+    with lake.transaction() as tx:
+        tx.append("spectra", make_spectra(200, 5))
+        tx.append("stars", make_stars(3_000, 5))
+    run, called = update(lake, calls, trial.smoothed, {"spectra": "spectra"})
+    assert (called, counts(run)) == (1, (0, 4, 1, 0))
+    assert counts(hven.run(lake, trial.halves, {"stars": "stars"}, **CLUSTER)) == (0, 3, 1, 0)
+    check_as_if_anew_parts(lake, "halves.low")
+    check_as_if_anew_parts(lake, "halves.high")
