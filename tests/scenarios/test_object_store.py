@@ -6,12 +6,15 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 import hven
 from hven import errors
+from hven.compute import open_run
+from hven.schedule import firings
 from simulated import make_spectra, make_stars
 
 pytest.importorskip("moto", reason="moto (an S3 server for tests) is not installed")
@@ -114,3 +117,57 @@ for step in range(6):
     assert lake.number == 18
     assert len(lake) == 18
     assert pl.concat([lake[name].table().collect() for name in lake]).height == 18
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_a_daemon_that_is_killed_loses_its_lease_and_another_goes_on_with_its_run(bucket, tmp_path):
+    lake = hven.create(bucket)
+    for segment in range(6):
+        with lake.transaction() as tx:
+            (tx.append if segment else tx.write)("stars", make_stars(100 * segment, 20))
+    calls = tmp_path / "calls"
+    calls.mkdir()
+    script = """
+import sys, hven, trial_analyses
+from hven.plugins import plugins
+from hven.schedule import Schedule, add_schedule, serve
+
+class Trial:
+    @hven.hookimpl
+    def hven_analyses(self):
+        return [trial_analyses.doubled]
+
+plugins().register(Trial(), "trial")
+lake, told = hven.open(sys.argv[1]), {"folder": sys.argv[2], "seconds": 0.5}
+if not lake.catalog.schedules:
+    stars = {"stars": {"datasets": "stars"}}
+    add_schedule(lake, "follow", Schedule("doubled", stars, "2026-01-01T00:00Z", on_change=("stars",), parameters=told))
+
+def tell(event):
+    print(event.kind, flush=True)
+    if event.kind == "fired":
+        raise KeyboardInterrupt
+
+serve(lake, every=0.2, expiry=2.0, tell=tell, cluster="synchronous", checkpoint_seconds=0.01, checkpoint_blocks=1)
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def start():
+        command = [sys.executable, "-c", script, bucket, str(calls)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    first = start()
+    while len(list(calls.iterdir())) < 3 and first.poll() is None:
+        time.sleep(0.05)
+    second = start()
+    assert second.stdout.readline() == "waiting\n"
+    first.kill()
+    first.communicate(timeout=60)
+    out, err = second.communicate(timeout=120)
+    assert out.split() == ["serving", "firing", "fired", "stopped"], err
+    killed, done = firings(lake, "follow")
+    assert (killed.outcome, killed.term, done.outcome, done.term) == ("interrupted", 1, "succeeded", 2)
+    run = open_run(lake, done.runs[0])
+    assert (run.blocks["total"], run.blocks["reused"] > 0) == (6, True)
+    assert lake["doubled"].table().collect().height == 120
