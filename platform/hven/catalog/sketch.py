@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hven.sky import sky_fraction
+from hven.sky.meeting import covered_ranges
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -45,12 +46,8 @@ def sketch(coverage: str, label: str = "") -> str:
 
 def _dots(coverage: str) -> "NDArray[np.bool_]":
     """Return which dots (rows from the north, columns from the east) are covered."""
-    from hven.sky import moc
-
-    region = moc(coverage)
-    cells = np.unique(
-        np.concatenate([np.arange(a, b + 1) for a, b in _degraded(region.ranges())] or [np.empty(0, int)])
-    )
+    held = covered_ranges(coverage)
+    cells = np.unique(np.concatenate([np.arange(a, b + 1) for a, b in _degraded(held)] or [np.empty(0, int)]))
     on_sky, index = _grid()
     dots = np.zeros(on_sky.shape, bool)
     dots[on_sky] = np.isin(index, cells)

@@ -7,7 +7,7 @@ import typer
 
 from hven.cli.address import AtOption, LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
-from hven.cli.texts import split_assignments
+from hven.cli.texts import read_region, split_assignments
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Data"
@@ -82,7 +82,6 @@ def export(
     Example: `hven export apogee giants.fits --where 'logg < 3' --lake demo-lake`
     """
     from hven.ingest import export_dataset
-    from hven.sky import parse_region
 
     count = export_dataset(
         open_lake(lake, at),
@@ -91,7 +90,7 @@ def export(
         exporter=exporter,
         columns=column,
         where=where,
-        region=None if region is None else parse_region(region),
+        region=read_region(region),
         options=split_assignments(option or [], "--option"),
         overwrite=overwrite,
     )

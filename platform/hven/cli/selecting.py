@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hven.cli.texts import split_by_input
+from hven.cli.texts import read_region, split_by_input
 from hven.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
     from hven.compute import RunFile, Selection
     from hven.plugins import Analysis
+    from hven.sky import Region
 
 InputOption = Annotated[
     list[str] | None,
@@ -60,7 +61,8 @@ def read_selections(
     inputs = list(analysis.inputs)
     datasets = {_known(name, inputs): text for name, text in split_inputs(given or [], inputs).items()}
     conditions = split_by_input(where or [], inputs, "--where")
-    regions = split_by_input(region or [], inputs, "--region")
+    typed = split_by_input(region or [], inputs, "--region")
+    regions: dict[str, Region | str | None] = {name: read_region(text) for name, text in typed.items()}
     columns = split_columns(column or [], inputs)
     if file is not None:
         datasets = file.by_input("inputs", analysis) | datasets

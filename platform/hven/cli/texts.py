@@ -1,9 +1,13 @@
-"""How ``name=value`` is read from the command line."""
+"""How ``name=value``, and a region, are read from the command line."""
 
 import re
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from hven.errors import ParameterError
+
+if TYPE_CHECKING:
+    from hven.sky import Region
 
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.*)", re.DOTALL)
 
@@ -59,3 +63,16 @@ def split_by_input(texts: Iterable[str], inputs: Iterable[str], option: str) -> 
             raise ParameterError(f"{option} is given twice for input {name!r}", hint="Join the two with AND.")
         values[name] = value
     return values
+
+
+def read_region(text: str | None) -> "Region | None":
+    """Return the region of a text that was typed here: ``moc(path)`` in it reads a file.
+
+    Examples
+    --------
+    >>> read_region("cone(190, 5, 1)")
+    Cone(ra=190.0, dec=5.0, radius=1.0)
+    """
+    from hven.sky import parse_region
+
+    return None if text is None else parse_region(text, files=True)

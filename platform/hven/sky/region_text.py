@@ -1,8 +1,8 @@
 """Regions as text, for command lines, run records and catalogs: ``cone(190, 5, 1) & ~box(189, 190, 4, 6)``."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from operator import and_, or_, sub, xor
 
 from hven.errors import RegionError, did_you_mean
@@ -18,13 +18,21 @@ _OPERATORS: dict[str, Callable[[Region, Region], Region]] = {"|": or_, "^": xor,
 _DEEPEST = 100
 
 
-def parse_region(text: str) -> Region:
+def parse_region(text: str, *, files: bool = False) -> Region:
     """Return the region that `text` describes.
 
     ``cone(ra, dec, radius)``, ``box(ra_min, ra_max, dec_min, dec_max)`` and ``polygon(ra, dec, ra, dec, ...)`` in
-    degrees; ``moc(text)`` or ``moc(path)``; ``pixels(id, id, ..., order=order)``; ``everywhere()`` and ``nowhere()``.
+    degrees; ``moc(text)``; ``pixels(id, id, ..., order=order)``; ``everywhere()`` and ``nowhere()``.
     They are combined by ``~`` (not), ``-`` (but not), ``&`` (and), ``^`` (either, not both), ``|`` (or), of which those
     named first bind tighter, as in Python, and by parentheses.
+
+    Parameters
+    ----------
+    text
+        The text.
+    files
+        Whether ``moc(path)`` opens a file. Only for texts that were typed here, as on the command line: those of
+        catalogs, schedules and records may come from anybody.
 
     Raises
     ------
@@ -36,7 +44,7 @@ def parse_region(text: str) -> Region:
     >>> parse_region("cone(190, 5, 1)")
     Cone(ra=190.0, dec=5.0, radius=1.0)
     """
-    reading = _Reading(text, _tokens(text))
+    reading = _Reading(text, _tokens(text), _SHAPES | _FROM_FILES if files else _SHAPES)
     region = _combined(reading)
     if reading.left:
         raise reading.refused(f"{reading.left[0].word!r} is left over")
@@ -52,10 +60,11 @@ class _Token:
 
 @dataclass
 class _Reading:
-    """A text, what of it is still to be read, and how many parentheses are open."""
+    """A text, what of it is still to be read, the shapes it may name, and how many parentheses are open."""
 
     text: str
     left: list[_Token]
+    shapes: "Mapping[str, _Shape]" = field(repr=False)
     depth: int = 0
 
     def next_is(self, mark: str) -> bool:
@@ -123,10 +132,10 @@ def _enclosed(reading: _Reading) -> Region:
 
 def _shape(reading: _Reading) -> Region:
     token = reading.left[0]
-    if token.word not in _SHAPES:
-        known = did_you_mean(token.word, _SHAPES, f"There are: {', '.join(_SHAPES)}.")
+    if token.word not in reading.shapes:
+        known = did_you_mean(token.word, reading.shapes, f"There are: {', '.join(reading.shapes)}.")
         raise _refused(f"there is no region {token.word!r}", reading.text, token.place, known)
-    takes, make = _SHAPES[token.word]
+    takes, make = reading.shapes[token.word]
     try:
         region = make(token.arguments)
     except _ArgumentError as error:
@@ -169,6 +178,18 @@ def _pixels(arguments: str) -> Region:
     return pixels(_integers(ids.strip().removesuffix(",")), order=given[0])
 
 
+def _moc(arguments: str) -> Region:
+    text = arguments.strip()
+    if any(letter.isalpha() for letter in text):
+        raise RegionError(
+            f"{_shortened(text)!r} is not a MOC as text, and no file is opened for a text that may come from anybody",
+            where=f"moc({_shortened(text)})",
+            expected="order/cells, for example '3/1-5,7 6/800'",
+            hint="Read a file with hven.sky.moc(path), or name it on the command line.",
+        )
+    return moc(text)
+
+
 def _nothing(make: Callable[[], Region]) -> Callable[[str], Region]:
     def shape(arguments: str) -> Region:
         if arguments.strip():
@@ -178,15 +199,19 @@ def _nothing(make: Callable[[], Region]) -> Callable[[str], Region]:
     return shape
 
 
-_SHAPES: dict[str, tuple[str, Callable[[str], Region]]] = {
+_Shape = tuple[str, Callable[[str], Region]]
+"""What a shape takes, in words, and what makes it of that."""
+
+_SHAPES: dict[str, _Shape] = {
     "cone": ("ra, dec, radius", _cone),
     "box": ("ra_min, ra_max, dec_min, dec_max", _box),
     "polygon": ("pairs ra, dec, ra, dec, ...", _polygon),
-    "moc": ("an ASCII MOC or a path", lambda arguments: moc(arguments.strip())),
+    "moc": ("an ASCII MOC", _moc),
     "pixels": ("ids and an order, as in pixels(1, 2, order=6)", _pixels),
     "everywhere": ("nothing", _nothing(everywhere)),
     "nowhere": ("nothing", _nothing(nowhere)),
 }
+_FROM_FILES: dict[str, _Shape] = {"moc": ("an ASCII MOC or a path", lambda arguments: moc(arguments.strip()))}
 
 
 def _numbers(arguments: str, count: int | None = None) -> list[float]:

@@ -89,6 +89,17 @@ def test_a_text_that_is_no_region_is_refused_with_its_place(text, what, place):
     assert refused.value.expected
 
 
+def test_a_text_opens_a_file_only_when_it_was_typed_here(tmp_path):
+    path = tmp_path / "field.txt"
+    path.write_text("3/7")
+    with pytest.raises(RegionError, match="no file is opened") as refused:
+        parse_region(f"moc({path})")
+    assert "hven.sky.moc" in refused.value.hint
+    with pytest.raises(RegionError, match="no file is opened"):
+        parse_region(f"cone(0, 0, 1) & moc({path})")
+    assert parse_region(f"moc({path})", files=True) == moc("3/7")
+
+
 @pytest.mark.parametrize(("name", "near"), [("con", "cone"), ("poligon", "polygon"), ("mocs", "moc"), ("Box", "box")])
 def test_a_misspelt_region_is_answered_with_the_nearest(name, near):
     with pytest.raises(RegionError, match=f"Did you mean '{near}'"):
