@@ -200,7 +200,7 @@ def _query(query: "Query | Found[Any] | str | None", conditions: Conditions) -> 
     first = query.query if isinstance(query, Found) else query
     if not isinstance(first, Query):
         raise QueryError(
-            f"a {type(query).__name__} is no question to a catalog",
+            f"{query!r} is no question to a catalog",
             expected="a query made by matching(...), a search made before, or text",
             hint="Ask with conditions: search(kind='spectra').",
         )

@@ -1,8 +1,15 @@
-"""How a question to a catalog is asked on the command line: one option a condition."""
+"""How a catalog is asked on the command line, one option a condition, and how it answers."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from hven.cli.output import print_json, print_rich
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from hven.catalog import Entry, PublishedEntry
 
 TextArgument = Annotated[
     str | None,
@@ -28,3 +35,14 @@ RegionOption = Annotated[
     str | None, typer.Option("--region", help="Covering part of this region, as 'cone(190, 5, 1)' in degrees.")
 ]
 ProducedByOption = Annotated[str | None, typer.Option("--produced-by", help="Made by this analysis, reader or run.")]
+
+
+def print_entries(entries: "Iterable[Entry | PublishedEntry]", *, as_json: bool, empty: str) -> None:
+    """Print entries as a table no wider than the terminal, or as JSON; `empty` says why there are none."""
+    from hven.catalog import listing
+
+    shown = list(entries)
+    if as_json:
+        print_json([entry.to_json() for entry in shown])
+    else:
+        print_rich(listing(shown, note="" if shown else empty, most=len(shown)))

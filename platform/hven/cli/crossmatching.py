@@ -6,10 +6,12 @@ import typer
 
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_text
+from hven.cli.texts import read_region, split_assignments
 from hven.errors import ParameterError
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 
+_NAME_HELP = "Which left column is ra, dec, pmra, pmdec or object_id: `ra=RAJ2000`. Repeats."
 _Region = Annotated[str | None, typer.Option(help="Only the left objects in this part of the sky.")]
 
 
@@ -26,6 +28,8 @@ def crossmatch(
     right_epoch: Annotated[str | None, typer.Option(help="Of the right positions: a year, or a column.")] = None,
     left_column: Annotated[list[str] | None, typer.Option(help="Take only these. Repeats.")] = None,
     right_column: Annotated[list[str] | None, typer.Option(help="Take only these. Repeats.")] = None,
+    left_name: Annotated[list[str] | None, typer.Option(help=_NAME_HELP)] = None,
+    right_name: Annotated[list[str] | None, typer.Option(help="Likewise, of the right side.")] = None,
     where: Annotated[str | None, typer.Option("--where", "-w", help="Only these left objects: `'logg > 2.3'`.")] = None,
     region: _Region = None,
     suffix: Annotated[str, typer.Option(help="For right columns whose name the left side has.")] = "_right",
@@ -45,7 +49,7 @@ def crossmatch(
     from hven.compute import select
 
     opened = open_lake(lake)
-    source = select(left, where=where, region=region) if left.split("@")[0] in opened else left
+    source = select(left, where=where, region=read_region(region)) if left.split("@")[0] in opened else left
     if source is left and (where or region):
         raise ParameterError(
             "--where and --region are for datasets of the lake", where=left, hint="Ingest the file, or leave them out."
@@ -62,6 +66,8 @@ def crossmatch(
         right_epoch=_year_or_column(right_epoch),
         left_columns=left_column,
         right_columns=right_column,
+        left_names=split_assignments(left_name or [], "--left-name"),
+        right_names=split_assignments(right_name or [], "--right-name"),
         suffix=suffix,
         count=count,
         cluster=cluster,

@@ -1,5 +1,6 @@
 """Verbs about a lake and what is in it: create, ls, show, search, log, release."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,16 +17,18 @@ from hven.cli.asking import (
     UcdOption,
     UnitOption,
     WavelengthOption,
+    print_entries,
 )
-from hven.cli.output import AsJson, print_fields, print_json, print_rich, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.texts import read_region
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from hven.catalog import Entry, PublishedEntry
+    from hven.catalog.entry import Counts
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Lakes"
+_FOR_MACHINES = frozenset({"key", "recipe", "received", "content"})
+"""Digests in a provenance, by which runs find their results; `--json` prints them."""
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -49,7 +52,7 @@ def ls(lake: LakeOption = None, at: AtOption = None, as_json: AsJson = False) ->
     Example: `hven ls --lake demo-lake`
     """
     catalog = open_lake(lake, at).catalog
-    _print_entries(catalog.entries.values(), as_json=as_json, empty="The lake holds no datasets yet: hven ingest FILE")
+    print_entries(catalog.entries.values(), as_json=as_json, empty="The lake holds no datasets yet: hven ingest FILE")
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -87,10 +90,10 @@ def search(
         ucd=ucd,
         wavelength=wavelength,
         resolution=resolution,
-        region=region,
+        region=read_region(region),
         produced_by=produced_by,
     )
-    _print_entries(found, as_json=as_json, empty=found.note)
+    print_entries(found, as_json=as_json, empty=found.note)
 
 
 @verbs.command(rich_help_panel=PANEL)
@@ -118,7 +121,7 @@ def show(
         [
             ("kind", entry.kind),
             ("survey", entry.survey),
-            ("objects", f"{entry.counts.rows:,} in {entry.counts.segments} segments, {size_text(entry.counts.bytes)}"),
+            ("objects", _counts_text(entry.counts)),
             ("description", entry.description),
             ("cite", "; ".join(entry.citation)),
             ("spans", ", ".join(spans_of(entry))),
@@ -126,9 +129,11 @@ def show(
             ("from", _provenance_text(entry.provenance)),
         ]
     )
+    # Of a table there is nothing to tell of dimensions.
+    dims = 0 if handle.source.is_table else 1
     print_table(
-        ["column", "type", "dims", "unit", "description", "ucd"],
-        ([c.name, c.dtype, ", ".join(c.dims), c.unit, c.description, c.ucd] for c in handle.schema),
+        ["column", "type", *["dims"] * dims, "unit", "description", "ucd"],
+        ([c.name, c.dtype, *[", ".join(c.dims)] * dims, c.unit, c.description, c.ucd] for c in handle.schema),
     )
     print_table(
         ["catalog", "when", "objects", "message"],
@@ -204,21 +209,17 @@ def release(
         print_table(["release", "catalog"], releases.items(), right=["catalog"])
 
 
-def _print_entries(entries: "Iterable[Entry | PublishedEntry]", *, as_json: bool, empty: str) -> None:
-    from hven.catalog import listing
-
-    entries = list(entries)
-    if as_json:
-        print_json([entry.to_json() for entry in entries])
-    else:
-        print_rich(listing(entries, note="" if entries else empty, most=len(entries)))
+def _counts_text(counts: "Counts") -> str:
+    many = "segment" if counts.segments == 1 else "segments"
+    return f"{counts.rows:,} in {counts.segments:,} {many}, {size_text(counts.bytes)}"
 
 
 def _coverage_text(coverage: str) -> str:
-    if not coverage:
-        return ""
-    return coverage if len(coverage) <= 70 else f"{coverage[:60]}... (a MOC; --json prints it whole)"
+    from hven.catalog.listing import sky_text
+
+    return f"{sky_text(coverage)} (--json prints the MOC)" if coverage else ""
 
 
-def _provenance_text(provenance: Any) -> str:
-    return ", ".join(f"{key} {value}" for key, value in provenance.items() if isinstance(value, str | int | float))
+def _provenance_text(provenance: Mapping[str, Any]) -> str:
+    told = {key: value for key, value in provenance.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{key} {value}" for key, value in told.items() if key not in _FOR_MACHINES and value != "")

@@ -4,8 +4,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hven.cli.asking import (
+    ColumnOption,
+    KindOption,
+    RegionOption,
+    ResolutionOption,
+    SurveyOption,
+    TextArgument,
+    UcdOption,
+    UnitOption,
+    WavelengthOption,
+    print_entries,
+)
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
-from hven.cli.texts import split_assignments
+from hven.cli.texts import read_region, split_assignments
 
 if TYPE_CHECKING:
     from hven.catalog import Published, PublishedEntry
@@ -27,25 +39,34 @@ Parameters = Annotated[
 
 @verbs.command("ls")
 def list_published(
-    kind: Annotated[str | None, typer.Option(help="Only table, spectra, images or cube.")] = None,
-    survey: Annotated[str | None, typer.Option(help="Only this survey.")] = None,
+    text: TextArgument = None,
+    kind: KindOption = None,
+    survey: SurveyOption = None,
+    column: ColumnOption = None,
+    unit: UnitOption = None,
+    ucd: UcdOption = None,
+    wavelength: WavelengthOption = None,
+    resolution: ResolutionOption = None,
+    region: RegionOption = None,
     catalogs: Folder = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the public datasets that the catalogs describe.
+    """List the public datasets that the catalogs describe, or those that fit all that is asked.
 
-    Example: `hven published ls --survey Gaia`
+    Example: `hven published ls --survey Gaia --column parallax`
     """
-    found = _published(catalogs).search(kind=kind, survey=survey)
-    if as_json:
-        print_json([entry.to_json() for entry in found])
-    elif not len(found):
-        print_text(found.note)
-    else:
-        rows = (
-            [e.name, e.kind, e.survey, e.format, f"{e.counts.rows:,}" if e.counts.rows else "", e.title] for e in found
-        )
-        print_table(["dataset", "kind", "survey", "format", "objects", "title"], rows, right=["objects"])
+    found = _published(catalogs).search(
+        text,
+        kind=kind,
+        survey=survey,
+        column=column,
+        unit=unit,
+        ucd=ucd,
+        wavelength=wavelength,
+        resolution=resolution,
+        region=read_region(region),
+    )
+    print_entries(found, as_json=as_json, empty=found.note)
 
 
 @verbs.command("show")

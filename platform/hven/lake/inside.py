@@ -1,17 +1,15 @@
 """From a region of the sky to the rows that lie in it: which are read, and which of those it holds exactly."""
 
 import logging
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hven.errors import DataRefusedError, RegionError
+from hven.errors import DataRefusedError, MissingColumnError, RegionError
 from hven.lake.parts import Run, meets
-from hven.lake.where import check_columns
 from hven.sky import Region, parse_region
 from hven.sky.cover import in_ranges
-from hven.sky.moc_text import parse_moc
+from hven.sky.meeting import covered_ranges
 
 if TYPE_CHECKING:
     import polars as pl
@@ -54,15 +52,28 @@ def rows_inside(source: "Source", entry: "Entry", region: Region) -> "tuple[tupl
     """
     check_positions(source)
     ranges = region.ranges()
-    if len(ranges) and _is_elsewhere(entry.coverage, ranges):
-        _log.warning("%s holds no object: dataset %r covers other parts of the sky", region, source.name)
+    note_if_elsewhere(entry, region, ranges)
     return source.runs(ranges) if len(ranges) else (), condition(region, ranges)
+
+
+def note_if_elsewhere(entry: "Entry", region: Region, ranges: "NDArray[np.int64]") -> None:
+    """Warn in the log of ``hven`` of a region, whose cells lie in `ranges`, that holds no part of what is covered."""
+    covered = covered_ranges(entry.coverage)
+    if len(ranges) and len(covered) and not meets(ranges[:, 0], ranges[:, 1] - 1, covered).any():
+        _log.warning("%s holds no object: dataset %r covers other parts of the sky", region, entry.name)
 
 
 def check_positions(source: "Source") -> None:
     """Refuse a dataset without ``ra``, ``dec`` in numbers and ``_healpix_29`` in whole ones."""
     known = source.frame_schema()
-    check_columns(("_healpix_29", "ra", "dec"), known, source.name)
+    missing = [name for name in ("ra", "dec", "_healpix_29") if name not in known]
+    if missing:
+        raise MissingColumnError(
+            f"there is no column {missing[0]!r}, so nobody knows which objects a region holds",
+            where=f"dataset {source.name!r}",
+            expected="ra, dec and _healpix_29",
+            hint="Ask a dataset with positions of the same objects, and take these by its rows: .of(rows).",
+        )
     for name, is_right, expected in (
         ("ra", known["ra"].is_numeric(), "degrees"),
         ("dec", known["dec"].is_numeric(), "degrees"),
@@ -103,15 +114,3 @@ def condition(region: Region, ranges: "NDArray[np.int64]") -> "pl.Expr":
 
     columns = pl.struct("_healpix_29", "ra", "dec")
     return columns.map_batches(inside, return_dtype=pl.Boolean, is_elementwise=True)
-
-
-def _is_elsewhere(coverage: str, ranges: "NDArray[np.int64]") -> bool:
-    if not coverage:
-        return False
-    covered = _ranges_of(coverage)
-    return not meets(ranges[:, 0], ranges[:, 1] - 1, covered).any()
-
-
-@lru_cache(maxsize=256)
-def _ranges_of(coverage: str) -> "NDArray[np.int64]":
-    return parse_moc(coverage)

@@ -97,8 +97,8 @@ def where_text(where: "str | pl.Expr | None") -> str:
     return "" if where is None else str(where)
 
 
-def check_columns(names: Iterable[str], columns: Iterable[str], dataset: str = "") -> None:
-    """Refuse names that are not among the columns.
+def check_columns(names: Iterable[str], columns: Iterable[str], dataset: str = "", *, where: str = "") -> None:
+    """Refuse names that are not among the columns of a dataset, or of what `where` says.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def check_columns(names: Iterable[str], columns: Iterable[str], dataset: str = "
         if name not in known:
             raise MissingColumnError(
                 f"there is no column {name!r}",
-                where=f"dataset {dataset!r}" if dataset else "",
+                where=where or (f"dataset {dataset!r}" if dataset else ""),
                 hint=did_you_mean(name, known, f"The columns are: {', '.join(known)}."),
             )
 

@@ -47,6 +47,16 @@ def test_crossmatch_writes_a_file(command, small_lake, gaia, tmp_path):
     np.testing.assert_array_equal(pairs["object_id"], pairs["source_id"])
 
 
+def test_crossmatch_takes_columns_by_other_names(command, small_lake, gaia, tmp_path):
+    pl.read_parquet(gaia).rename({"ra": "RAJ2000", "dec": "DEJ2000"}).write_parquet(tmp_path / "vizier.parquet")
+    line = f"crossmatch stars {tmp_path}/vizier.parquet --radius 1 --to {tmp_path}/out.parquet"
+    line += f" --lake '{small_lake.url}'"
+    assert "missing-column" in command(line).err
+    said = command(f"{line} --right-name ra=RAJ2000 --right-name dec=DEJ2000")
+    assert said.status == 0, said.err
+    assert pl.read_parquet(tmp_path / "out.parquet").height == 300
+
+
 def test_crossmatch_tells_what_is_wrong(command, small_lake, gaia):
     at = f"--to x --lake '{small_lake.url}'"
     assert "bad-parameter" in command(f"crossmatch stars {gaia} --radius '0 arcsec' {at}").err

@@ -40,6 +40,22 @@ def test_published_ls_lists_the_surveys_that_ship(command):
     assert "o dataset of survey 'Mars'" in command("published ls --survey Mars").out
 
 
+@pytest.mark.parametrize(
+    ("question", "name"),
+    [
+        ("parallax --kind table", "gaia_dr3_source"),
+        ("--column radial_velocity --unit km/s", "apogee_dr17_allstar"),
+        ("--ucd pos.parallax", "gaia_dr3_source"),
+        ("--wavelength '1510:1700 nm' --resolution 20000:", "apogee_dr17_apstar"),
+    ],
+)
+def test_published_ls_takes_the_conditions_of_a_search(command, question, name):
+    found = {entry["name"] for entry in json.loads(command(f"published ls {question} --json").out)}
+    assert name in found
+    assert found < set(hven.published())
+    assert "bad-region" in command("published ls --region 'ball(1, 2)'").err
+
+
 def test_published_show_tells_where_it_is_what_to_cite_and_how_to_get_it(command):
     said = command("published show apogee_dr17_allstar")
     entry = hven.published()["apogee_dr17_allstar"]

@@ -271,6 +271,18 @@ def test_joins_keep_the_left_rows_they_say(lake, frames):
     assert counts.cast(pl.Int64).equals(counted.cast(pl.Int64))
 
 
+def test_a_region_outside_the_coverage_gives_no_pairs_and_says_so(tmp_path, caplog):
+    lake = hven.create(tmp_path / "lake")
+    near = pl.DataFrame({"object_id": [1, 2], "ra": [10.0, 11.0], "dec": [5.0, 5.0]})
+    with lake.transaction() as tx:
+        tx.write("near", near.with_columns(pl.Series("_healpix_29", hven.sky.healpix_29(near["ra"], near["dec"]))))
+    for left, right in (("cone(200, -40, 1)", None), (None, "cone(200, -40, 1)")):
+        caplog.clear()
+        sides = (hven.select("near", region=region) for region in (left, right))
+        assert hven.crossmatch(*sides, lake=lake).collect().height == 0
+        assert "'near' covers other parts of the sky" in caplog.text
+
+
 def test_conditions_regions_and_columns_of_a_selection_hold(lake, frames):
     region = hven.sky.cone(0, 90, 40)
     left = hven.select("left", where="mag < 15", region=region)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from hven.compute.crossmatching.files import batches, find_hats, find_parquet, scan_files
 from hven.compute.crossmatching.rows import PLACE, FrameRows, ParquetRows, Rows, gather_rows
 from hven.compute.selection import Selection, select
-from hven.errors import DataRefusedError, LakeNotFoundError, UnitError
+from hven.errors import DataRefusedError, LakeNotFoundError, MissingColumnError, UnitError
 from hven.lake import DatasetHandle, Lake, check_columns, parse_where, where_text
 from hven.lake import open as open_lake
+from hven.lake.inside import note_if_elsewhere
 from hven.schema import Column, Schema, dataset_to_frame
 
 if TYPE_CHECKING:
@@ -142,9 +143,9 @@ def open_side(
         told = found.schema.attrs.get("epoch")
         epoch = _EPOCH if told is None and _EPOCH in found.known else told
     if isinstance(epoch, str):
-        check_columns([epoch], found.known, found.label)
+        check_columns([epoch], found.known, where=found.label)
     wanted = [c for c in found.known if c != PLACE or word == "left"] if columns is None else list(columns)
-    check_columns([*wanted, *also], found.known, found.label)
+    check_columns([*wanted, *also], found.known, where=found.label)
     kept = list(dict.fromkeys([*wanted, *roles.values(), *also, *((epoch,) if isinstance(epoch, str) else ())]))
     rows = _ordered(found, roles, kept, scratch, is_left=word == "left", in_memory=in_memory)
     # What was copied was narrowed down as well.
@@ -189,7 +190,7 @@ def _find(word: str, source: Any, lake: Lake | None) -> _Found:
     if isinstance(source, str | os.PathLike) or _is_list_of_paths(source):
         return _in_files(word, source)
     raise DataRefusedError(
-        f"the {word} side is a {type(source).__name__}",
+        f"the {word} side is of type {type(source).__name__}",
         expected="a dataset of a lake, Parquet files, a HATS catalog, or a Polars, pandas or xarray frame",
         hint="Convert it, for example with pl.from_pandas(table.to_pandas()).",
     )
@@ -232,6 +233,8 @@ def _dataset(
     known = source.frame_schema()
     label = f"{word}, dataset {handle.name!r}"
     expression = None if where is None else parse_where(where, known, handle.name)
+    if region is not None:
+        note_if_elsewhere(handle.entry, region, region.ranges())
     pin = source.pin
     told = {
         "name": handle.name,
@@ -275,7 +278,15 @@ def _roles(found: _Found, names: Mapping[str, str]) -> dict[str, str]:
     roles = {role: names.get(role, role) for role in ROLES if role in names or role in found.known}
     if "object_id" not in roles and _IDS[1] in found.known:
         roles["object_id"] = _IDS[1]
-    check_columns([*roles.values(), *(r for r in ("ra", "dec") if r not in roles)], found.known, found.label)
+    check_columns(roles.values(), found.known, where=found.label)
+    missing = [role for role in ("ra", "dec") if role not in roles]
+    if missing:
+        raise MissingColumnError(
+            f"there is no column {missing[0]!r}",
+            where=found.label,
+            expected="positions: ra and dec, ICRS, in degrees",
+            hint="Say which columns they are with left_names or right_names (--left-name, --right-name).",
+        )
     for role, unit in _UNITS.items():
         column = roles.get(role)
         if column is None:
