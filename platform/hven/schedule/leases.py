@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 EXPIRY = 60.0
 """Seconds of silence after which a holder on an object store counts as dead."""
 
+_SHORTEST = 0.02
+
 FOLDER = "runs/schedule-leases"
 
 
@@ -196,7 +198,7 @@ class _Terms:
 def _beat(terms: _Terms, lease: Lease, done: threading.Event, on_loss: Callable[[], None]) -> None:
     """Say again and again that the holder lives, until it is done or somebody else holds the lease."""
     heard = monotonic()
-    while not done.wait(terms.expiry / 4):
+    while not done.wait(max(terms.expiry / 4, _SHORTEST)):
         try:
             is_ours = terms.is_newest(lease.term)
             if is_ours:

@@ -205,10 +205,11 @@ class _Alarm:
                         self._rang.set, _moments(rule), id=name, coalesce=True, misfire_grace_time=None
                     )
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it rings, at most so many seconds."""
-        self._rang.wait(seconds)
+    def wait(self, seconds: float) -> bool:
+        """Wait until it rings, at most so many seconds, and return whether it has."""
+        rang = self._rang.wait(seconds)
         self._rang.clear()
+        return rang
 
 
 def _moments(rule: "Schedule") -> Any:

@@ -121,13 +121,14 @@ def changes(catalog: "Catalog", schedule: "Schedule") -> dict[str, int]:
 
 
 def next_firing(lake: "Lake", name: str, schedule: "Schedule", now: datetime) -> datetime | None:
-    """Return when a schedule fires next, as far as the clock tells: `now` when it is due, None when it only follows."""
+    """Return when a schedule fires next: `now` when it is due, else as the clock tells; None when only changes do."""
     if schedule.is_paused:
         return None
     at = standing(lake, name, schedule)
-    if reason_of(lake.catalog, schedule, at, now):
-        return now
-    return schedule.next_time(at.until)
+    # One that is running, as far as its record tells, is not shown as due.
+    is_running = at.last is not None and at.last.outcome == "running"
+    is_due = not is_running and reason_of(lake.catalog, schedule, at, now)
+    return now if is_due else schedule.next_time(at.until)
 
 
 def _waits(rules: Mapping[str, "Schedule"], name: str, waiting: Mapping[str, str]) -> bool:

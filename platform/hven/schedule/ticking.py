@@ -10,7 +10,7 @@ from hven.schedule.firing import Firing
 from hven.schedule.keeping import schedule_called, schedules
 from hven.schedule.leases import EXPIRY, Lease, leased
 from hven.schedule.standing import BY_HAND, Standing, due, reason_of
-from hven.schedule.working import Listener, fire
+from hven.schedule.working import Listener, Turn
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -71,7 +71,7 @@ def tick(
             continue
         moment = now + timedelta(seconds=perf_counter() - began)
         why = _judged(lake, name, now)
-        firing = fire(lake, name, schedule, moment, why, term=lease.term, expiry=expiry, listen=listen, how=how)
+        firing = Turn(lake, name, schedule, moment, why, how, lease.term, expiry, listen).fire()
         if firing is not None:
             fired.append(firing)
     return fired
@@ -96,7 +96,7 @@ def run_now(
         If another process begins a firing of it in this very moment.
     """
     schedule = schedule_called(lake, name)
-    firing = fire(lake, name, schedule, now, lambda _: BY_HAND, expiry=expiry, listen=listen, how=how)
+    firing = Turn(lake, name, schedule, now, lambda _: BY_HAND, how, expiry=expiry, listen=listen).fire()
     if firing is None:
         raise ConflictError(
             f"schedule {name!r} is being fired by another process", where=lake.url, hint="See 'hven schedule show'."

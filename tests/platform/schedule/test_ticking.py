@@ -6,6 +6,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import hven
+import hven.compute
+import hven.plugins
+import hven.schedule
 from hven.errors import ConflictError, RunBusyError, ScheduleError
 from hven.schedule import add_schedule, due, firings, leased, pause_schedule, run_now, schedules, tick
 from hven.schedule.firing import begin_firing
@@ -68,6 +71,24 @@ def test_firings_are_recorded_with_their_outcome_and_make_no_commits_of_their_ow
     [again] = tick(lake, start + 2 * DAY, **HERE)
     assert (again.runs, again.note) == (firing.runs, "it was up to date")
     assert lake.number == before + 1
+
+
+def test_a_firing_and_its_runs_name_each_other_however_they_end(lake, rule, start, monkeypatch):
+    add_schedule(lake, "sound", rule(on_change=("stars",), output="sound"))
+    add_schedule(lake, "broken", rule(on_change=("stars",), parameters={"least": 10**6}, output="broken"))
+    for firing in tick(lake, start, **HERE):
+        [run] = firing.runs
+        told = hven.compute.open_run(lake, run).record
+        assert (told["state"], told["output"]) == (firing.outcome, firing.schedule)
+        assert told["schedule"] == {"name": firing.schedule, "firing": 1}
+    add_star(lake, 7)
+    with monkeypatch.context() as patched:
+        patched.setattr("hven.compute.runner.compute_whole", killed)
+        with pytest.raises(Killed):
+            tick(lake, start, **HERE)
+    died = [f for name in ("sound", "broken") for f in firings(lake, name) if f.outcome == "running"]
+    assert [hven.compute.open_run(lake, run).state for f in died for run in f.runs] == ["running"]
+    assert "schedule-" not in str(hven.plugins.plugins().plugins)
 
 
 def test_a_firing_that_fails_is_recorded_with_its_error_and_does_not_stop_the_others(lake, rule, start, monkeypatch):
