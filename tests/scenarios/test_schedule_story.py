@@ -200,6 +200,7 @@ def test_a_daemon_that_is_stopped_leaves_a_run_with_which_the_next_tick_goes_on(
     assert survey["doubled"].table().collect().equals(undisturbed(survey).table().collect())
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_of_several_ticks_at_once_one_fires(survey, schedule, start):
     schedule(0.02)
