@@ -16,6 +16,7 @@ from hven.errors import NameRefusedError
 from hven.lake import INPUT, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import plugins
 from hven.schema import Schema
+from hven.sky import common_coverage
 
 if TYPE_CHECKING:
     import polars as pl
@@ -42,7 +43,7 @@ def publish_blocks(work: Work, run: Run, staged: Mapping[str, StagedTable | Stag
     if number is not None:
         return number
     snapshots = {part: one.keep_only(files[part]) for part, one in staged.items() if isinstance(one, StagedArrays)}
-    cover = joined(line.footprint for line in lines)
+    cover = _within_first(run, request, joined(line.footprint for line in lines))
     with run.lake.transaction(_message(run)) as tx:
         for part, name in request.outputs.items():
             texts = _texts(request, part) | {"provenance": told, "coverage": cover}
@@ -167,6 +168,15 @@ def _texts(request: Request, part: str) -> dict[str, Any]:
         "survey": ", ".join(surveys),
         "citation": tuple(request.analysis.references),
     }
+
+
+def _within_first(run: Run, request: Request, cover: str) -> str:
+    """Return a coverage without what the first input does not cover: that of many blocks together is coarse."""
+    first = request.by_object[0].first if request.by_object else None
+    if first is None or first.source.store.lake != run.lake.id:
+        return cover
+    theirs = run.lake.at(first.number).catalog[first.source.name].coverage
+    return common_coverage(cover, theirs) if theirs else cover
 
 
 def _columns(staged: StagedTable, file: WrittenPart) -> "pl.DataFrame":

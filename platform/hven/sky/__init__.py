@@ -1,7 +1,7 @@
 """The sky: HEALPix index, regions, coverage, positions from names."""
 
 from hven.sky.cover import in_ranges
-from hven.sky.coverage import coverage, join_coverage
+from hven.sky.coverage import common_coverage, coverage, join_coverage
 from hven.sky.healpix import healpix_29
 from hven.sky.margins import padded_ranges
 from hven.sky.matching import Pairs, Points, all_within, nearest_within
@@ -29,6 +29,7 @@ __all__ = [
     "Union",
     "all_within",
     "box",
+    "common_coverage",
     "cone",
     "coverage",
     "everywhere",

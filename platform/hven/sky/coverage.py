@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hven.sky.cover import as_ranges, merged
-from hven.sky.healpix import ORDER
+from hven.sky.healpix import ORDER, SKY
 from hven.sky.moc_text import moc_text, parse_moc
 
 if TYPE_CHECKING:
@@ -54,6 +54,24 @@ def join_coverage(one: str, other: str) -> str:
     '0/3 1/16-17'
     """
     return _short(np.concatenate([parse_moc(one), parse_moc(other)]))
+
+
+def common_coverage(one: str, other: str) -> str:
+    """Return the MOC, under 4 kB, of what both of two MOC texts cover.
+
+    Examples
+    --------
+    >>> common_coverage("0/3", "1/10-13 1/17")
+    '1/12-13'
+    """
+    outside = merged(np.concatenate([_gaps(parse_moc(one)), _gaps(parse_moc(other))]))
+    return _short(_gaps(outside))
+
+
+def _gaps(ranges: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Return the ranges (m, 2) between sorted, separate ranges (n, 2)."""
+    edges = np.concatenate([[0], ranges.ravel(), [SKY]]).reshape(-1, 2)
+    return edges[edges[:, 0] < edges[:, 1]]
 
 
 def _distinct(ordered: "NDArray[np.int64]") -> "NDArray[np.int64]":

@@ -146,6 +146,7 @@ def test_the_entry_of_a_result_tells_how_it_came_to_be(survey):
     assert run.rows["in"] < 5_000
     held = survey["doubled"].table().join(survey["stars"].table(), on="object_id").collect()
     assert hven.sky.moc(entry.coverage).contains(held["ra"], held["dec"]).all()
+    assert hven.sky.sky_fraction(entry.coverage) <= hven.sky.sky_fraction(survey["stars"].entry.coverage)
 
 
 def test_result_columns_have_their_own_units_and_words(survey):

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hven.errors import DataRefusedError
-from hven.sky import coverage, healpix_29, join_coverage, moc
+from hven.sky import common_coverage, coverage, healpix_29, join_coverage, moc
 
 RNG = np.random.default_rng(1)
 
@@ -79,6 +79,20 @@ def test_joined_coverage_holds_the_objects_of_both_in_less_than_four_kilobytes()
     assert all(moc(joined).contains(ra, dec).all() for ra, dec in places)
     assert join_coverage("", "") == ""
     assert join_coverage(joined, "") == join_coverage("", joined) == joined
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**20), st.integers(0, 300), st.integers(0, 300))
+def test_common_coverage_holds_exactly_what_both_hold(seed, one, other):
+    from hven.sky.healpix import cell_centres
+
+    rng = np.random.default_rng(seed)
+    cells = [np.sort(rng.choice(12 * 4**3, size, replace=False)) for size in (one, other)]
+    texts = [coverage(some << (2 * 26)) if len(some) else "" for some in cells]
+    regions = [moc(text) for text in texts]
+    ra, dec = cell_centres(np.arange(12 * 4**5), 5)
+    both = regions[0].contains(ra, dec) & regions[1].contains(ra, dec)
+    assert (moc(common_coverage(*texts)).contains(ra, dec) == both).all()
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 5, 13, 20, 29])
