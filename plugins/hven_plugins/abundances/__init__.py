@@ -4,14 +4,18 @@ import hven
 from hven_plugins.abundances.channels import Channels, default_channels
 from hven_plugins.abundances.correlations import abundance_correlations
 from hven_plugins.abundances.diffusion import Field, Physics, field
+from hven_plugins.abundances.fit import abundance_correlation_fit
+from hven_plugins.abundances.maps import abundance_map_correlations
 from hven_plugins.abundances.prediction import abundance_correlation_prediction
 
 __all__ = [
     "Channels",
     "Field",
     "Physics",
+    "abundance_correlation_fit",
     "abundance_correlation_prediction",
     "abundance_correlations",
+    "abundance_map_correlations",
     "default_channels",
     "field",
     "hven_analyses",
@@ -21,4 +25,9 @@ __all__ = [
 @hven.hookimpl
 def hven_analyses() -> list[hven.Analysis]:
     """Return the analyses of this family."""
-    return [abundance_correlations, abundance_correlation_prediction]
+    return [
+        abundance_correlations,
+        abundance_correlation_prediction,
+        abundance_correlation_fit,
+        abundance_map_correlations,
+    ]

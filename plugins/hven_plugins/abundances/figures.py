@@ -230,3 +230,111 @@ def _channel_key(axes: "Axes", kinds: Sequence[str], loc: Any = "upper right") -
     if "" in kinds:
         handles.append(Line2D([], [], marker="o", ls="none", color=COLOURS[""], label="not in the table"))
     axes.legend(handles=handles, loc=loc, frameon=False, fontsize=8, title="most of it from", title_fontsize=8)
+
+
+def draw_posterior(result: xr.Dataset) -> "Figure":
+    """Return the posterior of every parameter, and of every two of them with the half and the 90 % of the draws."""
+    from matplotlib.figure import Figure
+
+    names = [str(name) for name in result["parameter"].values]
+    units = [str(unit) for unit in result["parameter_unit"].values]
+    draws = np.asarray(result["posterior"].values)
+    n = len(names)
+    figure = Figure(figsize=(1.75 * n + 0.8, 1.75 * n + 0.6), layout="constrained")
+    grid = figure.subplots(n, n, squeeze=False)
+    for row in range(n):
+        for column in range(n):
+            axes = grid[row, column]
+            if column > row:
+                axes.set_visible(False)
+                continue
+            low, high = _range(draws[:, column])
+            axes.set_xlim(low, high)
+            if row == column:
+                axes.hist(draws[:, row], bins=40, range=(low, high), color=_LIGHT, histtype="stepfilled")
+                axes.axvline(np.median(draws[:, row]), color=_INK, lw=1)
+                for level in (0.16, 0.84):
+                    axes.axvline(np.quantile(draws[:, row], level), color=_INK, lw=0.7, ls=":")
+                axes.set_yticks([])
+            else:
+                _contours(axes, draws[:, column], draws[:, row])
+                axes.set_ylim(*_range(draws[:, row]))
+            axes.tick_params(labelsize=7, labelbottom=row == n - 1, labelleft=column == 0 and row > 0)
+            axes.locator_params(nbins=4)
+            if row == n - 1:
+                axes.set_xlabel(_labelled(names[column], units[column]), fontsize=8)
+            if column == 0 and row > 0:
+                axes.set_ylabel(_labelled(names[row], units[row]), fontsize=8)
+    if str(result["reliability"].values) != "ok":
+        figure.suptitle(f"not reliable: {result['reliability'].values}", color="#d1495b", fontsize=9)
+    return figure
+
+
+def _contours(axes: "Axes", x: Any, y: Any) -> None:
+    from scipy.ndimage import gaussian_filter
+
+    limits = (_range(x), _range(y))
+    counts, x_edges, y_edges = np.histogram2d(x, y, bins=40, range=limits)
+    smooth = gaussian_filter(counts, 1.5)
+    ordered = np.sort(smooth.ravel())[::-1]
+    share = np.cumsum(ordered) / max(ordered.sum(), 1e-300)
+    levels = sorted({float(ordered[min(np.searchsorted(share, level), len(ordered) - 1)]) for level in (0.9, 0.5)})
+    middle = ((edges[1:] + edges[:-1]) / 2 for edges in (x_edges, y_edges))
+    if len(levels) == 2 and levels[0] > 0 and smooth.max() > levels[1]:
+        axes.contourf(*middle, smooth.T, levels=[*levels, smooth.max()], colors=["#c3d3e3", "#5b8db8"])
+    else:
+        axes.plot(x, y, ".", ms=1, color="#5b8db8", alpha=0.3)
+
+
+def _range(values: Any) -> tuple[float, float]:
+    low, high = np.nanquantile(values, [0.002, 0.998]) if np.isfinite(values).any() else (0.0, 1.0)
+    margin = 0.05 * (high - low) + 1e-9
+    return float(low - margin), float(high + margin)
+
+
+def _labelled(name: str, unit: str) -> str:
+    symbols = {
+        "l_corr": r"$l_\mathrm{corr}$", "kappa": r"$\kappa$", "sigma_v": r"$\sigma_v$", "sigma_r": r"$\sigma_r$",
+        "sigma_sn": r"$\sigma_\mathrm{SN}$", "sigma_agb": r"$\sigma_\mathrm{AGB}$", "t_r": r"$t_r$",
+        "sigma_model": "model scatter in $z$",
+    }  # fmt: skip
+    told = {"pc2/Myr": r"pc$^2$/Myr"}.get(unit, unit)
+    return symbols.get(name, name) + (f" [{told}]" if told else "")
+
+
+def draw_map_lags(result: xr.Dataset) -> "Figure":
+    """Return lag functions and power spectra of pairs of elements, mean over the maps with its standard error."""
+    from matplotlib.figure import Figure
+
+    names = [str(name) for name in result["band"].values]
+    i, j = np.tril_indices(len(names), 0 if len(names) <= 3 else -1)
+    strength = np.nanmean(np.where(np.isfinite(result["correlation"]), result["correlation"], 0.0), axis=0)[i, j]
+    picked = np.argsort(-strength)[np.unique(np.linspace(0, len(i) - 1, min(6, len(i))).astype(int))]
+    shades = ("#16335b", "#2b6cb0", "#2f9e8f", "#c9a227", "#d1495b", "#7b2d5b")
+    figure = Figure(figsize=(9.4, 3.9), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for n, colour in zip(picked, shades, strict=False):
+        a, b = int(i[n]), int(j[n])
+        label = f"{names[b]}, {names[a]}" if a != b else f"{names[a]} with itself"
+        for axes, variable, along in ((left, "lag_correlation", "lag"), (right, "power", "k")):
+            mean, error = _mean_and_error(np.asarray(result[variable].values[:, a, b]))
+            x = result[along].values
+            shown = np.where(mean > 0, mean, np.nan) if along == "k" else mean
+            axes.plot(x, shown, color=colour, lw=1.6, label=label)
+            low = np.maximum(mean - error, np.nanmax(mean) * 1e-9) if along == "k" else mean - error
+            axes.fill_between(x, low, mean + error, color=colour, alpha=0.2, lw=0)
+    left.axhline(0, color=_GUIDE, lw=0.8)
+    left.set(xlabel="lag [pc]", ylabel="correlation", xlim=(0, float(result["lag"].max())))
+    right.set(xscale="log", yscale="log", xlabel="wave number [pc$^{-1}$]", ylabel="cross power [dex$^2$ pc$^2$]")
+    left.legend(frameon=False, fontsize=8, title=f"mean of {result.sizes['object']} maps", title_fontsize=8)
+    return figure
+
+
+def _mean_and_error(values: Any) -> tuple[Any, Any]:
+    """Return mean and standard error over the first axis, NaN left out."""
+    known = np.isfinite(values)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, values, 0.0).sum(axis=0) / count
+    square = (np.where(known, values - mean, 0.0) ** 2).sum(axis=0)
+    mean = np.where(known.any(axis=0), mean, np.nan)
+    return mean, np.sqrt(square / np.maximum(count - 1, 1) / count)
