@@ -1,5 +1,6 @@
 """Cron rules as crontab means them, on APScheduler's cron fields (which count the days of the week from Monday)."""
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from hven.errors import ScheduleError
@@ -59,6 +60,7 @@ def is_every_hour(cron: str) -> bool:
     return cron_fields(cron)[1] in ("*", "*/1", "0-23")
 
 
+@lru_cache(maxsize=512)
 def cron_trigger(cron: str) -> "CronTrigger":
     """Return what tells the times that a rule names, in a calendar without changes of the clocks (0 and 7 are Sunday).
 

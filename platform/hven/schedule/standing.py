@@ -73,11 +73,20 @@ def standing(lake: "Lake", name: str, schedule: "Schedule") -> Standing:
     return Standing(number, until, seen, last, skipped)
 
 
-def due(lake: "Lake", now: datetime) -> dict[str, str]:
+def due(lake: "Lake", now: datetime, known: dict[str, Standing] | None = None) -> dict[str, str]:
     """Return the schedules that are due at `now`, each with the reason; those that others wait for come first.
 
     Firings that were missed count once: however often the clock passed, a schedule is due or it is not. A clock that is
     set back makes nothing due again.
+
+    Parameters
+    ----------
+    lake
+        The lake.
+    now
+        With a time zone.
+    known
+        Where schedules stand, as far as it was looked up before; what is looked up now is added.
 
     Examples
     --------
@@ -85,9 +94,10 @@ def due(lake: "Lake", now: datetime) -> dict[str, str]:
     {'nightly': 'the clock'}
     """
     rules, catalog = schedules(lake), lake.catalog
-    reasons = {
-        name: reason_of(catalog, schedule, standing(lake, name, schedule), now) for name, schedule in rules.items()
-    }
+    at = {} if known is None else known
+    for name in rules.keys() - at.keys():
+        at[name] = standing(lake, name, rules[name])
+    reasons = {name: reason_of(catalog, schedule, at[name], now) for name, schedule in rules.items()}
     waiting = {name: reason for name, reason in reasons.items() if reason}
     ordered: dict[str, str] = {}
     while waiting:

@@ -61,17 +61,20 @@ def tick(
         with leased(lake, LEASE, expiry=expiry, on_loss=interrupt) as taken:
             return tick(lake, now, lease=taken, expiry=expiry, listen=listen, **how)
     began, done, fired = perf_counter(), set[str](), list[Firing]()
+    known: dict[str, Standing] = {}
     while not lease.is_lost:
-        name = next((name for name in due(lake, now) if name not in done), None)
+        # Looked at anew after each: what was run may make others due, and they may come before the rest.
+        name = next((name for name in due(lake, now, known) if name not in done), None)
         if name is None:
             break
         done.add(name)
         schedule = schedules(lake).get(name)
-        if schedule is None:
+        if schedule is None:  # Removed in this very moment.
             continue
         moment = now + timedelta(seconds=perf_counter() - began)
         why = _judged(lake, name, now)
         firing = Turn(lake, name, schedule, moment, why, how, lease.term, expiry, listen).fire()
+        known.pop(name)
         if firing is not None:
             fired.append(firing)
     return fired
