@@ -1,6 +1,6 @@
 """What there is: entries, catalogs, search; each catalog is an ordinary Intake v2 catalog."""
 
-from hven.catalog.catalog import FORMAT, Catalog, Commit
+from hven.catalog.catalog import FORMAT, Catalog, Commit, commit_of
 from hven.catalog.entry import Counts, Entry, Pin
 from hven.catalog.foreign import open_catalog
 from hven.catalog.found import Found, own_columns, search
@@ -23,6 +23,7 @@ __all__ = [
     "PublishedEntry",
     "Query",
     "Searchable",
+    "commit_of",
     "listing",
     "matching",
     "open_catalog",

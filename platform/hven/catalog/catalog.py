@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     Schemas = Callable[[Collection[str]], Mapping[str, Schema]]
 
 FORMAT = 1
+_BEGINNING = b'{"version":2,"metadata":'
+"""How the texts of catalogs begin: what stands there is all that a log has to read."""
 _TABLE = ("hven.lake.intake_readers:PinnedTable", "hven.lake.intake_readers:PinnedTableReader", "polars:LazyFrame")
 _ARRAYS = ("hven.lake.intake_readers:PinnedArrays", "hven.lake.intake_readers:PinnedArraysReader", "xarray:Dataset")
 
@@ -209,25 +211,70 @@ class Catalog:
         Raises
         ------
         LakeFormatError
-            If the text is not such a catalog, or of a format newer than this hven knows.
+            If the text is not such a catalog, of a format newer than this hven knows, or names data outside the lake.
         """
         try:
             document = json.loads(text)
             told = document["metadata"]["hven"]
-            number, form = told["number"], told["format"]
+            commit = _commit(told, where)
+            entries = [Entry.from_json(item["metadata"]) for item in document["entries"].values()]
         except (ValueError, KeyError, TypeError) as error:
-            raise LakeFormatError(
-                "this is not a catalog of a lake",
-                where=where,
-                hint="Restore the file from a copy of the lake; those before it still open with lake.at(number).",
-            ) from error
-        if form > FORMAT:
-            raise LakeFormatError(
-                f"the catalog has format {form}",
-                where=where,
-                expected=f"at most {FORMAT}",
-                hint="Install a newer hven.",
-            )
-        commit = Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
-        entries = (Entry.from_json(item["metadata"]) for item in document["entries"].values())
+            raise _no_catalog(where) from error
+        for entry in entries:
+            _check_inside(entry, where)
         return cls(commit, {entry.name: entry for entry in entries}, told.get("schedules", {}), schemas)
+
+
+def commit_of(text: bytes, where: str = "") -> Commit:
+    """Return the commit of the catalog that `Catalog.to_json` wrote, without reading what the catalog lists.
+
+    Raises
+    ------
+    LakeFormatError
+        As `Catalog.from_json` does.
+
+    Examples
+    --------
+    >>> catalog = Catalog(Commit(7, "t", "2026-01-01T00:00:00Z", "new stars"))
+    >>> commit_of(catalog.to_json()).message
+    'new stars'
+    """
+    if not text.startswith(_BEGINNING):
+        return Catalog.from_json(text, where).commit
+    try:
+        told, _ = json.JSONDecoder().raw_decode(text[len(_BEGINNING) :].decode())
+        return _commit(told["hven"], where)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_catalog(where) from error
+
+
+def _commit(told: Mapping[str, Any], where: str) -> Commit:
+    number, form = told["number"], told["format"]
+    if form > FORMAT:
+        raise LakeFormatError(
+            f"the catalog has format {form}",
+            where=where,
+            expected=f"at most {FORMAT}",
+            hint="Install a newer hven.",
+        )
+    return Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
+
+
+def _no_catalog(where: str) -> LakeFormatError:
+    return LakeFormatError(
+        "this is not a catalog of a lake",
+        where=where,
+        hint="Restore the file from a copy of the lake; those before it still open with lake.at(number).",
+    )
+
+
+def _check_inside(entry: Entry, where: str) -> None:
+    """Refuse an entry whose data rest elsewhere: a lake from anybody must not lead to other files of this machine."""
+    path = entry.pin.path
+    if not path.startswith("data/") or ".." in path or "\\" in path:
+        raise LakeFormatError(
+            f"dataset {entry.name!r} is said to rest outside the lake, at {path!r}",
+            where=where,
+            expected="a path below data/",
+            hint="Do not trust this lake: somebody edited its catalog. Restore the file from a copy you know.",
+        )

@@ -154,7 +154,7 @@ def log(
     Example: `hven log -n 5 --lake demo-lake`
     """
     opened = open_lake(lake, at)
-    commits, names = opened.log()[:count], {number: name for name, number in opened.releases().items()}
+    commits, names = opened.log(count), {number: name for name, number in opened.releases().items()}
     if as_json:
         print_json(
             [

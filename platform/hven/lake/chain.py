@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
-from hven.catalog import Catalog
+from hven.catalog import Catalog, Commit, commit_of
 from hven.errors import ConflictError, LakeFormatError, StorageError, VersionNotFoundError
 from hven.lake.schemas import Schemas
 from hven.lake.store import Store
@@ -52,11 +52,7 @@ def load_catalog(store: Store, number: int) -> Catalog:
     try:
         return _load(store, number)
     except FileNotFoundError:
-        raise VersionNotFoundError(
-            f"there is no catalog {number}",
-            where=store.url,
-            hint="See which there are with lake.log() or 'hven log'.",
-        ) from None
+        raise _not_found(store, number) from None
 
 
 @lru_cache(maxsize=256)
@@ -65,9 +61,38 @@ def _load(store: Store, number: int) -> Catalog:
     return Catalog.from_json(store.get(key), store.address(key), Schemas(store))
 
 
+def load_commit(store: Store, number: int) -> Commit:
+    """Return what one catalog of the chain says of its commit; the datasets that it lists are not read.
+
+    Raises
+    ------
+    VersionNotFoundError
+        If there is none of that number.
+    """
+    try:
+        return _load_commit(store, number)
+    except FileNotFoundError:
+        raise _not_found(store, number) from None
+
+
+@lru_cache(maxsize=4096)
+def _load_commit(store: Store, number: int) -> Commit:
+    key = catalog_key(number)
+    return commit_of(store.get(key), store.address(key))
+
+
+def _not_found(store: Store, number: int) -> VersionNotFoundError:
+    return VersionNotFoundError(
+        f"there is no catalog {number}",
+        where=store.url,
+        hint="See which there are with lake.log() or 'hven log'.",
+    )
+
+
 def forget_catalogs() -> None:
     """Drop the catalogs that were read, after some were removed."""
     _load.cache_clear()
+    _load_commit.cache_clear()
 
 
 def publish(

@@ -80,12 +80,10 @@ class DatasetHandle:
     def versions(self) -> list[Version]:
         """Return the states this dataset went through, newest first."""
         found: list[Version] = []
-        for catalog in self.lake.history():
-            number = catalog.number
-            if self.name in catalog and catalog[self.name].changed == number:
-                entry = catalog[self.name]
-                told = catalog.commit
-                found.append(Version(number, told.created, told.message, entry.counts.rows, entry.pin.version))
+        for told in self.lake.log():
+            if told.changed.get(self.name, "dropped") != "dropped":
+                entry = self.lake.at(told.number).catalog[self.name]
+                found.append(Version(told.number, told.created, told.message, entry.counts.rows, entry.pin.version))
         return found
 
     def table(

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from hven.catalog import FORMAT, Catalog, Commit
 from hven.errors import (
@@ -133,15 +134,17 @@ class Lake:
         """
         return transaction(self, message)
 
-    def log(self) -> list[Commit]:
-        """Return the commits up to this view's, newest first."""
-        return [catalog.commit for catalog in self.history()]
+    def log(self, count: int | None = None) -> list[Commit]:
+        """Return the commits up to this view's, newest first, or the newest `count` of them.
 
-    def history(self) -> Iterator[Catalog]:
-        """Give the catalogs up to this view's, newest first; those that retention removed are passed over."""
+        Those that retention removed are passed over.
+        """
+        return list(islice(self._commits(), count))
+
+    def _commits(self) -> Iterator[Commit]:
         for number in range(self.number, -1, -1):
             try:
-                yield chain.load_catalog(self.store, number)
+                yield chain.load_commit(self.store, number)
             except VersionNotFoundError:
                 continue
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from hven import errors
-from hven.catalog import Catalog, Commit, Counts, Entry, Pin
+from hven.catalog import Catalog, Commit, Counts, Entry, Pin, commit_of
 from hven.sky import coverage, healpix_29
 
 
@@ -77,6 +77,22 @@ def test_what_is_no_catalog_is_refused(text):
 def test_a_newer_format_is_refused_by_name(catalog):
     with pytest.raises(errors.LakeFormatError, match="newer hven"):
         Catalog.from_json(catalog.to_json().replace(b'"format":1', b'"format":2'))
+
+
+@pytest.mark.parametrize("path", ["/etc", "../other/data/x/0a/table", "data/../../x/table", "s3://bucket/data"])
+def test_data_outside_the_lake_are_refused(catalog, path):
+    text = catalog.to_json().replace(b"data/gaia/0a/table", path.encode())
+    with pytest.raises(errors.LakeFormatError, match="'gaia' is said to rest outside the lake"):
+        Catalog.from_json(text)
+
+
+def test_the_commit_of_a_catalog_is_read_without_its_entries(catalog):
+    text = catalog.to_json()
+    assert commit_of(text) == catalog.commit
+    assert commit_of(text[: text.index(b'"aliases"')]) == catalog.commit
+    assert commit_of(json.dumps(json.loads(text), indent=1).encode()) == catalog.commit
+    with pytest.raises(errors.LakeFormatError, match="not a catalog"):
+        commit_of(text[:100])
 
 
 def test_keys_of_a_newer_hven_are_passed_over(catalog):

@@ -283,7 +283,7 @@ def test_a_query_is_neither_true_nor_false():
 
 
 def test_something_else_than_a_question_is_refused(catalog):
-    with pytest.raises(errors.QueryError, match="int is no question"):
+    with pytest.raises(errors.QueryError, match="3 is no question"):
         catalog.search(3)
 
 
