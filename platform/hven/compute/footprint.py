@@ -35,11 +35,16 @@ def footprint(pixels: "NDArray[np.int64]") -> Footprint:
     >>> footprint(np.array([0, 1 << 38, 1 << 40]))
     (10, (0, 1, 4))
     """
-    cells = np.unique(np.asarray(pixels, np.int64) >> (2 * (29 - _FINEST)))
+    cells = _each_once(np.sort(np.asarray(pixels, np.int64) >> (2 * (29 - _FINEST))))
     order = _FINEST
     while len(cells) > _MOST:
-        cells, order = np.unique(cells >> 2), order - 1
+        cells, order = _each_once(cells >> 2), order - 1
     return order, tuple(cells.tolist())
+
+
+def _each_once(ordered: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Return the different values of an array in order; several times as fast as for one in any order."""
+    return ordered[np.flatnonzero(np.diff(ordered, prepend=-1))]
 
 
 def joined(footprints: Iterable[Footprint]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -69,6 +70,7 @@ class Previous:
             for leg, known in zip(given.legs, told[given.name]["legs"], strict=True)
         )
 
+    @cached_property
     def lines_there(self) -> "NDArray[np.bool_]":
         """Return which lines of its ledger still have their files in the result, bool, shape (lines,)."""
         if self.ledger is None:
@@ -92,7 +94,7 @@ class Previous:
         if self.ledger is None or not self._is_all_else_same(request):
             return nothing
         lines = same_rows(self.ledger, blocks)
-        return np.where((lines >= 0) & self.lines_there()[lines], lines, -1) if len(self.ledger) else nothing
+        return np.where((lines >= 0) & self.lines_there[lines], lines, -1) if len(self.ledger) else nothing
 
     def _is_all_else_same(self, request: "Request") -> bool:
         first = request.by_object[0]
@@ -148,7 +150,7 @@ def earlier_for(previous: Previous, run: Run, kept: "NDArray[np.int64]") -> Earl
     files = previous.ledger.filter(pl.Series(stays))["files"].to_list()
     names = list(previous.entries)
     held = {name: {line[at] for line in files if line} for at, name in enumerate(names)}
-    is_left = previous.lines_there() & (previous.ledger["rows_out"] > 0).to_numpy() & ~stays
+    is_left = previous.lines_there & (previous.ledger["rows_out"] > 0).to_numpy() & ~stays
     if all(len(held[name]) == len(source.parts) for name, source in previous.sources.items()):
         return None
     lines = previous.ledger.select("digest").with_row_index("line").with_columns(pl.col("line").cast(pl.Int64))

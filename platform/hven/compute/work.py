@@ -74,7 +74,7 @@ def lay_out(request: Request, *, resume: bool = True, force: bool = False) -> Wo
     kept = np.full(len(blocks), -1, np.int64)
     if previous is not None and action != "nothing" and request.analysis.per_object:
         kept = previous.kept(request, blocks)
-        is_there = previous.lines_there()
+        is_there = previous.lines_there
         for index, line in journal.lines.items():
             if not is_there[line]:
                 journal.forget(index)
