@@ -140,7 +140,7 @@ def list_schedules(lake: LakeOption = None, as_json: AsJson = False) -> None:
                 rule["result"],
                 _when(rule),
                 _next(rule),
-                f"{rule['last']['outcome']} at {rule['last']['at'][:19]}" if rule["last"] else "never",
+                f"{rule['last']['outcome']} at {rule['last']['at'][:19]}Z" if rule["last"] else "never",
             ]
             for name, rule in told.items()
         ),
@@ -346,7 +346,7 @@ def _next(told: dict[str, Any]) -> str:
 def _print_firings(fired: "list[Firing]") -> None:
     print_table(
         ["schedule", "at", "because of", "outcome", "runs", "note"],
-        ([f.schedule, f.at[:19], f.reason, f.outcome, ", ".join(f.runs), _note(f)] for f in fired),
+        ([f.schedule, f"{f.at[:19]}Z", f.reason, f.outcome, ", ".join(f.runs), _note(f)] for f in fired),
     )
 
 
