@@ -1,4 +1,8 @@
-"""Where the fit of a line starts: ordinary least squares, the moment-corrected slope, and the prior of x alone."""
+"""Where the fit of a line starts: ordinary least squares, the moment-corrected slope, and the prior of x alone.
+
+A bent mean starts at least squares through the observed x, the knee at the best of some places among them. Upper
+limits take no part.
+"""
 
 from typing import NamedTuple
 
@@ -6,10 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout
+from hven.methods._line_means import b_splines
 
 Array = NDArray[np.float64]
 _EM_STEPS = 25
 _EM_OBJECTS = 20_000
+_KNEES = np.linspace(0.1, 0.9, 17)
 
 
 class Line(NamedTuple):
@@ -49,20 +55,12 @@ def ols(x: ArrayLike, y: ArrayLike, *, x0: float = 0.0, weights: ArrayLike | Non
     return Line(float(slope), float(centre + slope * shift), float(slope_err), float(intercept_err), float(scatter))
 
 
-def start(data: Data, layout: Layout) -> Array:
+def start(data: Data, layout: Layout, knots: Array) -> Array:
     """Return the parameter vector to start from; `data` is standardised, without padding."""
-    weight = data.weight / data.weight.sum()
-    x_var, y_var, xy_cov = weight @ data.x_var, weight @ data.y_var, weight @ data.xy_cov
-    design = np.concatenate([data.x[:, None], data.covariates], axis=1)
-    moments = design.T @ (weight[:, None] * design)
-    moments[0, 0] = max(moments[0, 0] - x_var, 0.1 * moments[0, 0])
-    crossed = design.T @ (weight * data.y)
-    crossed[0] -= xy_cov
-    slopes = np.linalg.lstsq(moments, crossed, rcond=None)[0]
-    scatter = weight @ (data.y - design @ slopes) ** 2
     z = np.zeros(layout.size)
-    z[0], z[layout.coefficients] = slopes[0], slopes[1:]
-    z[layout.variance] = max(scatter - y_var - slopes[0] ** 2 * x_var + 2 * slopes[0] * xy_cov, 0.05 * scatter, 1e-8)
+    seen = Data(*(v[data.is_limit == 0] for v in data))
+    of_mean = _straight(seen) if layout.mean.kind == "line" else _bent(seen, layout, knots)
+    z[: layout.mean.size], z[layout.coefficients], z[layout.variance] = of_mean
     weights, means, variances = _mixture_of_x(data, layout.n_components)
     z[layout.means] = means
     z[layout.log_widths] = 0.5 * np.log(np.maximum(variances - TAU_FLOOR**2, TAU_FLOOR**2))
@@ -71,6 +69,47 @@ def start(data: Data, layout: Layout) -> Array:
         fraction = 0.02
         z[layout.outlier] = np.log(2 * fraction / (1 - 2 * fraction)), 0.0, np.log(2.0)
     return z
+
+
+def _straight(data: Data) -> tuple[Array, Array, float]:
+    """Return (slope, intercept), coefficients and variance, by moments from which those of the errors are taken off."""
+    weight = data.weight / data.weight.sum()
+    x_var, y_var, xy_cov = weight @ data.x_var, weight @ data.y_var, weight @ data.xy_cov
+    design = np.concatenate([data.x[:, None], data.covariates], axis=1)
+    centre, y_mean = weight @ design, weight @ data.y
+    off, y_off = design - centre, data.y - y_mean
+    moments = off.T @ (weight[:, None] * off)
+    moments[0, 0] = max(moments[0, 0] - x_var, 0.1 * moments[0, 0])
+    crossed = off.T @ (weight * y_off)
+    crossed[0] -= xy_cov
+    slopes = np.linalg.lstsq(moments, crossed, rcond=None)[0]
+    scatter = weight @ (y_off - off @ slopes) ** 2
+    variance = max(scatter - y_var - slopes[0] ** 2 * x_var + 2 * slopes[0] * xy_cov, 0.05 * scatter, 1e-8)
+    return np.array([slopes[0], y_mean - centre @ slopes]), slopes[1:], float(variance)
+
+
+def _bent(data: Data, layout: Layout, knots: Array) -> tuple[Array, Array, float]:
+    """Return the mean's parameters, coefficients and variance, by least squares."""
+    root = np.sqrt(data.weight / data.weight.sum())
+
+    def solve(design: Array) -> tuple[float, Array]:
+        whole = root[:, None] * np.concatenate([design, data.covariates], axis=1)
+        found = np.linalg.lstsq(whole, root * data.y, rcond=None)[0]
+        return float(np.sum((root * data.y - whole @ found) ** 2)), found
+
+    if layout.mean.kind == "spline":
+        scatter, found = solve(b_splines(data.x, knots, layout.mean.degree))
+        p, coefficients = found[: layout.mean.size], found[layout.mean.size :]
+    else:
+        places = np.quantile(data.x, _KNEES)
+        tries = [
+            solve(np.stack([np.minimum(data.x - k, 0), np.ones_like(data.x), np.maximum(data.x - k, 0)], 1))
+            for k in places
+        ]
+        best = int(np.argmin([t[0] for t in tries]))
+        (scatter, found), knee = tries[best], places[best]
+        p, coefficients = np.array([found[0], found[1] - found[0] * knee, found[2], knee]), found[3:]
+    return p, coefficients, max(scatter - float(root**2 @ data.y_var), 0.05 * scatter, 1e-8)
 
 
 def _mixture_of_x(data: Data, k: int) -> tuple[Array, Array, Array]:

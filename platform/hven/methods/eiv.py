@@ -1,49 +1,61 @@
-"""Straight lines through points with errors in both variables: maximum likelihood, intrinsic scatter included.
+"""Lines and curves through points with errors in both variables: maximum likelihood, intrinsic scatter included.
 
 `fit` is the estimator; `ols` and `deming` are the textbook lines that it replaces, kept as baselines; `log_density` is
-the likelihood itself.
+the likelihood of a straight line itself.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
-from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout, value_gradient_hessian
-from hven.methods._line_likelihood import log_density as _log_density
-from hven.methods._line_search import Evaluate, Maximum, maximise
-from hven.methods._line_start import Line, ols, start
-from hven.methods.padding import pad, padded_length
+from hven.errors import ParameterError, TooFewObjectsError
+from hven.methods._line_columns import Scale, finite_columns
+from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout, densities
+from hven.methods._line_means import NO_BASIS, Basis, Mean, b_splines, basis_of
+from hven.methods._line_model import MOST_NODES, NODES, Model, padded
+from hven.methods._line_posterior import draw
+from hven.methods._line_search import Maximum
+from hven.methods._line_start import Line, ols
 from hven.methods.precision import in_float64
 
 __all__ = ["EivFit", "Line", "deming", "fit", "log_density", "ols"]
 
 Array = NDArray[np.float64]
-_FIRST_CLIMB = 4096
 
 
 @dataclass(frozen=True)
 class EivFit:
-    """A fitted line y = intercept + slope (x - x0) [+ coefficients . covariates] with intrinsic scatter in y.
+    """A fitted mean y = m(x) [+ coefficients . covariates] with intrinsic scatter in y.
+
+    The straight line is m = intercept + slope (x - x0); one with a knee has another slope beyond it; a spline is
+    sum_j spline_j B_j(x), straight beyond its outermost knots.
 
     Attributes
     ----------
+    mean
+        ``"line"``, ``"knee"`` or ``"spline"``.
     slope, intercept, sigma_int
-        The maximum-likelihood values; `sigma_int` is a standard deviation.
+        The maximum-likelihood values; `sigma_int` is a standard deviation. `intercept` is the mean at `x0`; `slope`
+        that of the line, of the part below the knee, or of the spline at `x0`.
     slope_err, intercept_err, sigma_int_err
-        1-sigma errors from the observed information. With `at_boundary` (the likelihood is highest at no scatter at
-        all), `sigma_int` is 0 and `sigma_int_err` the value at which ln L has fallen by 1/2: an upper limit.
+        1-sigma errors. With `at_boundary` (the likelihood is highest at no scatter at all), `sigma_int` is 0 and
+        `sigma_int_err` the value at which ln L has fallen by 1/2: an upper limit.
     coefficients, coefficients_err
         Those of the covariates, shape (m,).
-    names, cov
-        Names of the parameters and their covariance, shape (3 + m, 3 + m): slope, intercept, sigma_int, coefficients.
-        Rows of parameters that were not fitted, or stand at the boundary, are NaN.
+    names, values, cov
+        Names of the fitted parameters, their values (p,) and covariance (p, p): of a line slope, intercept, sigma_int,
+        coefficients; of a knee slope, intercept, slope_beyond, knee, sigma_int, coefficients; of a spline spline_0...,
+        sigma_int, coefficients. Rows of parameters that were not fitted, or stand at the boundary, are NaN.
+    knots, degree
+        Of a spline: its knots (m,) from the lowest to the highest, on the axis of x, and its degree.
     loglike, bic
         Maximum of ln L and the Bayesian information criterion.
-    n, n_dropped
-        Objects used, and objects left out because a value or an error of theirs is not finite.
+    n, n_limits, n_dropped
+        Objects used, how many of them have upper limits, and objects left out because a value or an error of theirs is
+        not finite.
     x0
         The abscissa at which the intercept stands.
     n_components, prior_weights, prior_means, prior_widths
@@ -51,11 +63,15 @@ class EivFit:
     outlier_fraction, outlier_mean, outlier_width
         The broad component, NaN without one.
     ols
-        The ordinary least-squares line through the same objects: attenuated by the errors of x.
+        The ordinary least-squares line through the objects with a measured y: attenuated by the errors of x.
     converged, at_boundary
-        Whether the gradient vanishes and the information is positive; whether `sigma_int` is at zero.
+        Whether the gradient vanishes, the information is positive, the knee lies among the objects, the integral over
+        the true x is exact and chains, where asked for, are reliable; whether `sigma_int` is at zero.
+    draws
+        With ``errors="hmc"`` the sampled posterior, shape (d, p) in the order of `names`; else (0, p).
     """
 
+    mean: Literal["line", "knee", "spline"]
     slope: float
     intercept: float
     sigma_int: float
@@ -65,10 +81,14 @@ class EivFit:
     coefficients: Array
     coefficients_err: Array
     names: tuple[str, ...]
+    values: Array
     cov: Array
+    knots: Array
+    degree: int
     loglike: float
     bic: float
     n: int
+    n_limits: int
     n_dropped: int
     x0: float
     n_components: int
@@ -81,20 +101,92 @@ class EivFit:
     ols: Line
     converged: bool
     at_boundary: bool
+    draws: Array
+
+    def value(self, name: str) -> float:
+        """Return the value of one of `names`, as ``"knee"``."""
+        return float(self.values[self.names.index(name)])
+
+    def err(self, name: str) -> float:
+        """Return the 1-sigma error of one of `names`."""
+        i = self.names.index(name)
+        return float(np.sqrt(self.cov[i, i]))
 
     def predict(self, x: ArrayLike, covariates: ArrayLike | None = None) -> Array:
-        """Return the line at `x` (n,), with `covariates` (n, m) or at zero of them."""
-        line = self.intercept + self.slope * (np.asarray(x, dtype=np.float64) - self.x0)
-        if covariates is None:
-            return np.asarray(line)
-        w = np.asarray(covariates, dtype=np.float64).reshape(len(line), -1)
-        return np.asarray(line + w @ self.coefficients)
+        """Return the mean at `x` (n,), with `covariates` (n, m) or at zero of them."""
+        at = np.asarray(x, dtype=np.float64)
+        flat = at.ravel()
+        if self.mean == "spline":
+            line = b_splines(flat, self.knots, self.degree) @ self.values[: len(self.knots) + self.degree - 1]
+        else:
+            line = self.intercept + self.slope * (flat - self.x0)
+        if self.mean == "knee":
+            bend, knee = self.value("slope_beyond") - self.slope, self.value("knee")
+            line = line + bend * (np.maximum(flat - knee, 0) - max(self.x0 - knee, 0))
+        if covariates is not None:
+            line = line + np.asarray(covariates, dtype=np.float64).reshape(len(flat), -1) @ self.coefficients
+        return np.asarray(line).reshape(at.shape)
 
     def predict_err(self, x: ArrayLike) -> Array:
-        """Return the 1-sigma error of the line at `x` (n,); the intrinsic scatter is not part of it."""
-        shift = np.asarray(x, dtype=np.float64) - self.x0
-        variance = self.cov[1, 1] + 2 * shift * self.cov[0, 1] + shift**2 * self.cov[0, 0]
-        return np.asarray(np.sqrt(variance))
+        """Return the 1-sigma error of the mean at `x` (n,); the intrinsic scatter is not part of it."""
+        at = np.asarray(x, dtype=np.float64)
+        flat, shift = at.ravel(), at.ravel() - self.x0
+        if self.mean == "spline":
+            rows = b_splines(flat, self.knots, self.degree)
+        elif self.mean == "line":
+            rows = np.stack([shift, np.ones_like(shift)], axis=1)
+        else:
+            knee, bend = self.value("knee"), self.value("slope_beyond") - self.slope
+            beyond = np.maximum(flat - knee, 0) - max(self.x0 - knee, 0)
+            moves = -bend * ((flat > knee).astype(np.float64) - (self.x0 > knee))
+            rows = np.stack([shift - beyond, np.ones_like(shift), beyond, moves], axis=1)
+        cov = self.cov[: rows.shape[1], : rows.shape[1]]
+        return np.asarray(np.sqrt(np.einsum("ni,ij,nj->n", rows, cov, rows))).reshape(at.shape)
+
+    @in_float64
+    def log_density(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        x_err: ArrayLike | None = None,
+        y_err: ArrayLike | None = None,
+        *,
+        rho: ArrayLike = 0.0,
+        covariates: ArrayLike | None = None,
+        upper_limits: ArrayLike | None = None,
+    ) -> Array:
+        """Return ln p(x, y) of each object, shape (n,), under this fit; ln p(x, y lower) for an upper limit.
+
+        Parameters are those of `fit`; objects with a value that is not finite get NaN.
+        """
+        data, finite = finite_columns(
+            x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=covariates, upper_limits=upper_limits
+        )
+        unit, zero = float(self.prior_widths.min()), self.prior_means[0]  # every width is above the floor
+        mean = Mean(self.mean, self.degree, max(len(self.knots) - 2, 0))
+        p, basis = self.values[: mean.size].copy(), NO_BASIS
+        if self.mean == "spline":
+            basis = basis_of((self.knots - zero) / unit, self.degree)
+        else:
+            p[1] += self.slope * (zero - self.x0)
+            p[0] *= unit
+        if self.mean == "knee":
+            slope, knee = self.slope, p[3]
+            p[1] -= (p[2] - slope) * max(self.x0 - knee, 0.0)
+            p[2:4] = p[2] * unit, (knee - zero) / unit
+        has_outliers = bool(np.isfinite(self.outlier_fraction))
+        layout = Layout(len(self.prior_means), data.covariates.shape[1], has_outliers, mean)
+        z = np.zeros(layout.size)
+        z[: mean.size], z[layout.coefficients] = p, self.coefficients[: layout.n_covariates]
+        if has_outliers:
+            odds = 2 * self.outlier_fraction / (1 - 2 * self.outlier_fraction)
+            z[layout.outlier] = np.log(odds), self.outlier_mean, np.log(self.outlier_width)
+        prior = self.prior_weights, (self.prior_means - zero) / unit, self.prior_widths / unit
+        _fill_prior(z, layout, prior, self.sigma_int)
+        data = data._replace(x=data.x - zero)
+        out = np.full(len(finite), np.nan)
+        out[finite] = _densities_in(unit, z, data, layout, basis)
+        return out
 
 
 @in_float64
@@ -108,15 +200,25 @@ def fit(
     rho: ArrayLike = 0.0,
     n_components: int | None = None,
     outliers: bool = False,
+    mean: Literal["line", "knee", "spline"] = "line",
+    knots: int | ArrayLike = 3,
+    degree: int = 3,
+    upper_limits: ArrayLike | None = None,
     sigma_int: float | None = None,
     covariates: ArrayLike | None = None,
     weights: ArrayLike | None = None,
+    errors: Literal["information", "hmc"] = "information",
+    seed: int = 0,
 ) -> EivFit:
-    """Return the maximum-likelihood line through points with errors in both variables and intrinsic scatter in y.
+    """Return the maximum-likelihood mean of points with errors in both variables and intrinsic scatter in y.
 
-    y = a + b (x - x0) [+ c . w] + N(0, sigma_int^2), with x and y observed with Gaussian errors and the true x drawn
-    from a mixture of Gaussians that is fitted with the line and integrated out in closed form (Kelly 2007,
-    arXiv:0705.2774, without the sampling). Errors come from the observed information.
+    y = m(x) [+ c . w] + N(0, sigma_int^2), with x and y observed with Gaussian errors and the true x drawn from a
+    mixture of Gaussians that is fitted with the mean and integrated out (Kelly 2007, arXiv:0705.2774, without the
+    sampling): in closed form for a line, else by a quadrature whose error in ln L is held below 1e-5.
+
+    The mean is m = a + b (x - x0); with a knee x_k, a continuous line of slope b below and b' beyond x_k; or a spline
+    sum_j s_j B_j(x), straight beyond its outermost knots. A y that is an upper limit counts with the probability that
+    a measurement with its error would have been lower, Phi((y - m(x)) / sqrt(sigma_int^2 + y_err^2)) integrated over x.
 
     The likelihood takes each error as known and as saying nothing about the true x. Where the error is computed from
     the observed value (a distance error that grows with distance) the slope keeps a bias of second order.
@@ -134,22 +236,36 @@ def fit(
     n_components
         Gaussians in the prior of x, 1 to 3. None takes the number with the lowest BIC.
     outliers
-        Adds a fraction (at most 0.5) of objects that do not follow the line but a broad Gaussian in y.
+        Adds a fraction (at most 0.5) of objects that do not follow the mean but a broad Gaussian in y.
+    mean
+        ``"line"``, ``"knee"`` or ``"spline"``.
+    knots, degree
+        Of a spline: how many inner knots, at quantiles of x between its extremes, or all knots from the lowest to the
+        highest; and the degree, 1 to 3. Errors of x wash out what is finer than they are: knots should lie farther
+        apart.
+    upper_limits
+        Whether y is an upper limit, shape (n,).
     sigma_int
         Fixes the intrinsic scatter instead of fitting it.
     covariates
         Further columns that y depends on linearly, without errors, shape (n, m) or (n,).
     weights
         How often each object counts, shape (n,); errors are right for whole counts.
+    errors
+        ``"information"``: from the Hessian of the likelihood. ``"hmc"``: from the posterior under flat priors of the
+        mean's parameters and of sigma_int (broad ones of the mixture), sampled with `hven.methods.hmc`; takes many
+        times as long and holds where the likelihood is not Gaussian.
+    seed
+        Of the chains.
 
     Raises
     ------
     DataRefusedError
         Lengths differ, an error or weight is negative, rho is not between -1 and 1, or all x are equal.
     TooFewObjectsError
-        Fewer finite objects than twice the parameters.
+        Fewer finite objects than twice the parameters, or too few of them with a measured y.
     ParameterError
-        `n_components` is not 1, 2 or 3.
+        `n_components`, `mean`, `knots`, `degree` or `errors` is not one that exists.
 
     Examples
     --------
@@ -160,57 +276,84 @@ def fit(
     >>> bool(abs(line.slope + 0.5) < 3 * line.slope_err), round(line.ols.slope, 1)
     (True, -0.4)
     """
+    _refuse_unknown(n_components=n_components, mean=mean, errors=errors, degree=degree)
+    columns, finite = finite_columns(
+        x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=covariates, weights=weights, upper_limits=upper_limits
+    )
+    places = _knots(columns.x, knots) if mean == "spline" else np.zeros(0)
+    kind = Mean(mean, degree if mean == "spline" else 1, max(len(places) - 2, 0))
+    layout = Layout(
+        n_components or 1, columns.covariates.shape[1], outliers, kind, bool(columns.is_limit.any()),
+        n_nodes=0 if mean == "line" else NODES,
+    )  # fmt: skip
+    _refuse_few(columns, layout)
+    scale = Scale.of(columns, x0)
+    data = scale.standardise(columns)
+    model = Model(data, layout, (places - scale.x_mean) / scale.x, None if sigma_int is None else sigma_int / scale.y)
+    maximum = model.maximum()
+    for k in () if n_components else (2, 3):
+        larger = replace(model, layout=replace(layout, n_components=k))
+        if len(data.x) < 2 * larger.layout.size:
+            break
+        other = larger.maximum()
+        if other.bic(data.weight.sum()) >= maximum.bic(data.weight.sum()):
+            break
+        model, maximum = larger, other
+    model, maximum, is_exact = model.with_exact_integrals(maximum)
+    draws, is_reliable = np.zeros((0, len(model.layout.wanted))), True
+    if errors == "hmc":
+        draws, is_reliable = draw(
+            model.layout, padded(model.data), model.basis(), maximum.z, fixed_variance=sigma_int is not None, seed=seed
+        )
+    report = _report(model, maximum, columns, scale=scale, draws=draws)
+    return replace(
+        report,
+        knots=places,
+        n_dropped=int(len(finite) - finite.sum()),
+        converged=report.converged and is_exact and is_reliable,
+    )
+
+
+def _refuse_unknown(*, n_components: int | None, mean: str, errors: str, degree: int) -> None:
     if n_components not in (None, 1, 2, 3):
         raise ParameterError(
             f"n_components is {n_components!r}", expected="1, 2, 3, or None for the best by BIC", hint="Choose one."
         )
-    columns, n_dropped = _finite_columns(
-        x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=covariates, weights=weights
-    )
-    scale = _Scale.of(columns, x0)
-    data = scale.standardise(columns)
-    variance = None if sigma_int is None else (sigma_int / scale.y) ** 2
-    layout = Layout(n_components or 1, data.covariates.shape[1], outliers)
+    allowed = {"mean": (mean, ("line", "knee", "spline")), "errors": (errors, ("information", "hmc"))}
+    for name, (value, choices) in {**allowed, "degree": (degree, (1, 2, 3))}.items():
+        if value not in choices:
+            raise ParameterError(f"{name} is {value!r}", expected=f"one of {choices}", hint="Choose one.")
+
+
+def _knots(x: Array, knots: int | ArrayLike) -> Array:
+    if isinstance(knots, int):
+        places = np.quantile(x, np.linspace(0, 1, max(knots, 0) + 2)) if len(x) and knots >= 0 else np.zeros(0)
+    else:
+        places = np.asarray(knots, dtype=np.float64)
+    if places.ndim != 1 or len(places) < 2 or not np.all(np.diff(places) > 0):
+        raise ParameterError(
+            f"the knots are {np.asarray(knots).tolist()}, which gives them the places {places.tolist()}",
+            expected="a number of inner knots, or at least two places, ascending",
+            hint="Take fewer where many objects have the same x.",
+        )
+    return places
+
+
+def _refuse_few(data: Data, layout: Layout) -> None:
     if len(data.x) < 2 * layout.size:
         raise TooFewObjectsError(
-            f"{len(data.x)} finite objects for a line of {layout.size} parameters",
+            f"{len(data.x)} finite objects for a {layout.mean.kind} of {layout.size} parameters",
             expected=f"at least {2 * layout.size}",
-            hint="Loosen the selection, or use fewer components or covariates.",
+            hint="Loosen the selection, or use fewer components, knots or covariates.",
         )
-    maximum = _maximum(data, layout, variance)
-    for k in () if n_components else (2, 3):
-        larger = replace(layout, n_components=k)
-        if len(data.x) < 2 * larger.size:
-            break
-        other = _maximum(data, larger, variance)
-        if other.bic(data.weight.sum()) >= maximum.bic(data.weight.sum()):
-            break
-        layout, maximum = larger, other
-    return _report(layout, maximum, data, columns, scale=scale, n_dropped=n_dropped)
-
-
-def _maximum(data: Data, layout: Layout, variance: float | None) -> Maximum:
-    step = len(data.x) // _FIRST_CLIMB
-    guess = start(data, layout)
-    if step > 1:  # climb with few objects first: the rest then takes a handful of steps instead of tens
-        few = data._replace(**{name: v[::step] for name, v in data._asdict().items()})
-        guess = maximise(_evaluator(few, layout), guess, variance).as_start(guess)
-    return maximise(_evaluator(data, layout), guess, variance)
-
-
-def _evaluator(data: Data, layout: Layout) -> Evaluate:
-    import jax.numpy as jnp
-
-    length = padded_length(len(data.x))
-    fills = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0)  # no weight, and variances that divide
-    padded = Data(*(jnp.asarray(pad(v, length, f)) for v, f in zip(data, fills, strict=True)))
-    compiled = value_gradient_hessian(layout)
-
-    def evaluate(z: Array) -> tuple[float, Array, Array]:
-        value, gradient, hessian = compiled(z, padded)
-        return float(value), np.asarray(gradient), np.asarray(hessian)
-
-    return evaluate
+    measured = int(np.sum(data.is_limit == 0))
+    least = layout.mean.size + layout.n_covariates + 2
+    if measured < least:
+        raise TooFewObjectsError(
+            f"{measured} of {len(data.x)} objects have a measured y, the others upper limits",
+            expected=f"at least {least} measured",
+            hint="Limits alone bound the mean from one side only; add objects that are detected.",
+        )
 
 
 @in_float64
@@ -228,6 +371,7 @@ def log_density(
     prior_widths: Sequence[float] | Array,
     x0: float = 0.0,
     rho: ArrayLike = 0.0,
+    upper_limits: ArrayLike | None = None,
 ) -> Array:
     """Return ln p(x, y) of each object, shape (n,), under a given line and prior: the closed form that `fit` maximises.
 
@@ -240,18 +384,31 @@ def log_density(
     >>> round(float(np.exp(density[0])), 6), round(1 / (2 * np.pi), 6)
     (0.159155, 0.159155)
     """
-    columns, _ = _finite_columns(x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=None, weights=None)
+    data, _ = finite_columns(x, y, x_err=x_err, y_err=y_err, rho=rho, upper_limits=upper_limits)
     widths = np.asarray(prior_widths, dtype=np.float64)
     unit = float(widths.min())  # in this unit of x every width is above the floor
     layout = Layout(len(widths), 0, outliers=False)
     z = np.zeros(layout.size)
     z[:2] = slope * unit, intercept - slope * x0
-    z[layout.means] = np.asarray(prior_means) / unit
-    z[layout.log_widths] = 0.5 * np.log((widths / unit) ** 2 - TAU_FLOOR**2)
-    z[layout.logits] = np.log(np.asarray(prior_weights)[1:] / prior_weights[0])
+    _fill_prior(z, layout, (prior_weights, np.asarray(prior_means) / unit, widths / unit), sigma_int)
+    return _densities_in(unit, z, data, layout, NO_BASIS)
+
+
+def _fill_prior(z: Array, layout: Layout, prior: tuple[Any, Array, Array], sigma_int: float) -> None:
+    """Put weights, means and widths of the components, and the intrinsic variance, into `z`."""
+    weights, means, widths = prior
+    z[layout.means] = means
+    z[layout.log_widths] = 0.5 * np.log(widths**2 - TAU_FLOOR**2)
+    z[layout.logits] = np.log(np.asarray(weights)[1:] / weights[0])
     z[layout.variance] = sigma_int**2
-    data = columns._replace(x=columns.x / unit, x_var=columns.x_var / unit**2, xy_cov=columns.xy_cov / unit)
-    return np.asarray(np.asarray(_log_density(z, data, layout)) - np.log(unit))
+
+
+def _densities_in(unit: float, z: Array, data: Data, layout: Layout, basis: Basis) -> Array:
+    """Return ln p of each row, (n,); `z` has `unit` as the unit of x, `data` that of the user."""
+    nodes = 0 if layout.mean.kind == "line" else MOST_NODES
+    layout = replace(layout, has_limits=bool(data.is_limit.any()), n_nodes=nodes)
+    rows = data._replace(x=data.x / unit, x_var=data.x_var / unit**2, xy_cov=data.xy_cov / unit)
+    return np.asarray(np.asarray(densities(layout)(z, padded(rows), basis))[: len(data.x)] - np.log(unit))
 
 
 def deming(x: ArrayLike, y: ArrayLike, x_err: float, y_err: float) -> tuple[float, float]:
@@ -271,141 +428,68 @@ def deming(x: ArrayLike, y: ArrayLike, x_err: float, y_err: float) -> tuple[floa
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """The linear map between the user's units and standardised ones, in which every parameter is of order one."""
-
-    x: float
-    y: float
-    x_mean: float
-    y_mean: float
-    w: Array
-    w_mean: Array
-    x0: float
-
-    @classmethod
-    def of(cls, data: Data, x0: float) -> "_Scale":
-        weight = data.weight / data.weight.sum()
-        x_mean, y_mean, w_mean = weight @ data.x, weight @ data.y, weight @ data.covariates
-        x = np.sqrt(weight @ (data.x - x_mean) ** 2)
-        y = np.sqrt(weight @ (data.y - y_mean) ** 2)
-        w = np.sqrt(weight @ (data.covariates - w_mean) ** 2)
-        if not x > 1e-12 * abs(x_mean) or not np.all(w > 0):
-            raise DataRefusedError(
-                "all objects have the same x, or the same value of a covariate",
-                expected="values that differ",
-                hint="A line needs a range to be fitted over; check the selection.",
-            )
-        return cls(float(x), float(y) or 1.0, float(x_mean), float(y_mean), w, w_mean, x0)
-
-    def standardise(self, data: Data) -> Data:
-        return Data(
-            x=(data.x - self.x_mean) / self.x,
-            y=(data.y - self.y_mean) / self.y,
-            x_var=data.x_var / self.x**2,
-            y_var=data.y_var / self.y**2,
-            xy_cov=data.xy_cov / (self.x * self.y),
-            weight=data.weight,
-            covariates=(data.covariates - self.w_mean) / self.w,
-        )
-
-    def jacobian(self) -> Array:
-        """Return d(slope, intercept, sigma_int, coefficients) / d(the standardised ones)."""
-        size = 3 + len(self.w)
-        matrix = np.zeros((size, size))
-        matrix[0, 0] = self.y / self.x
-        matrix[1, 0] = matrix[0, 0] * (self.x0 - self.x_mean)
-        matrix[1, 1] = matrix[2, 2] = self.y
-        for j in range(len(self.w)):
-            matrix[3 + j, 3 + j] = self.y / self.w[j]
-            matrix[1, 3 + j] = -matrix[3 + j, 3 + j] * self.w_mean[j]
-        return matrix
-
-
-def _finite_columns(
-    x: ArrayLike,
-    y: ArrayLike,
-    *,
-    x_err: ArrayLike | None,
-    y_err: ArrayLike | None,
-    rho: ArrayLike,
-    covariates: ArrayLike | None,
-    weights: ArrayLike | None,
-) -> tuple[Data, int]:
-    x = np.asarray(x, dtype=np.float64)
-    n = x.size
-    given = {
-        "y": y,
-        "x_err": 0.0 if x_err is None else x_err,
-        "y_err": 0.0 if y_err is None else y_err,
-        "rho": rho,
-        "weights": 1.0 if weights is None else weights,
-    }
-    arrays: dict[str, Array] = {"x": x}
-    for name, values in given.items():
-        array = np.asarray(values, dtype=np.float64)
-        if array.shape not in ((), (n,)) or (name == "y" and array.shape == ()):
-            raise DataRefusedError(
-                f"{name} has shape {array.shape}", expected=f"({n},), as x", hint="Align the arrays."
-            )
-        arrays[name] = np.broadcast_to(array, (n,))
-    w = np.zeros((n, 0)) if covariates is None else np.asarray(covariates, dtype=np.float64).reshape(n, -1)
-    finite = np.isfinite(w).all(axis=1)
-    for array in arrays.values():
-        finite &= np.isfinite(array)
-    x, y, x_err, y_err, rho, weight = (a[finite] for a in arrays.values())
-    if np.any(x_err < 0) or np.any(y_err < 0) or np.any(weight < 0) or np.any(np.abs(rho) >= 1):
-        raise DataRefusedError(
-            "an error or weight is negative, or a correlation is not between -1 and 1",
-            expected="errors >= 0, weights >= 0, |rho| < 1",
-            hint="Mark missing errors as NaN, then the object is left out.",
-        )
-    data = Data(x, y, x_err**2, y_err**2, rho * x_err * y_err, weight, w[finite])
-    return Data(*(v[weight > 0] for v in data)), int(n - finite.sum())
-
-
-def _report(layout: Layout, maximum: Maximum, data: Data, columns: Data, *, scale: _Scale, n_dropped: int) -> EivFit:
-    z = maximum.z
-    total = data.weight.sum()
-    linear = np.array([z[0], z[1], np.sqrt(z[layout.variance]), *z[layout.coefficients]])
-    jacobian = scale.jacobian()
-    values = jacobian @ linear
-    values[1] += scale.y_mean
-    wanted = [0, 1, layout.variance, *range(layout.coefficients.start, layout.coefficients.stop)]
-    standard = maximum.covariance(wanted, total)
+def _report(model: Model, maximum: Maximum, columns: Data, *, scale: Scale, draws: Array) -> EivFit:
+    layout, z, total = model.layout, maximum.z, model.data.weight.sum()
+    mean = layout.mean
+    place = mean.size
+    fitted = z[layout.wanted]
+    fitted[place] = np.sqrt(fitted[place])
+    values, jacobian = scale.to_user(fitted, mean), scale.jacobian(fitted, mean)
+    standard = maximum.covariance(layout.wanted, total)
     cov = jacobian @ np.nan_to_num(standard) @ jacobian.T
     cov[np.isnan(standard)] = np.nan
-    errors = np.sqrt(np.diag(cov))
-    sigma_err = errors[2] if not maximum.at_boundary else scale.y * maximum.scatter_limit(total)
-    loglike = -total * (maximum.value + np.log(scale.x * scale.y))
+    sigma_err = np.sqrt(cov[place, place])
+    if maximum.at_boundary:
+        sigma_err = scale.y * maximum.scatter_limit(total)
+    if len(draws):
+        draws = scale.to_user(draws, mean)
+        cov = np.cov(draws.T)
+        sigma_err = np.quantile(draws[:, place], 0.683) if maximum.at_boundary else np.sqrt(cov[place, place])
+    knots = scale.x_mean + scale.x * model.knots
+    to_y = b_splines(np.array([scale.x0]), knots, mean.degree) if mean.kind == "spline" else np.eye(place)[1:2]
+    to_slope = (
+        b_splines(np.array([scale.x0]), knots, mean.degree, derivative=True) if mean.kind == "spline"
+        else np.eye(place)[:1]
+    )  # fmt: skip
+    of_mean, mean_cov = values[:place], cov[:place, :place]
+    seen = columns.is_limit == 0
+    unit = total * np.log(scale.x) + columns.weight @ seen * np.log(scale.y)
+    is_inside = mean.kind != "knee" or columns.x.min() < values[3] < columns.x.max()
+    slope_err, intercept_err = (float(np.sqrt(row @ mean_cov @ row)) for row in (to_slope[0], to_y[0]))
     log_weights = np.concatenate([[0.0], z[layout.logits]])
-    fraction, mean, width = z[layout.outlier] if layout.outliers else (np.nan, np.nan, np.nan)
+    fraction, outlier_mean, width = z[layout.outlier] if layout.outliers else (np.nan, np.nan, np.nan)
     order = np.argsort(z[layout.means])
     weights = np.exp(log_weights - np.logaddexp.reduce(log_weights))
     return EivFit(
-        slope=float(values[0]),
-        intercept=float(values[1]),
-        sigma_int=float(values[2]),
-        slope_err=float(errors[0]),
-        intercept_err=float(errors[1]),
+        mean=mean.kind,
+        slope=float(to_slope[0] @ of_mean),
+        intercept=float(to_y[0] @ of_mean),
+        sigma_int=float(values[place]),
+        slope_err=slope_err,
+        intercept_err=intercept_err,
         sigma_int_err=float(sigma_err),
-        coefficients=values[3:],
-        coefficients_err=errors[3:],
-        names=("slope", "intercept", "sigma_int", *(f"coefficient_{j}" for j in range(layout.n_covariates))),
+        coefficients=values[place + 1 :],
+        coefficients_err=np.sqrt(np.diag(cov))[place + 1 :],
+        names=(*mean.names, "sigma_int", *(f"coefficient_{j}" for j in range(layout.n_covariates))),
+        values=values,
         cov=cov,
-        loglike=float(loglike),
-        bic=maximum.bic(total) + 2 * float(total * np.log(scale.x * scale.y)),
-        n=len(data.x),
-        n_dropped=n_dropped,
+        knots=knots,
+        degree=mean.degree,
+        loglike=float(-total * maximum.value - unit),
+        bic=maximum.bic(total) + 2 * float(unit),
+        n=len(columns.x),
+        n_limits=int(np.sum(~seen)),
+        n_dropped=0,
         x0=scale.x0,
         n_components=layout.n_components,
         prior_weights=weights[order],
         prior_means=(scale.x_mean + scale.x * z[layout.means])[order],
         prior_widths=(scale.x * np.sqrt(TAU_FLOOR**2 + np.exp(2 * z[layout.log_widths])))[order],
         outlier_fraction=float(0.5 / (1 + np.exp(-fraction))),
-        outlier_mean=float(scale.y_mean + scale.y * mean),
+        outlier_mean=float(scale.y_mean + scale.y * outlier_mean),
         outlier_width=float(scale.y * np.exp(width)),
-        ols=ols(columns.x, columns.y, x0=scale.x0, weights=columns.weight),
-        converged=bool(maximum.converged and np.isfinite(errors[:2]).all()),
+        ols=ols(columns.x[seen], columns.y[seen], x0=scale.x0, weights=columns.weight[seen]),
+        converged=bool(maximum.converged and np.isfinite(mean_cov).all() and is_inside),
         at_boundary=maximum.at_boundary,
+        draws=draws,
     )
