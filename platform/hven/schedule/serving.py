@@ -13,7 +13,7 @@ from hven.errors import ConflictError, HvenError
 from hven.schedule.firing import Firing
 from hven.schedule.keeping import schedules
 from hven.schedule.leases import EXPIRY, Lease, leased, me
-from hven.schedule.ticking import LEASE, interrupt, tick
+from hven.schedule.ticking import LEASE, check_newest, interrupt, tick
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -94,6 +94,7 @@ def serve(
     def say(kind: str, **told: Any) -> None:
         tell(Event(kind, clock().astimezone(UTC).isoformat(timespec="milliseconds"), told))
 
+    check_newest(lake)
     # A local lease ends with its holder, and is looked at in no time.
     patience = min(every, 1.0) if lake.store.is_local else min(every, expiry / 4)
     waits_for, has_begun = "", False

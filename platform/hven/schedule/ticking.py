@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import ConflictError
+from hven.errors import ConflictError, ReadOnlyError
 from hven.schedule.firing import Firing
 from hven.schedule.keeping import schedule_called, schedules
 from hven.schedule.leases import EXPIRY, Lease, leased
@@ -49,6 +49,8 @@ def tick(
 
     Raises
     ------
+    ReadOnlyError
+        If the lake is a view of an older state.
     ConflictError
         If another process has the lease, as ``hven schedule serve`` does: it runs what is due.
 
@@ -57,6 +59,7 @@ def tick(
     >>> tick(lake, datetime.now(UTC))  # doctest: +SKIP
     []
     """
+    check_newest(lake)
     if lease is None:
         with leased(lake, LEASE, expiry=expiry, on_loss=interrupt) as taken:
             return tick(lake, now, lease=taken, expiry=expiry, listen=listen, **how)
@@ -98,6 +101,7 @@ def run_now(
     ConflictError
         If another process begins a firing of it in this very moment.
     """
+    check_newest(lake)
     schedule = schedule_called(lake, name)
     firing = Turn(lake, name, schedule, now, lambda _: BY_HAND, how, expiry=expiry, listen=listen).fire()
     if firing is None:
@@ -105,6 +109,20 @@ def run_now(
             f"schedule {name!r} is being fired by another process", where=lake.url, hint="See 'hven schedule show'."
         )
     return firing
+
+
+def check_newest(lake: "Lake") -> None:
+    """Refuse a view that stays at one commit: its schedules were those of another day, and it takes no results.
+
+    Raises
+    ------
+    ReadOnlyError
+        If it is one.
+    """
+    if lake.is_pinned:
+        raise ReadOnlyError(
+            "this view of the lake is pinned to one commit", where=lake.url, hint="Open the lake without a version."
+        )
 
 
 def interrupt() -> None:

@@ -1,7 +1,7 @@
 """One firing: begun, run, ended, and recorded whatever happens."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -103,7 +103,7 @@ class Turn:
                 what = f"{type(error).__name__}: {error}"
                 told = {"code": HvenError.code, "what": what, "traceback": "".join(format_exception(error))}
                 return ended("failed", runs=tuple(started), error=told)
-        outcome = next((run.state for run in runs if run.state != "succeeded"), "succeeded")
+        outcome = _worst([run.state for run in runs])
         is_new = any(run.commit is not None and run.commit > catalog.number for run in runs)
         note = "" if is_new or outcome != "succeeded" else "it was up to date"
         return ended(outcome, runs=tuple(run.id for run in runs), note=note)
@@ -145,6 +145,13 @@ class Turn:
 
     def _standing(self) -> Standing:
         return standing(self.lake, self.name, self.schedule)
+
+
+def _worst(states: Sequence[str]) -> str:
+    """Return the state that somebody has to look at, of several; ``succeeded`` of none."""
+    order = ("failed", "cancelled", "partial")
+    bad = next((state for state in order if state in states), "")
+    return bad or next((state for state in states if state != "succeeded"), "succeeded")
 
 
 @contextmanager

@@ -9,10 +9,11 @@ import hven
 import hven.compute
 import hven.plugins
 import hven.schedule
-from hven.errors import ConflictError, RunBusyError, ScheduleError
-from hven.schedule import add_schedule, due, firings, leased, pause_schedule, run_now, schedules, tick
+from hven.errors import ConflictError, ReadOnlyError, RunBusyError, ScheduleError
+from hven.schedule import add_schedule, due, firings, leased, pause_schedule, run_now, schedules, serve, tick
 from hven.schedule.firing import begin_firing
 from hven.schedule.standing import ATTEMPTS
+from hven.schedule.working import _worst
 
 HERE = {"cluster": "synchronous"}
 HOUR = timedelta(hours=1)
@@ -256,6 +257,28 @@ def test_a_number_that_another_has_taken_is_not_fired_again(lake, rule, start, m
     monkeypatch.setattr("hven.schedule.working.leased", lambda *a, **k: leased(lake, f"own-{len(began)}"))
     assert tick(lake, start + DAY, **HERE) == []
     assert [f.term for f in firings(lake, "nightly")] == [2]
+
+
+def test_a_view_of_an_older_state_fires_nothing(lake, rule, start):
+    add_schedule(lake, "nightly", rule("@daily"))
+    view = lake.at(lake.number)
+    for ask in (tick, lambda *given: run_now(given[0], "nightly", given[1]), lambda *given: serve(given[0])):
+        with pytest.raises(ReadOnlyError):
+            ask(view, start + DAY)
+    assert firings(lake, "nightly") == []
+
+
+@pytest.mark.parametrize(
+    ("states", "worst"),
+    [
+        ([], "succeeded"),
+        (["succeeded", "succeeded with caveats"], "succeeded with caveats"),
+        (["succeeded with caveats", "partial", "succeeded"], "partial"),
+        (["partial", "failed"], "failed"),
+    ],
+)
+def test_of_several_runs_the_firing_tells_the_worst(states, worst):
+    assert _worst(states) == worst
 
 
 def test_old_firings_are_removed_and_numbers_go_on(lake, rule, start, monkeypatch):
