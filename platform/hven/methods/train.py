@@ -1,7 +1,7 @@
 """Training: one loop for all networks, that stores what it scaled, stops when it should and goes on where it was.
 
 `fit` trains a network, `fit_ensemble` several of one structure at once. What they return predicts in the user's units,
-and is saved with `hven.methods.models`.
+and is saved with `hven.methods.models`. `stream` gives batches of rows that do not fit into memory.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 from hven.methods._checkpoints import Checkpoint
 from hven.methods._science import require
+from hven.methods._streaming import stream
 from hven.methods._training_loop import (
     Batches,
     Loss,
@@ -36,6 +37,7 @@ __all__ = [
     "gaussian_nll",
     "predict_ensemble",
     "squared_error",
+    "stream",
 ]
 
 Array = NDArray[np.float64]
