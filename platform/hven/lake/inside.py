@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hven.errors import DataRefusedError, MissingColumnError, RegionError
-from hven.lake.parts import Run, meets
 from hven.sky import Region, parse_region
-from hven.sky.cover import in_ranges
+from hven.sky.cover import in_ranges, meets
 from hven.sky.meeting import covered_ranges
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hven.catalog import Entry
+    from hven.lake.parts import Run
     from hven.lake.source import Source
 
 _log = logging.getLogger("hven")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hven.sky.cover import meets
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -108,20 +110,6 @@ class Stretches:
         kept = np.sort(np.argsort(-gaps, kind="stable")[: _RUNS - 1])
         starts, stops = np.concatenate([first[:1], first[kept + 1]]), np.concatenate([last[kept], last[-1:]])
         return tuple(Run(part, int(start), int(stop)) for start, stop in zip(starts, stops, strict=True))
-
-
-def meets(low: "NDArray[np.int64]", high: "NDArray[np.int64]", ranges: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-    """Return which intervals from `low` to `high` (n, both included) meet any of the sorted half-open ranges (m, 2).
-
-    Examples
-    --------
-    >>> meets(np.array([0, 5]), np.array([4, 9]), np.array([[4, 5], [20, 30]])).tolist()
-    [True, False]
-    """
-    if not len(ranges):
-        return np.zeros(len(low), bool)
-    at = np.searchsorted(ranges[:, 1], low, side="right")
-    return np.asarray((at < len(ranges)) & (ranges[np.minimum(at, len(ranges) - 1), 0] <= high))
 
 
 @dataclass(frozen=True)

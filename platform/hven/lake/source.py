@@ -10,9 +10,10 @@ import numpy as np
 from hven.catalog import Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
-from hven.lake.parts import INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks, meets
+from hven.lake.parts import INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks
 from hven.lake.store import Store
 from hven.schema import Schema, dataset_to_frame
+from hven.sky.cover import meets
 
 if TYPE_CHECKING:
     import polars as pl

@@ -142,3 +142,17 @@ def in_ranges(cells: "NDArray[np.int64]", ranges: "NDArray[np.int64]") -> "NDArr
         return np.zeros(cells.shape, bool)
     at = np.searchsorted(ranges[:, 0], cells, side="right") - 1
     return np.asarray((at >= 0) & (cells < ranges[np.maximum(at, 0), 1]))
+
+
+def meets(low: "NDArray[np.int64]", high: "NDArray[np.int64]", ranges: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Return which intervals from `low` to `high` (n, both included) meet any of the sorted half-open ranges (m, 2).
+
+    Examples
+    --------
+    >>> meets(np.array([0, 5]), np.array([4, 9]), np.array([[4, 5], [20, 30]])).tolist()
+    [True, False]
+    """
+    if not len(ranges):
+        return np.zeros(len(low), bool)
+    at = np.searchsorted(ranges[:, 1], low, side="right")
+    return np.asarray((at < len(ranges)) & (ranges[np.minimum(at, len(ranges) - 1), 0] <= high))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hven.sky.cover import INSIDE, TOUCHING, as_ranges, merged
+from hven.sky.cover import INSIDE, TOUCHING, as_ranges, meets, merged
 from hven.sky.healpix import ORDER, SKY, cell_centres
 from hven.sky.moc_text import parse_moc
 from hven.sky.regions import Moc, Region
@@ -43,10 +43,10 @@ def meeting(region: Region, coverages: Sequence[str]) -> list[bool]:
     found = []
     for text in coverages:
         held = covered_ranges(text)
-        if _overlapping(inside, held).any():
+        if meets(inside[:, 0], inside[:, 1] - 1, held).any():
             found.append(True)
         else:
-            near = border[_overlapping(edge, held)]
+            near = border[meets(edge[:, 0], edge[:, 1] - 1, held)]
             found.append(bool(near.size) and _touch(Moc(text) & region, near, order))
     return found
 
@@ -83,14 +83,6 @@ def _outline(region: Region) -> "tuple[NDArray[np.int64], NDArray[np.int64], int
             break
         cells = _children(cells)
     return merged(np.concatenate(inside)), cells, order
-
-
-def _overlapping(ranges: "NDArray[np.int64]", held: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-    """Return which `ranges` (n, 2) have a cell in common with sorted, separate ranges `held` (m, 2)."""
-    if not len(ranges) or not len(held):
-        return np.zeros(len(ranges), bool)
-    first = np.minimum(np.searchsorted(held[:, 1], ranges[:, 0], side="right"), len(held) - 1)
-    return np.asarray((held[first, 0] < ranges[:, 1]) & (held[first, 1] > ranges[:, 0]))
 
 
 def _touch(both: Region, cells: "NDArray[np.int64]", order: int) -> bool:

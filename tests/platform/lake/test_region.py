@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import hven
 from hven import errors
 from hven.lake import arrays, tables
-from hven.lake.parts import ROW_GROUP, Part, Stretches, meets
+from hven.lake.parts import ROW_GROUP, Part, Stretches
 from hven.sky import box, cone, healpix_29, moc
+from hven.sky.cover import meets
 
 
 def sky(first, count, ra=(0, 360), dec=(-90, 90)):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from hven.compute.crossmatching.matching import match_block
 from hven.compute.crossmatching.publishing import publish
 from hven.compute.crossmatching.request import Join, Match, Request, make_request, parse_radius
-from hven.compute.crossmatching.rows import meets
+from hven.compute.crossmatching.rows import may_meet
 from hven.compute.crossmatching.sources import open_side
 from hven.compute.crossmatching.stream import in_order, workers_for
 from hven.errors import ParameterError, StorageError
@@ -208,7 +208,7 @@ class Crossmatch:
         parts = self.request.left.rows.parts()
         if region is not None:
             ranges = region.ranges()
-            parts = tuple(part for part in parts if meets(part.healpix, ranges))
+            parts = tuple(part for part in parts if may_meet(part.healpix, ranges))
         return cut_blocks(parts, self._block_rows)
 
     def blocks(self) -> "Iterator[pl.DataFrame]":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from hven.lake import Block, Part
+from hven.sky.cover import meets
 from hven.sky.margins import fewer
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class ParquetRows:
 
         pieces = []
         for part, address in zip(self.known, self.addresses, strict=True):
-            if not len(ranges) or not meets(part.healpix, ranges):
+            if not len(ranges) or not may_meet(part.healpix, ranges):
                 continue
             groups = _row_groups(address, self.place)
             if groups is None:
@@ -278,8 +279,7 @@ def _row_groups(address: str, place: str) -> _RowGroups | None:
 
 def _runs_meeting(groups: _RowGroups, ranges: "NDArray[np.int64]") -> list[tuple[int, int]]:
     """Return the rows (start, stop) of neighbouring row groups that meet any of the ranges."""
-    at = np.searchsorted(ranges[:, 1], groups.low, side="right")
-    needed = (at < len(ranges)) & (ranges[np.minimum(at, len(ranges) - 1), 0] <= groups.high)
+    needed = meets(groups.low, groups.high, ranges)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], needed, [False]])))
     return [(int(groups.start[a]), int(groups.start[b])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
 
@@ -293,15 +293,12 @@ def _between(place: str, ranges: "NDArray[np.int64]") -> "pl.Expr":
     return pl.any_horizontal([cell.is_between(low, high, closed="left") for low, high in few.tolist()])
 
 
-def meets(reach: tuple[int, int] | None, ranges: "NDArray[np.int64]") -> bool:
+def may_meet(reach: tuple[int, int] | None, ranges: "NDArray[np.int64]") -> bool:
     """Return whether a part's first and last cell meet any of the half-open ranges; true when they are not known.
 
     Examples
     --------
-    >>> meets((5, 9), np.array([[0, 5], [9, 12]])), meets((5, 8), np.array([[0, 5], [9, 12]]))
+    >>> may_meet((5, 9), np.array([[0, 5], [9, 12]])), may_meet((5, 8), np.array([[0, 5], [9, 12]]))
     (True, False)
     """
-    if reach is None:
-        return True
-    at = int(np.searchsorted(ranges[:, 1], reach[0], side="right"))
-    return at < len(ranges) and int(ranges[at, 0]) <= reach[1]
+    return reach is None or bool(meets(np.array(reach[:1]), np.array(reach[1:]), ranges)[0])
