@@ -71,7 +71,7 @@ def finish(process):
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["table", "arrays"])
+@pytest.mark.parametrize("kind", ["table", pytest.param("arrays", marks=pytest.mark.slow)])
 def test_an_update_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(tmp_path, calls, update, kind):
     lake = hven.create(tmp_path / "a growing survey")
     make, name = (make_stars, "stars") if kind == "table" else (make_spectra, "spectra")

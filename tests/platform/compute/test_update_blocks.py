@@ -3,6 +3,9 @@
 import numpy as np
 import polars as pl
 import pytest
+import xarray as xr
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import hven
 import trial_analyses as trial
@@ -11,6 +14,13 @@ from simulated import make_spectra, make_stars
 
 COUNT, BLOCK = 40_000, 4_000
 CLUSTER = {"cluster": "synchronous"}
+
+
+@hven.analysis(stars=hven.Table(ra="deg", dec="deg"), produces={"near": ""}, per_object=True, margin="0.2 deg")
+def crowding(stars: xr.Dataset) -> xr.Dataset:
+    """How many stars are within about 0.2 deg of each, near the equator."""
+    apart = np.hypot(stars.ra.values - stars.ra.values[:, None], stars.dec.values - stars.dec.values[:, None])
+    return xr.Dataset({"near": ("object", (apart < 0.19).sum(axis=1) - 1)})
 
 
 @pytest.fixture
@@ -189,8 +199,6 @@ def test_whole_inputs_that_changed_make_everything_stale_and_the_same_values_not
 
 
 def make_weights(value):
-    import xarray as xr
-
     return xr.Dataset({"weights": (("i", "j"), np.full((2, 2), value))})
 
 
@@ -319,3 +327,62 @@ def test_arrays_and_results_of_parts_that_were_compacted_are_known_again(tmp_pat
     assert counts(hven.run(lake, trial.halves, {"stars": "stars"}, **CLUSTER)) == (0, 3, 1, 0)
     check_as_if_anew_parts(lake, "halves.low")
     check_as_if_anew_parts(lake, "halves.high")
+
+
+STEPS = st.lists(st.sampled_from(["append", "change", "withdraw", "compact", "rewrite", "compact result"]), max_size=5)
+
+
+@settings(max_examples=12)
+@given(steps=STEPS, seed=st.integers(0, 2**20), every=st.booleans())
+def test_whatever_happens_to_the_data_an_update_ends_as_if_made_anew(tmp_path_factory, steps, seed, every):
+    lake = hven.create(tmp_path_factory.mktemp("any") / "lake")
+    rng, known = np.random.default_rng(seed), 1_000
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, known))
+    hven.run(lake, trial.doubled, {"stars": "stars"}, **CLUSTER, block_rows=300)
+    for step in steps:
+        stars = lake["stars"].table().collect()
+        some = stars.sample(40, seed=int(rng.integers(2**31)))
+        with lake.transaction() as tx:
+            if step == "append":
+                tx.append("stars", make_stars(known, 70))
+                known += 70
+            elif step == "change":
+                tx.upsert("stars", some.with_columns(feh=pl.col("feh") + 1))
+            elif step == "withdraw":
+                tx.delete("stars", where=pl.col("object_id").is_in(some["object_id"].implode()))
+            elif step == "rewrite":
+                tx.write("stars", stars.sample(fraction=1, shuffle=True, seed=seed))
+            else:
+                tx.compact("stars" if step == "compact" else "doubled")
+        if every:
+            hven.update(lake, **CLUSTER)
+    hven.update(lake, **CLUSTER)
+    assert [s.causes for s in hven.status(lake)] == [()]
+    check_as_if_anew(lake)
+
+
+def test_neighbours_that_changed_make_a_block_stale(tmp_path):
+    lake = hven.create(tmp_path / "crowded")
+    frame = make_stars(0, 600).with_columns(ra=pl.col("ra") / 90, dec=pl.col("dec") / 45)
+    frame = frame.with_columns(_healpix_29=hven.sky.healpix_29(frame["ra"], frame["dec"])).sort("_healpix_29")
+    with lake.transaction() as tx:
+        tx.write("stars", frame[:-20])
+    hven.run(lake, crowding, {"stars": "stars"}, **CLUSTER, block_rows=100)
+    with lake.transaction() as tx:
+        tx.append("stars", frame[-20:])
+    run = hven.run(lake, crowding, {"stars": "stars"}, **CLUSTER)
+    assert run.update["kept"] >= 1, "blocks whose neighbours are the same"
+    assert run.update["computed"] >= 2, "the new block, and whoever has it for a neighbour"
+    check_as_if_anew(lake, "crowding", crowding)
+
+
+def test_analyses_of_everything_are_left_alone_by_a_compaction(tmp_path):
+    lake = hven.create(tmp_path / "whole")
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 300))
+        tx.append("stars", make_stars(300, 300))
+    run = hven.run(lake, trial.mean_feh, {"stars": "stars"}, **CLUSTER)
+    lake.compact("stars")
+    assert hven.run(lake, trial.mean_feh, {"stars": "stars"}, **CLUSTER).id == run.id
+    assert hven.update(lake, **CLUSTER) == []
