@@ -90,13 +90,14 @@ class Firing:
 def firings(lake: "Lake", schedule: str, last: int | None = None) -> list[Firing]:
     """Return the firings of a schedule, oldest first; only the `last` few when told so."""
     numbers = _numbers(lake, schedule)
-    return [_read(lake, schedule, number) for number in (numbers if last is None else numbers[-last:])]
+    found = (_read(lake, schedule, number) for number in (numbers if last is None else numbers[-last:]))
+    return [firing for firing in found if firing is not None]
 
 
 def latest(lake: "Lake", schedule: str) -> Iterator[Firing]:
     """Give the firings of a schedule, newest first, each read when it is asked for."""
-    for number in reversed(_numbers(lake, schedule)):
-        yield _read(lake, schedule, number)
+    found = (_read(lake, schedule, number) for number in reversed(_numbers(lake, schedule)))
+    yield from (firing for firing in found if firing is not None)
 
 
 def begin_firing(lake: "Lake", firing: Firing) -> bool:
@@ -127,8 +128,12 @@ def _numbers(lake: "Lake", schedule: str) -> list[int]:
     return sorted(int(match[1]) for match in matches if match)
 
 
-def _read(lake: "Lake", schedule: str, number: int) -> Firing:
-    told = json.loads(lake.store.get(_key(schedule, number)))
+def _read(lake: "Lake", schedule: str, number: int) -> Firing | None:
+    """Return a firing; None when another process has removed it since it was listed."""
+    text = lake.store.get_or_none(_key(schedule, number))
+    if text is None:
+        return None
+    told = json.loads(text)
     kept = {f.name: told[f.name] for f in fields(Firing) if f.name in told}
     return Firing(**kept | {"runs": tuple(kept.get("runs", ()))})
 

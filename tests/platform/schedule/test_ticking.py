@@ -291,6 +291,15 @@ def test_old_firings_are_removed_and_numbers_go_on(lake, rule, start, monkeypatc
     assert len({f.runs for f in firings(lake, "hourly")}) == 1
 
 
+def test_a_firing_that_another_process_removes_in_this_moment_is_passed_over(lake, rule, start, monkeypatch):
+    add_schedule(lake, "hourly", rule("@hourly"))
+    for hour in (1, 2):
+        tick(lake, start + hour * HOUR, **HERE)
+    monkeypatch.setattr("hven.schedule.firing._numbers", lambda *_: [1, 2, 3])
+    assert [f.number for f in firings(lake, "hourly")] == [1, 2]
+    assert due(lake, start + 2 * HOUR) == {}
+
+
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.integers(-300, 400), min_size=1, max_size=12), number=st.uuids())
 def test_whatever_the_clock_does_each_of_its_moments_fires_once_at_most(lake, rule, start, monkeypatch, steps, number):
