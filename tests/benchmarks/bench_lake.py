@@ -34,14 +34,14 @@ def write_with_zarr(store: object, data: dict[str, np.ndarray]) -> None:
         )[...] = values
 
 
-@benchmark(target=0.9, against="zarr alone on the same chunks in the lake")
+@benchmark(target=0.9, against="zarr alone on the same chunks in a plain folder")
 def read_spectra(folder: Path) -> float:
-    """Speed of reading all spectra block by block as runs do, relative to zarr on the pinned snapshot."""
+    """Speed of reading all spectra block by block as runs do, relative to zarr on arrays of the same layout."""
     data = spectra(2 * STARS)
     lake = hven.create(folder / "lake")
     with lake.transaction() as tx:
         tx.write("spectra", data)
-    pin = lake["spectra"].entry.pin
+    write_with_zarr(str(folder / "plain"), {name: data[name].values for name in FLUXES})
 
     def with_hven() -> None:
         handle = hven.open(folder / "lake")["spectra"]
@@ -49,12 +49,10 @@ def read_spectra(folder: Path) -> float:
             assert handle.source.read(block, FLUXES).sizes["object"] == block.rows
 
     def with_zarr() -> None:
-        repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(folder / "lake" / pin.path)))
-        root = zarr.open_group(repository.readonly_session(snapshot_id=str(pin.version)).store, mode="r")
-        for _, group in root.groups():
-            for start in range(0, data.sizes["object"], BLOCK_ROWS):
-                for name in FLUXES:
-                    assert len(group[name][start : start + BLOCK_ROWS]) > 0
+        group = zarr.open_group(str(folder / "plain"), mode="r")
+        for start in range(0, data.sizes["object"], BLOCK_ROWS):
+            for name in FLUXES:
+                assert len(group[name][start : start + BLOCK_ROWS]) > 0
 
     ours, peer = best_of_each(with_hven, with_zarr, rounds=9)
     return peer / ours
