@@ -124,7 +124,7 @@ def _profile_nodes(n_nodes: int = 16, n_fine: int = 481) -> tuple[Array, Array, 
     fine = np.linspace(-1, 1, n_fine)
     between = np.linalg.solve(chebyshev.chebvander(x, n_nodes - 1).T, chebyshev.chebvander(fine, n_nodes - 1).T).T
     middle, half = 0.5 * (S_MAX + S_MIN), 0.5 * (S_MAX - S_MIN)
-    return middle + half * x, middle + half * fine, between
+    return middle + half * x, middle + half * fine, np.asarray(between, dtype=np.float64)
 
 
 def _peak(grid: Any, values: Any) -> Any:

@@ -1,0 +1,187 @@
+"""Two columns, group by group, as pseudo-observations: what every analysis of this family starts from."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+import hven
+from hven.methods import gather, ranks
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+Array = NDArray[np.float64]
+
+MEASURED, TOO_FEW, CONSTANT = "ok", "too few stars", "a column has one value only"
+RESAMPLED = 4000
+"""Stars that replicates of a bootstrap are drawn from at most; errors fall as 1/sqrt(n) from there."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """The stars of one group that have both values, in an order that depends on the values alone.
+
+    Attributes
+    ----------
+    label
+        Of the group; ``"all"`` without groups.
+    rows
+        Their places in the table.
+    x, y
+        Values in their own units, shape (n,).
+    u, v
+        Pseudo-observations within the group, shape (n,).
+    w
+        How often each counts, or None.
+    x_err, y_err
+        1-sigma errors where there are any.
+    reason
+        ``"ok"``, or why nothing can be said of the group.
+    """
+
+    label: str
+    rows: NDArray[np.intp]
+    x: Array
+    y: Array
+    u: Array
+    v: Array
+    w: Array | None
+    x_err: Array | None
+    y_err: Array | None
+    reason: str
+
+    @property
+    def n(self) -> int:
+        """Number of stars."""
+        return len(self.u)
+
+    def some(self, most: int, seed: int) -> "Pairs":
+        """Return the group with at most so many of its stars, ranked anew when some are left out."""
+        if self.n <= most:
+            return self
+        kept = np.sort(np.random.default_rng([seed, self.n]).choice(self.n, most, replace=False))
+        w = None if self.w is None else self.w[kept]
+        u, v = (ranks.pseudo_observations(side[kept], w) for side in (self.u, self.v))
+        return replace(self, rows=self.rows[kept], x=self.x[kept], y=self.y[kept], u=u, v=v, w=w)
+
+
+def pairs_by_group(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> list[Pairs]:
+    """Return the pairs of each group, groups in ascending order; all stars are one where there is no ``group``.
+
+    Raises
+    ------
+    ParameterError
+        Both columns are the same.
+    DataRefusedError
+        A column does not hold numbers.
+    TooFewObjectsError
+        No group has `n_min` stars.
+    """
+    first, second = columns
+    if first == second:
+        raise hven.errors.ParameterError(
+            f"both columns are {first!r}", where=where, expected="two different ones", hint="Name two columns."
+        )
+    names = [n for n in (first, second, f"{first}_err", f"{second}_err", "weight", "group") if n in stars]
+    held = gather(stars, names)
+    x, y = (_numbers(held[name], where) for name in columns)
+    errors = [_numbers(held[f"{n}_err"], where) if f"{n}_err" in held else None for n in columns]
+    w = _numbers(held["weight"], where) if "weight" in held else None
+    known = np.isfinite(x) & np.isfinite(y)
+    if w is not None:
+        known &= np.nan_to_num(w) > 0
+    groups = [_pairs(label, np.flatnonzero(known & here), x, y, w, errors, n_min) for label, here in _labels(held, x)]
+    if not any(g.reason != TOO_FEW for g in groups):
+        most = max((g.n for g in groups), default=0)
+        raise hven.errors.TooFewObjectsError(
+            f"no group has {n_min} stars with both {first} and {second}; the largest has {most}",
+            where=where,
+            hint="Loosen the selection, or lower n_min.",
+        )
+    return groups
+
+
+def bootstrapped(
+    pairs: Pairs, statistics: Callable[[Array, Array, Array], "ArrayLike"], *, n_boot: int, seed: int
+) -> tuple[Array, Array]:
+    """Return the 1-sigma error of each statistic of (u, v, weights), and the 16 % and 84 % marks about its mean.
+
+    Each replicate draws stars with replacement and ranks them anew. Large groups are resampled in part and the spread
+    scaled by sqrt(m/n).
+    """
+    some = pairs.some(RESAMPLED, seed)
+    rng = np.random.default_rng([seed, some.n])
+    given = np.ones(some.n) if some.w is None else some.w
+    values = []
+    for _ in range(n_boot):
+        w = given * np.bincount(rng.integers(0, some.n, some.n), minlength=some.n)
+        drawn = w > 0
+        u, v = (ranks.pseudo_observations(side[drawn], w[drawn]) for side in (some.u, some.v))
+        values.append(np.asarray(statistics(u, v, w[drawn]), dtype=np.float64))
+    scale = np.sqrt(some.n / pairs.n)
+    stacked = np.asarray(values)
+    marks = np.quantile(stacked, [0.16, 0.84], axis=0) - stacked.mean(axis=0)
+    return scale * stacked.std(axis=0, ddof=1), scale * marks
+
+
+def exact_observations(column: Any, known: NDArray[np.bool_], rows_in_memory: int = 4_000_000) -> Array:
+    """Return the pseudo-observations of a lazy column, its values never all in memory; NaN where not `known`.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> column = da.from_array([3.0, 1.0, np.nan, 2.0], chunks=2)
+    >>> exact_observations(column, np.array([True, True, False, True])).tolist()
+    [0.75, 0.25, nan, 0.5]
+    """
+    starts = np.concatenate([[0], np.cumsum(column.chunks[0])])
+    spans = list(zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True))
+
+    def reader(a: int, b: int) -> Callable[[], Array]:
+        return lambda: np.where(known[a:b], np.asarray(column[a:b].compute(), dtype=np.float64), np.nan)
+
+    out = np.full(len(known), np.nan)
+    for part, positions, found in ranks.exact_ranks([reader(a, b) for a, b in spans], rows_in_memory=rows_in_memory):
+        out[spans[part][0] + positions] = found
+    return out / (int(known.sum()) + 1)
+
+
+def _labels(held: xr.Dataset, x: Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    if "group" not in held:
+        yield "all", np.ones(len(x), dtype=bool)
+        return
+    values = np.asarray(held["group"].values)
+    is_known = (
+        np.isfinite(values) if values.dtype.kind == "f" else np.array([v is not None for v in values], dtype=bool)
+    )
+    for label in sorted(set(values[is_known].tolist())):
+        told = f"{label:g}" if isinstance(label, float) else str(label)
+        yield told, is_known & (values == label)
+
+
+def _pairs(
+    label: str, rows: NDArray[np.intp], x: Array, y: Array, w: Array | None, errors: list[Array | None], n_min: int
+) -> Pairs:
+    rows = rows[np.lexsort((y[rows], x[rows]))]
+    taken = [None if column is None else column[rows] for column in (w, *errors)]
+    a, b = x[rows], y[rows]
+    u, v = (ranks.pseudo_observations(side, taken[0]) for side in (a, b))
+    reason = MEASURED
+    if len(rows) < max(n_min, 2):
+        reason = TOO_FEW
+    elif np.ptp(a) == 0 or np.ptp(b) == 0:
+        reason = CONSTANT
+    counts, x_err, y_err = taken
+    return Pairs(label, rows, a, b, u, v, counts, x_err, y_err, reason)
+
+
+def _numbers(column: xr.DataArray, where: str) -> Array:
+    if column.dtype.kind not in "iufb":
+        raise hven.errors.DataRefusedError(
+            f"column {column.name!r} holds {column.dtype}", where=where, expected="numbers", hint="Name another column."
+        )
+    return np.asarray(column.values, dtype=np.float64)
