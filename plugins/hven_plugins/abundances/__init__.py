@@ -1,6 +1,7 @@
 """How elements correlate from star to star and from place to place, and what physics that tells."""
 
 import hven
+from hven_plugins.abundances.bimodality import alpha_bimodality
 from hven_plugins.abundances.channels import Channels, default_channels
 from hven_plugins.abundances.correlations import abundance_correlations
 from hven_plugins.abundances.diffusion import Field, Physics, field
@@ -16,6 +17,7 @@ __all__ = [
     "abundance_correlation_prediction",
     "abundance_correlations",
     "abundance_map_correlations",
+    "alpha_bimodality",
     "default_channels",
     "field",
     "hven_analyses",
@@ -30,4 +32,5 @@ def hven_analyses() -> list[hven.Analysis]:
         abundance_correlation_prediction,
         abundance_correlation_fit,
         abundance_map_correlations,
+        alpha_bimodality,
     ]

@@ -451,5 +451,5 @@ def _mock(size: int, seed: int) -> Mock:
     )
     measured = abundance_correlations(stars.inputs["stars"], n_boot=300)
     truth = np.array([*MOCK_PHYSICS.values(), np.nan])
-    rows = table.to_dataset().isel(object=slice(0, max(size, 1)))
+    rows = table.to_dataset().drop_vars(["f_r", "t_r"]).isel(object=slice(0, max(size, 1)))
     return Mock({"channels": rows, "measured": measured}, {"value": truth})

@@ -13,12 +13,19 @@ from hven_plugins.abundances.fit import Model, _pairs
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 class TestAbundanceCorrelationFit(AnalysisSuite):
     analysis = abundance_correlation_fit
     size = 15
     parameters: ClassVar = {"n_warmup": 200, "n_draws": 400, "n_chains": 2}
     rtol = 1e-3  # chains part at rounding when rows are summed in another order
     sigmas = 4.0
+
+    def test_it_gives_the_same_for_any_chunking(self):
+        """Of the table of channels; what was measured is not over objects."""
+        mock, result = self.baseline()
+        lazy = {**mock.inputs, "channels": mock.inputs["channels"].chunk({"object": 6})}
+        self.assert_same(self.evaluate(lazy), result)
 
     def test_it_gives_the_same_for_any_order_of_rows(self):
         """Elements are put in order first, so that chains are the same ones."""
