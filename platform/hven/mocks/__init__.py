@@ -3,7 +3,6 @@
 from hven.mocks.abundances import abundance_stars
 from hven.mocks.alpha import alpha_stars
 from hven.mocks.copulas import conditional_stars, copula_stars, two_sequence_stars
-from hven.mocks.alpha import alpha_stars
 from hven.mocks.diffusion_field import diffusion_field
 from hven.mocks.disc import gradient_stars, red_clump_stars
 from hven.mocks.mock import Mock
