@@ -20,20 +20,20 @@ from hven.lake import BLOCK_ROWS, StagedTable, WrittenPart, tables
 from hven.schema import Schema
 from hven.sky import healpix_29
 
-BLOCKS, ROWS, SECONDS, WORKERS = 100, 16_384, 0.1, 2
+BLOCKS, ROWS, FEW_ROWS, SECONDS, WORKERS = 100, 16_384, 1_024, 0.1, 2
 PLANNED, FILE_BLOCKS = 100_000, 16
 
 
-def wait(feh: np.ndarray) -> np.ndarray:
-    """Return numbers after a time that is the same on a busy machine: 100 ms for a whole block."""
-    sleep(SECONDS * len(feh) / ROWS)
+def wait(feh: np.ndarray, rows: int) -> np.ndarray:
+    """Return numbers after a time that is the same on a busy machine: 100 ms for a block of `rows`."""
+    sleep(SECONDS * len(feh) / rows)
     return feh * 2
 
 
 @hven.analysis(per_object=True, stars=hven.Table(feh="dex"), produces={"doubled": "dex"})
-def slowly(stars: xr.Dataset) -> xr.Dataset:
+def slowly(stars: xr.Dataset, *, rows: int = ROWS) -> xr.Dataset:
     """Twice the metallicity, slowly."""
-    return xr.Dataset({"doubled": ("object", wait(stars.feh.values))})
+    return xr.Dataset({"doubled": ("object", wait(stars.feh.values, rows))})
 
 
 def stars(first: int, count: int) -> pl.DataFrame:
@@ -77,10 +77,10 @@ def update_after_one_percent(folder: Path) -> float:
 
 @benchmark(target=5, unit="%", better="lower", against="the same function in a process pool, at 100 ms a block")
 def run_overhead_share(folder: Path) -> float:
-    """Extra time of a run: read, digest, write, checkpoint, publish, report."""
+    """Extra time of a run: read, digest, write, checkpoint, publish, report; blocks of 1,024 objects."""
     from distributed import Client, LocalCluster
 
-    frame = stars(0, BLOCKS * ROWS)
+    frame = stars(0, BLOCKS * FEW_ROWS)
     lake = hven.create(folder / "lake")
     with lake.transaction() as tx:
         tx.write("stars", frame)
@@ -90,11 +90,11 @@ def run_overhead_share(folder: Path) -> float:
     with cluster, Client(cluster) as client, pool:
 
         def with_hven() -> None:
-            how = {"block_rows": ROWS, "cluster": client, "progress": False, "force": True}
-            assert hven.run(lake, slowly, {"stars": "stars"}, **how).blocks["done"] == BLOCKS
+            how = {"block_rows": FEW_ROWS, "cluster": client, "progress": False, "force": True}
+            assert hven.run(lake, slowly, {"stars": "stars"}, {"rows": FEW_ROWS}, **how).blocks["done"] == BLOCKS
 
         def in_pool() -> None:
-            assert len(list(pool.map(wait, pieces))) == BLOCKS
+            assert len(list(pool.map(wait, pieces, [FEW_ROWS] * BLOCKS))) == BLOCKS
 
         with_hven()
         in_pool()

@@ -70,8 +70,7 @@ def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.Data
     frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
     content = buffer.getvalue()
     store.put(f"{table}/{path}", content)
-    told = _statistics(frame.drop(INPUT, strict=False))
-    return WrittenPart(path, frame.height, len(content), json.dumps(told))
+    return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame)))
 
 
 def write_parts(store: Store, table: str, segment: str, frame: "pl.DataFrame") -> list[WrittenPart]:
@@ -415,10 +414,11 @@ def _quiet() -> Any:
 def _statistics(frame: "pl.DataFrame") -> dict[str, Any]:
     """Return Delta's statistics of a file: counts, and the reach of every number."""
     low, high = {}, {}
-    for series in frame.iter_columns():
+    columns = [series for series in frame.iter_columns() if series.name != INPUT]
+    for series in columns:
         if series.dtype.is_numeric() and series.null_count() < series.len():
             low[series.name], high[series.name] = series.min(), series.max()
-    nulls = {series.name: series.null_count() for series in frame.iter_columns()}
+    nulls = {series.name: series.null_count() for series in columns}
     return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
 
 
