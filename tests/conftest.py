@@ -18,12 +18,16 @@ from hven.sky import healpix_29
 settings.register_profile("hven", deadline=None, derandomize=True)
 settings.load_profile("hven")
 
+# Tests run side by side: no two of them want one port. Clusters of a whole session start before any test does.
+os.environ["HVEN_DASHBOARD_PORT"] = "0"
+
 
 @pytest.fixture(autouse=True)
 def no_settings_of_the_user(monkeypatch, tmp_path_factory):
     """Take the user's own HVEN_ settings and settings file out of the way, so that a test sees hven as it is."""
     for name in [name for name in os.environ if name.startswith("HVEN_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("HVEN_DASHBOARD_PORT", "0")
     monkeypatch.setenv("HVEN_CONFIG", str(tmp_path_factory.getbasetemp() / "no-such-settings.yaml"))
 
 

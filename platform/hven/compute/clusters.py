@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import socket
 import warnings
 from collections.abc import Iterator
@@ -208,7 +209,14 @@ def _own_memory(dask_worker: Any) -> int:
 
 
 def _dashboard_port() -> int:
-    """Return Dask's usual port when it is free, else 0 for any."""
+    """Return the port that HVEN_DASHBOARD_PORT names, else Dask's usual one when it is free, else 0 for any."""
+    asked = os.environ.get("HVEN_DASHBOARD_PORT", "")
+    if asked:
+        if not asked.isdecimal() or int(asked) > 65535:
+            raise ClusterError(
+                f"HVEN_DASHBOARD_PORT is {asked!r}", expected="a port, 0 for any that is free", hint="Correct it."
+            )
+        return int(asked)
     with socket.socket() as probe:
         try:
             probe.bind(("127.0.0.1", 8787))

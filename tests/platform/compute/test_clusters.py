@@ -89,3 +89,15 @@ def _leave(number):
     if number:
         os._exit(1)
     return number
+
+
+def test_the_port_of_the_dashboard_is_the_one_that_is_asked_for(monkeypatch):
+    from hven.compute import clusters
+
+    monkeypatch.setenv("HVEN_DASHBOARD_PORT", "8799")
+    assert clusters._dashboard_port() == 8799
+    monkeypatch.delenv("HVEN_DASHBOARD_PORT")
+    assert clusters._dashboard_port() in (0, 8787)
+    monkeypatch.setenv("HVEN_DASHBOARD_PORT", "eight")
+    with pytest.raises(errors.ClusterError, match="HVEN_DASHBOARD_PORT"):
+        clusters._dashboard_port()
