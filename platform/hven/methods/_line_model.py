@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 NODES, MOST_NODES = 48, 192
 """Nodes of the integral over the true x, to begin with and at most."""
 
-_QUADRATURE_ERROR = 1e-5
+_QUADRATURE_ERROR = 1e-4
 """The error of ln L that is let pass; with more the nodes are doubled and the climb goes on."""
 
 _FIRST_CLIMB = 4096

@@ -214,7 +214,7 @@ def fit(
 
     y = m(x) [+ c . w] + N(0, sigma_int^2), with x and y observed with Gaussian errors and the true x drawn from a
     mixture of Gaussians that is fitted with the mean and integrated out (Kelly 2007, arXiv:0705.2774, without the
-    sampling): in closed form for a line, else by a quadrature whose error in ln L is held below 1e-5.
+    sampling): in closed form for a line, else by a quadrature whose error in ln L is held below 1e-4.
 
     The mean is m = a + b (x - x0); with a knee x_k, a continuous line of slope b below and b' beyond x_k; or a spline
     sum_j s_j B_j(x), straight beyond its outermost knots. A y that is an upper limit counts with the probability that

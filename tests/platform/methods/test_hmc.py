@@ -191,3 +191,42 @@ def test_misfits_are_refused_by_name(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "numpyro", None)
     with pytest.raises(MissingDependencyError, match="numpyro, which is not installed"):
         hmc.sample(lambda p: p["x"], {"x": 1.0})
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_an_evaluation_is_worth_ten_times_one_of_random_walk_metropolis():
+    """50 correlated dimensions; evaluations of warm-up and starts count, and a gradient counts as three densities.
+
+    The walk has the best step for so many dimensions, and starts from the distribution itself.
+    """
+    d, chains, steps = 50, 16, 25_000
+    at = np.arange(d)
+    cov = 0.9 ** np.abs(at[:, None] - at)
+    precision, evaluations = np.linalg.inv(cov), [0]
+
+    def count(_):
+        evaluations[0] += 1
+
+    def logdensity(p):
+        import jax
+
+        jax.debug.callback(count, p["x"][0])
+        return -0.5 * p["x"] @ precision @ p["x"]
+
+    told = hmc.sample(logdensity, {"x": np.zeros(d)}, n_warmup=300, n_draws=1500, n_chains=1, seed=1)
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(chains, d)) @ np.linalg.cholesky(cov).T
+    height = -0.5 * np.sum(x @ precision * x, axis=1)
+    step = 2.38 / np.sqrt(np.trace(precision))
+    walk = np.empty((chains, steps // 25, d))
+    for i in range(steps):
+        trial = x + step * rng.normal(size=x.shape)
+        new = -0.5 * np.sum(trial @ precision * trial, axis=1)
+        takes = np.log(rng.random(chains)) < new - height
+        x[takes], height[takes] = trial[takes], new[takes]
+        walk[:, i // 25] = x
+    by_walk = np.median(hmc.ess_bulk(walk)) / (chains * steps)
+    by_nuts = np.median(told.ess_bulk["x"]) / (3 * evaluations[0])
+    assert evaluations[0] > 10_000
+    assert by_nuts > 10 * by_walk
