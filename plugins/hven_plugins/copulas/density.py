@@ -10,7 +10,7 @@ from pydantic import Field
 import hven
 from hven.methods import ranks
 from hven.mocks import Mock, copula_stars
-from hven_plugins.copulas.pairs import MEASURED, Pairs, bootstrapped, pairs_by_group
+from hven_plugins.copulas.pairs import MEASURED, Pairs, bootstrapped, is_too_long, pairs_by_group, pairs_out_of_core
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -51,6 +51,7 @@ def copula_density(
     n_min: Annotated[int, Field(ge=10)] = 50,
     n_boot: Annotated[int, Field(ge=10)] = 100,
     seed: int = 0,
+    memory: str = "2 GB",
 ) -> dict[str, xr.Dataset]:
     """Copula density, Spearman's rho and Kendall's tau of two columns, freed from their margins.
 
@@ -84,17 +85,25 @@ def copula_density(
         Replicates of the bootstrap.
     seed
         Of the bootstrap.
+    memory
+        Lazy columns that are larger are ranked out of core, exactly, in several passes; groups and weights need them
+        in memory.
 
     Raises
     ------
     TooFewObjectsError
         No group has `n_min` stars.
+    TooMuchDataError
+        The columns are larger than `memory`, and there are groups or weights.
     ParameterError
         Both columns are the same.
     DataRefusedError
         A column does not hold numbers.
     """
-    groups = pairs_by_group(stars, columns, n_min=n_min, where=_WHERE)
+    if is_too_long(stars, columns, memory):
+        groups = [pairs_out_of_core(stars, columns, n_min=n_min, where=_WHERE)]
+    else:
+        groups = pairs_by_group(stars, columns, n_min=n_min, where=_WHERE)
     u = np.full((2, stars.sizes["object"]), np.nan)
     for group in groups:
         if group.reason == MEASURED:

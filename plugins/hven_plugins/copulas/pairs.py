@@ -128,6 +128,46 @@ def bootstrapped(
     return scale * stacked.std(axis=0, ddof=1), scale * marks
 
 
+def is_too_long(stars: xr.Dataset, columns: Sequence[str], memory: str) -> bool:
+    """Return whether the columns are lazy and larger than `memory`."""
+    from dask.utils import parse_bytes
+
+    held = [stars[name] for name in columns]
+    return all(column.chunks is not None for column in held) and sum(c.nbytes for c in held) > parse_bytes(memory)
+
+
+def pairs_out_of_core(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> Pairs:
+    """Return the pairs of all stars of lazy columns, ranked out of core; values are float32, ranks exact.
+
+    Raises
+    ------
+    TooMuchDataError
+        There are groups or weights.
+    TooFewObjectsError
+        There are fewer than `n_min` stars.
+    """
+    for name in ("group", "weight"):
+        if name in stars:
+            raise hven.errors.TooMuchDataError(
+                f"the columns are too long for memory, and {name!r} is bound", where=where,
+                expected="columns alone, or fewer stars", hint=f"Select fewer stars, raise memory, or leave {name!r}.",
+            )  # fmt: skip
+    x, y = (stars[name] for name in columns)
+    known = np.asarray(x.notnull() & y.notnull())
+    rows = np.flatnonzero(known)
+    if len(rows) < n_min:
+        raise hven.errors.TooFewObjectsError(
+            f"{len(rows)} stars with both {columns[0]} and {columns[1]}", where=where, expected=f"{n_min}",
+            hint="Loosen the selection, or lower n_min.",
+        )  # fmt: skip
+    u, v = (exact_observations(column.data, known)[rows] for column in (x, y))
+    order = np.lexsort((v, u))
+    raw = [np.asarray(column.data.astype(np.float32).compute())[rows][order] for column in (x, y)]
+    rows, u, v = rows[order], u[order], v[order]
+    reason = CONSTANT if np.ptp(u) == 0 or np.ptp(v) == 0 else MEASURED
+    return Pairs("all", rows, raw[0], raw[1], u, v, None, None, None, reason)
+
+
 def exact_observations(column: Any, known: NDArray[np.bool_], rows_in_memory: int = 4_000_000) -> Array:
     """Return the pseudo-observations of a lazy column, its values never all in memory; NaN where not `known`.
 

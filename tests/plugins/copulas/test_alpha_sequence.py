@@ -106,7 +106,10 @@ def apogee():
 
 @pytest.mark.t1
 def test_real_giants_of_apogee_are_split_where_people_draw_the_line(apogee):
-    """[alpha/M], whose zero point is some .03 dex below [Mg/Fe]: .13 at [Fe/H] = -.3, where Frankel's line has .166. Measured .194, .139, .093."""
+    """[alpha/M], whose zero point lies some .03 dex below [Mg/Fe], where Frankel's line has .202, .166 and .130.
+
+    Measured .194, .139, .093 at [Fe/H] = -.6, -.3, 0.
+    """
     result = alpha_sequence(apogee)
     assert bool(result[""].is_supported)
     at = np.polynomial.polynomial.polyval(np.array([-0.6, -0.3, 0.0]), result[""].data_polynomial.values)

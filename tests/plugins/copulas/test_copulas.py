@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
+from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError, TooMuchDataError
 from hven.methods.copulas import CORNERS, Copula
 from hven.mocks import copula_stars
 from hven.testing import AnalysisSuite
@@ -112,6 +112,20 @@ def test_ranks_of_a_column_that_is_never_whole_in_memory_are_exact():
     assert np.array_equal(lazy, expected, equal_nan=True)
 
 
+def test_columns_too_long_for_memory_give_the_same_ranks_and_correlations():
+    stars = stars_of(Copula("gumbel", 1.8), 5000, 12)
+    stars["age"][:50] = np.nan
+    whole, lazy = copula_density(stars), copula_density(stars.chunk({"object": 700}), memory="10 kB")
+    assert lazy["stars"].identical(whole["stars"])
+    for name in ("n", "spearman", "spearman_err", "kendall", "kendall_err", "density"):
+        assert np.array_equal(lazy[""][name], whole[""][name])
+    grouped = stars.assign(group=("object", np.arange(5000) % 2)).chunk({"object": 700})
+    with pytest.raises(TooMuchDataError, match="group"):
+        copula_density(grouped, memory="10 kB")
+    with pytest.raises(TooFewObjectsError, match="4950 stars"):
+        copula_density(stars.chunk({"object": 700}), memory="10 kB", n_min=10_000)
+
+
 def test_what_says_nothing_is_refused_or_told():
     stars = stars_of(Copula("gaussian", 0.5), 300, 5)
     with pytest.raises(TooFewObjectsError, match="the largest has 20"):
@@ -142,6 +156,7 @@ def test_what_says_nothing_is_refused_or_told():
 
 @pytest.mark.t1
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_families_and_parameters_are_recovered():
     """12 samples of 1000 stars of each of five copulas.
 
@@ -157,7 +172,7 @@ def test_families_and_parameters_are_recovered():
     ]
     right, covered = 0, []
     for truth in truths:
-        fits = [copula_fit(stars_of(truth, 1000, 100 + s), n_gof=0, n_boot=40).isel(group=0) for s in range(12)]
+        fits = [copula_fit(stars_of(truth, 1000, 100 + s), n_gof=0, n_boot=30).isel(group=0) for s in range(12)]
         same = [f for f in fits if str(f.family.values) == truth.family and int(f.rotation) == truth.rotation]
         right += len(same)
         theta, error = np.array([[float(f.theta), float(f.theta_err)] for f in same]).T
@@ -229,10 +244,10 @@ def _tail(copula, seed):
 @pytest.mark.t1
 @pytest.mark.slow
 def test_bands_of_chi_cover_the_true_curve():
-    """30 samples of 4000 stars, chi(.9) and chi(.95) of a Gumbel in two corners; target: 68 % bands cover 58-78 %."""
+    """100 samples of 4000 stars, chi(.9), chi(.95) of a Gumbel in two corners; target 58-78 %, measured 63 %."""
     truth, q = Copula("gumbel", 1.8), [0.9, 0.95]
     inside = []
-    for seed in range(30):
+    for seed in range(100):
         found = tail_dependence(stars_of(truth, 4000, seed), q=q, n_boot=60).isel(group=0)
         for corner in ("upper-upper", "lower-lower"):
             row = found.sel(corner=corner)
