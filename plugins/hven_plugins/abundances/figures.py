@@ -81,7 +81,7 @@ def draw_scatters(result: xr.Dataset) -> "Figure":
     _name_ticks(axes, names, _channels(result, names), both=False)
     axes.set(ylabel="[dex]", xlim=(-0.7, len(names) - 0.3))
     axes.set_ylim(0, 1.25 * np.nanmax(np.append(result["sigma"].values, error)))
-    axes.legend(frameon=False, fontsize=8, loc="upper left", ncols=3)
+    figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=3)
     return figure
 
 
@@ -326,6 +326,10 @@ def draw_map_lags(result: xr.Dataset) -> "Figure":
     left.axhline(0, color=_GUIDE, lw=0.8)
     left.set(xlabel="lag [pc]", ylabel="correlation", xlim=(0, float(result["lag"].max())))
     right.set(xscale="log", yscale="log", xlabel="wave number [pc$^{-1}$]", ylabel="cross power [dex$^2$ pc$^2$]")
+    powers = np.asarray(result["power"].values)
+    top = float(np.nanmax(powers)) if np.isfinite(powers).any() else 1.0
+    if top > 0:
+        right.set_ylim(top * 1e-6, top * 3)
     left.legend(frameon=False, fontsize=8, title=f"mean of {result.sizes['object']} maps", title_fontsize=8)
     return figure
 
