@@ -227,9 +227,9 @@ def test_a_listener_that_ends_the_process_ends_nothing_and_an_error_said_often_i
 def test_neither_importing_hven_nor_asking_for_help_imports_a_plugin(installed, tmp_path):
     installed.add("loud", f"open({str(tmp_path / 'imported')!r}, 'w').close()")
     environment = {"PYTHONPATH": str(installed.folder), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
-    help = "\nfor verb in ([], ['run'], ['plugin']):\n    try: main([*verb, '--help'])\n    except SystemExit: pass"
+    asking = "\nfor verb in ([], ['run'], ['plugin']):\n    try: main([*verb, '--help'])\n    except SystemExit: pass"
     for code, is_imported in [
-        (f"import hven, hven.plugins\nfrom hven.cli import main{help}", False),
+        (f"import hven, hven.plugins\nfrom hven.cli import main{asking}", False),
         ("from hven.cli import main; main(['plugins', '--disable-plugin', 'loud'])", False),
         ("from hven.cli import main; main(['plugins'])", True),
     ]:
