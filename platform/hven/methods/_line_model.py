@@ -65,10 +65,14 @@ class Model:
     def evaluator(self) -> Evaluate:
         """Return the function z -> mean negative log-likelihood, gradient, Hessian."""
         rows, basis, compiled = padded(self.data), self.basis(), value_gradient_hessian(self.layout)
+        known: dict[bytes, tuple[float, Array, Array]] = {}  # The end of a climb is asked for once more.
 
         def evaluate(z: Array) -> tuple[float, Array, Array]:
-            value, gradient, hessian = compiled(z, rows, basis)
-            return float(value), np.asarray(gradient), np.asarray(hessian)
+            key = z.tobytes()
+            if key not in known:
+                value, gradient, hessian = compiled(z, rows, basis)
+                known[key] = float(value), np.asarray(gradient), np.asarray(hessian)
+            return known[key]
 
         return evaluate
 

@@ -16,6 +16,8 @@ Evaluate = Callable[[Array], tuple[float, Array, Array]]
 
 _NEGLIGIBLE = 1e-5
 """Intrinsic variance, in units of the variance of y, below which zero is tried."""
+_FLAT = 1e-13
+"""Largest element of a gradient that no step lowers: what rounding leaves of it."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def _polish(at: Callable[[Array], tuple[float, Array, Array]], u: Array) -> tupl
     """Return `u` after Newton steps that lower the gradient, and the gradient's largest element."""
     _, gradient, hessian = at(u)
     for _ in range(8):
+        if np.abs(gradient).max() < _FLAT:
+            break
         values, vectors = np.linalg.eigh(hessian)
         usable = values > 1e-8 * values[-1]
         step = vectors[:, usable] @ (vectors[:, usable].T @ gradient / values[usable])
