@@ -261,15 +261,18 @@ def _actions(store: Store, table: str, version: int) -> "pl.DataFrame":
         return pl.DataFrame(_open(store, table, version).get_add_actions(flatten=True))
 
 
-def scan_parts(store: Store, table: str, parts: Sequence[Part], columns: "pl.Schema") -> "pl.LazyFrame":
-    """Return a LazyFrame over files of a table, in order; of no files, an empty one with these columns."""
+def scan_parts(
+    store: Store, table: str, parts: Sequence[Part], columns: "pl.Schema", most: int | None = None
+) -> "pl.LazyFrame":
+    """Return a LazyFrame over files of a table, in order (its first `most` rows); of no files, an empty one."""
     import polars as pl
 
     if not parts:
         return pl.LazyFrame(schema=columns)
     paths = [store.address(f"{table}/{part.path}") for part in parts]
+    lazy = pl.scan_parquet(paths, glob=False, n_rows=most, storage_options=dict(store.options) or None)
     # Files of results have a column that is not the dataset's (`INPUT`).
-    return pl.scan_parquet(paths, glob=False, storage_options=dict(store.options) or None).select(list(columns))
+    return lazy.select(list(columns))
 
 
 def scan_whole(store: Store, table: str, parts: Sequence[Part], columns: Sequence[str]) -> "pl.LazyFrame":
@@ -296,7 +299,11 @@ def scan_runs(store: Store, table: str, runs: Sequence[Run], columns: "pl.Schema
         if is_whole:
             scans.append(scan_parts(store, table, [run.part for run in group], columns))
         else:
-            scans += [scan_parts(store, table, [run.part], columns).slice(run.start, run.rows) for run in group]
+            # Each scan ends with its run. Scans of one file that are equal but for the slice would be shared: Polars
+            # reads such a file whole, once, and cuts it afterwards.
+            for run in group:
+                end = run.start + run.rows
+                scans.append(scan_parts(store, table, [run.part], columns, end).slice(run.start, run.rows))
     if not scans:
         return scan_parts(store, table, (), columns)
     return scans[0] if len(scans) == 1 else pl.concat(scans)

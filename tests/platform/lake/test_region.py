@@ -151,6 +151,16 @@ def test_only_row_groups_and_files_that_meet_a_region_are_read(told, monkeypatch
     assert 0 < len(footers) <= len(source.parts) - 1, "each footer is read once"
 
 
+def test_no_file_is_read_whole_for_several_runs_of_its_rows(told):
+    source = told["stars"].source
+    first = source.scan(source.parts[:1]).select("ra", "dec").drop_nulls().collect()
+    two = cone(*first.row(10), 0.1) | cone(*first.row(-10), 0.1)
+    runs = [run for run in source.runs(two.ranges()) if run.part == source.parts[0]]
+    assert len(runs) == 2
+    # Polars shares scans that are equal, and puts the rows of all their slices into a cache: those of whole files.
+    assert "CACHE" not in told["stars"].table(region=two).explain()
+
+
 def test_only_chunks_that_meet_a_region_are_read_of_arrays(told, monkeypatch):
     handle = told["spectra"]
     few = cone(315, 25, 0.2)

@@ -95,8 +95,10 @@ class ParquetRows:
             if groups is None:
                 pieces.append(self.scan([address]).filter(_between(self.place, ranges)))
                 continue
-            lazy = self.scan([address])
-            pieces += [lazy.slice(start, stop - start) for start, stop in _runs_meeting(groups, ranges)]
+            # Each scan ends with its run: equal ones would be shared, and the file read whole.
+            pieces += [
+                self.scan([address], stop).slice(start, stop - start) for start, stop in _runs_meeting(groups, ranges)
+            ]
         pieces = [piece if where is None else piece.filter(where) for piece in pieces]
         if not pieces:
             return pl.DataFrame(schema=self.schema()).select(columns)
@@ -121,16 +123,15 @@ class ParquetRows:
         cell = pl.col(self.place)
         return all(self.scan([a]).select(cell.drop_nulls().is_sorted()).collect().item() for a in self.addresses)
 
-    def scan(self, addresses: Sequence[str] | None = None) -> "pl.LazyFrame":
-        """Return the rows of all files, or of some."""
+    def scan(self, addresses: Sequence[str] | None = None, most: int | None = None) -> "pl.LazyFrame":
+        """Return the rows of all files, or of some; the first `most` of them."""
         import polars as pl
 
         chosen = self.addresses if addresses is None else addresses
         if not chosen:
             return pl.LazyFrame(schema=self.columns)
-        return pl.scan_parquet(
-            list(chosen), glob=False, hive_partitioning=False, storage_options=dict(self.options) or None
-        )
+        options = dict(self.options) or None
+        return pl.scan_parquet(list(chosen), glob=False, hive_partitioning=False, n_rows=most, storage_options=options)
 
     def _count(self, address: str) -> int:
         import polars as pl
