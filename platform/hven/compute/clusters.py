@@ -142,7 +142,8 @@ def _started(start: Any, kind: str, workers: int) -> Iterator[Cluster]:
             f"the {kind} cluster did not start: {_reason(error)}",
             hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
         ) from error
-    with cluster, Client(cluster) as client:
+    # No default of this process: what a user computes beside a run stays where they put it.
+    with cluster, Client(cluster, set_as_default=False) as client:
         yield _borrowed(client, kind)
 
 
@@ -179,7 +180,7 @@ def _reached(address: str) -> Iterator[Cluster]:
     from distributed import Client
 
     try:
-        client = Client(address, timeout=_PATIENCE)
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ClusterError(
             f"no scheduler answers: {_reason(error)}", where=address, hint="Start it, or correct the address."

@@ -54,7 +54,7 @@ def _distributed(
     from distributed import KilledWorker, as_completed
 
     under_way: dict[Any, Item] = {}
-    ended = as_completed(raise_errors=False, with_results=True)
+    ended = as_completed(loop=client.loop, raise_errors=False, with_results=True)
 
     def fill() -> None:
         # Handed over a few at a time: a graph costs the scheduler about as much as the tasks in it.
