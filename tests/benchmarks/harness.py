@@ -74,11 +74,19 @@ def benchmark(*, target: float, against: str, unit: str = "x", better: Better = 
     return declare
 
 
-def best_of_each(*works: Callable[[], object], rounds: int = 5) -> list[float]:
-    """Return the shortest time of each work in seconds; they take turns, so that a busy machine is busy for all."""
+def best_of_each(
+    *works: Callable[[], object], rounds: int = 5, between: Callable[[], object] | None = None
+) -> list[float]:
+    """Return the shortest time of each work in seconds; they take turns, so that a busy machine is busy for all.
+
+    `between` is called before each, off the clock: what writes much removes there what the one before it wrote, or
+    the later works would wait for the disk to take in what the earlier ones left.
+    """
     times = [[] for _ in works]
     for _ in range(rounds):
         for work, taken in zip(works, times, strict=True):
+            if between is not None:
+                between()
             gc.collect()
             began = perf_counter()
             work()

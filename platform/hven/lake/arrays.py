@@ -246,6 +246,8 @@ def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
         shards=shards,
         compressors=BloscCodec(cname="lz4", shuffle="shuffle") if not text else "auto",
         fill_value=_fill(variable.dtype),
+        # Looking for chunks of nothing but fill values costs more than such chunks take up, compressed.
+        config={"write_empty_chunks": True},
         dimension_names=[str(d) for d in variable.dims],
         attributes=_plain(variable.attrs),
     )
