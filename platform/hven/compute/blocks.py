@@ -10,9 +10,11 @@ from hven.catalog import Pin
 from hven.compute.clusters import Cluster
 from hven.compute.earlier import Earlier
 from hven.compute.journal import Journal
+from hven.compute.pace import Pace
 from hven.compute.request import Request
-from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, compute_block, pack
-from hven.compute.window import AHEAD, WorkerLost, each_outcome
+from hven.compute.stretch import compute_stretch
+from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, pack
+from hven.compute.window import WorkerLost, each_outcome
 from hven.errors import HvenError, ResultRefusedError, RunFailedError
 from hven.lake import Block, StagedArrays, StagedTable
 from hven.lake.store import Store
@@ -20,6 +22,9 @@ from hven.schema import Schema
 
 _ROUND = 4
 """Blocks of arrays for each worker between two commits."""
+
+_AHEAD = 3
+"""Tasks on their way for each that runs: enough that no worker waits, though they are handed over a few at once."""
 
 
 @dataclass
@@ -67,28 +72,32 @@ class BlockWork:
     def _as_tables(self, staged: Mapping[str, Staged], todo: Sequence[Block]) -> list[Block]:
         """Compute blocks into files of tables, and return those that turn out to need arrays: all, or none."""
         waiting, arrays, suspects = deque(todo), list[Block](), list[Block]()
+        pace = Pace(self.cluster, self.journal)
 
-        def begin(block: Block) -> tuple[object, ...]:
-            return compute_block, self._task, block, Place(staged, *place_of(block))
+        def begin(stretch: Sequence[Block]) -> tuple[object, ...]:
+            return compute_stretch, self._task, [(block, Place(staged, *place_of(block))) for block in stretch]
 
         def ahead() -> int:
             # Until one block has shown what the result is like, none is computed in vain but those that run.
-            return (AHEAD if self.journal.schemas else 1) * self.cluster.threads
+            return (_AHEAD if self.journal.schemas else 1) * self.cluster.threads
 
-        def items() -> Iterator[Block]:
+        def stretches() -> Iterator[list[Block]]:
             while waiting and not arrays:
-                yield waiting.popleft()
+                yield [waiting.popleft() for _ in range(pace.blocks(len(waiting)))]
 
-        for block, outcome in each_outcome(self.cluster, begin, items(), ahead):
-            if isinstance(outcome, WorkerLost):
-                suspects.append(block)
-            elif arrays or (outcome.needs_arrays and not self.journal.schemas):
-                arrays.append(block)
-            else:
-                self._take(block, outcome)
+        for stretch, outcomes in each_outcome(self.cluster, begin, stretches(), ahead):
+            if isinstance(outcomes, WorkerLost):
+                suspects += stretch
+                continue
+            for block, outcome in zip(stretch, outcomes, strict=True):
+                pace.note(outcome)
+                if arrays or (outcome.needs_arrays and not self.journal.schemas):
+                    arrays.append(block)
+                else:
+                    self._take(block, outcome)
         if not arrays:
-            for block, outcome in each_outcome(self.cluster, begin, suspects, lambda: 1):
-                self._take(block, _killed(block) if isinstance(outcome, WorkerLost) else outcome)
+            for (block,), outcomes in each_outcome(self.cluster, begin, ([one] for one in suspects), lambda: 1):
+                self._take(block, _killed(block) if isinstance(outcomes, WorkerLost) else outcomes[0])
             suspects = []
         return sorted([*arrays, *suspects, *waiting] if arrays else [], key=lambda block: block.index)
 
@@ -122,13 +131,13 @@ class BlockWork:
                 forks = {part: session.fork() for part, session in sessions.items()}
                 segment, key = place_of(block)
                 name = f"{segment}.{key.removeprefix('part-')}-{uuid.uuid4().hex[:8]}"
-                return compute_block, self._task, block, Place(staged, name, key, forks)
+                return compute_stretch, self._task, [(block, Place(staged, name, key, forks))]
 
-            for block, outcome in each_outcome(self.cluster, begin, blocks, lambda: size):
-                if isinstance(outcome, WorkerLost):
+            for block, outcomes in each_outcome(self.cluster, begin, blocks, lambda: size):
+                if isinstance(outcomes, WorkerLost):
                     suspects.append(block)
                 else:
-                    ended.append((block, self._checked(outcome)))
+                    ended.append((block, self._checked(outcomes[0])))
             snapshots = {}
             for part, target in staged.items():
                 forks = [outcome.forks[part] for _, outcome in ended if outcome.forks]

@@ -16,7 +16,7 @@ _IDLE = 300 * 2**20
 """Bytes of a worker with the libraries loaded, when nobody has looked."""
 _COPIES = 3
 """How often a block's inputs are in memory at once, when nobody has looked: as read, as bound, and as worked on."""
-_FILLED = 0.85
+FILLED = 0.85
 """The part of a worker's memory that a block may fill: above it, the worker is slowed down, and then killed."""
 
 
@@ -56,7 +56,7 @@ class Forecast:
         >>> Forecast(100, 2.0, None, None, "a guess").fitting(1_000)
         375
         """
-        return max(int((_FILLED * memory - self.idle) / max(self.per_row, 1e-9)), 0)
+        return max(int((FILLED * memory - self.idle) / max(self.per_row, 1e-9)), 0)
 
 
 def forecast(work: "Work", bytes_of_object: int) -> Forecast:
@@ -105,7 +105,7 @@ def check_fits(work: "Work", told: Forecast, cluster: "Cluster") -> int:
         If not even one object would fit.
     """
     largest = max((block.rows for block in work.todo), default=0)
-    if not cluster.memory or told.peak(largest) <= _FILLED * cluster.memory:
+    if not cluster.memory or told.peak(largest) <= FILLED * cluster.memory:
         return work.rows
     rows = told.fitting(cluster.memory)
     if rows < 1:

@@ -1,32 +1,28 @@
-"""What a worker does: one block read, computed, checked and written, and a small outcome to tell of it."""
+"""What a worker is told of a block, and what it tells: the task, the outcome, and what a measured block took."""
 
 import hashlib
 import json
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hven.compute.bound import BoundInput
-from hven.compute.earlier import Earlier, Found
-from hven.compute.footprint import NOWHERE, Footprint, footprint
+from hven.compute.earlier import Earlier
+from hven.compute.footprint import NOWHERE, Footprint
 from hven.compute.memory import forget_peak, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned, read_whole
-from hven.compute.results import is_flat, parts_of, with_ids
-from hven.compute.row_hashes import row_hashes
+from hven.compute.results import parts_of, with_ids
 from hven.errors import HvenError, RunFailedError
-from hven.lake import INPUT, Block, StagedArrays, StagedTable, WrittenPart
+from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import Analysis, call
-from hven.schema import Schema, dataset_to_frame
 
 if TYPE_CHECKING:
-    import polars as pl
     import xarray as xr
-    from numpy.typing import NDArray
 
 Staged = StagedTable | StagedArrays
 
@@ -201,136 +197,13 @@ def pack(task: BlockTask) -> bytes:
     return bytes(cloudpickle.dumps(task))
 
 
-_warm: set[bool] = set()
-"""Not empty once this process has begun a block."""
-
-
-def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
-    """Return the outcome of one block; whatever the analysis raises becomes part of it.
-
-    Parameters
-    ----------
-    task
-        A pickled `BlockTask`.
-    block
-        Of the first input.
-    place
-        Where the result goes.
-    """
-    began = time.perf_counter()
-    forget_peak()
-    idle = memory_now() if _warm else 0
-    _warm.add(True)
-    aligned: Aligned | None = None
-    known = _unpacked(task)
-    try:
-        aligned = read_aligned(known.by_object, block)
-        outcome = _computed(known, aligned, block, place)
-    except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
-        outcome = Outcome(block.index, block.key, failure=_failure(error, block, aligned, known.analysis.name))
-    seconds = round(time.perf_counter() - began, 6)
-    return replace(outcome, seconds=seconds, idle=idle, peak=peak_memory())
-
-
-def _computed(task: BlockTask, aligned: Aligned, block: Block, place: Place) -> Outcome:
-    if aligned.rows == 0:
-        return Outcome(block.index, block.key)
-    digest = digest_of({**aligned.inputs, "": aligned.ids}, task.whole_digest)
-    hashes = row_hashes(aligned.inputs, aligned.rows, task.whole_digest) if keeps_inputs(task.by_object[0]) else None
-    known: int | None = None
-    if task.earlier is not None:
-        line = task.earlier.line_of(digest) if "object_id" in aligned.ids else None
-        if line is not None:
-            return Outcome(block.index, block.key, aligned.rows, aligned.rows, digest, "kept", line, aligned.rows)
-    if task.earlier is not None and hashes is not None:
-        found = task.earlier.find(np.asarray(aligned.ids["object_id"].values), _reach(aligned))
-        known = found.count
-        if found.have(hashes):
-            return _moved(found, task.earlier, aligned, hashes, block, place, digest)
-    data = {**aligned.inputs, **task.whole}
-    result = call(task.analysis, data, task.parameters)
-    parts = parts_of(task.analysis, result, data)
-    parts = {name: with_ids(part, aligned, name) for name, part in parts.items()}
-    is_table = all(map(is_flat, parts.values()))
-    if not is_table and not place.forks:
-        return Outcome(block.index, block.key, needs_arrays=True)
-    schemas: dict[str, str] = {}
-    made: dict[str, xr.Dataset | pl.DataFrame] = {}
-    for name, part in parts.items():
-        if isinstance(place.staged[name], StagedArrays):
-            schema, made[name] = Schema.of_dataset(part), part
-        else:
-            frame = dataset_to_frame(part)
-            schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
-        schemas[name] = schema.to_json().decode()
-    outcome = Outcome(block.index, block.key, aligned.rows, aligned.rows, digest, known=known, schemas=schemas)
-    return _written(outcome, made, aligned, hashes, place)
-
-
-def _moved(
-    found: Found,
-    earlier: Earlier,
-    aligned: Aligned,
-    hashes: "NDArray[np.int64]",
-    block: Block,
-    place: Place,
-    digest: str,
-) -> Outcome:
-    """Return the outcome of a block whose objects all have a result already, of the same inputs."""
-    schemas = {name: source.schema.to_json().decode() for name, source in earlier.sources.items()}
-    made = {
-        name: found.table(name) if source.is_table else found.arrays(name) for name, source in earlier.sources.items()
-    }
-    rows = aligned.rows
-    outcome = Outcome(block.index, block.key, rows, rows, digest, "moved", known=rows, schemas=schemas)
-    return _written(outcome, made, aligned, hashes, place)
-
-
-def _written(
-    outcome: Outcome,
-    made: "Mapping[str, xr.Dataset | pl.DataFrame]",
-    aligned: Aligned,
-    hashes: "NDArray[np.int64] | None",
-    place: Place,
-) -> Outcome:
-    """Write the parts of a block's result, with what each object's was made of, and return the outcome with that."""
-    import polars as pl
-
-    written: dict[str, WrittenPart] = {}
-    forks: dict[str, Any] = {}
-    for name, part in made.items():
-        staged = place.staged[name]
-        if isinstance(part, pl.DataFrame):
-            frame = part if hashes is None else part.with_columns(pl.Series(INPUT, hashes))
-            written[name] = staged.write(place.segment, place.key, frame)  # type: ignore[arg-type]
-        else:
-            data = part if hashes is None else part.assign({INPUT: ("object", hashes)})
-            forks[name] = staged.write(place.forks[name], place.segment, data)  # type: ignore[arg-type]
-    pixels = aligned.ids.variables.get("_healpix_29")
-    return replace(
-        outcome,
-        written=written,
-        group=place.segment if forks else "",
-        footprint=footprint(np.asarray(pixels.values)) if pixels is not None else NOWHERE,
-        forks=forks,
-    )
-
-
-def _reach(aligned: Aligned) -> tuple[int, int] | None:
-    """Return the first and last ``_healpix_29`` of objects, when all have one."""
-    if "_healpix_29" not in aligned.ids or "_healpix_29_valid" in aligned.ids:
-        return None
-    pixels = np.asarray(aligned.ids["_healpix_29"].values)
-    return int(pixels.min()), int(pixels.max())
-
-
 def measure_block(task: bytes, block: Block) -> Measured:
     """Return what one block takes: read and computed as in a run, and nothing of it kept.
 
     It is computed twice, for the first time loads libraries and compiles.
     """
-    _measure(_unpacked(task), block)
-    return _measure(_unpacked(task), block)
+    _measure(unpacked(task), block)
+    return _measure(unpacked(task), block)
 
 
 def _measure(known: BlockTask, block: Block) -> Measured:
@@ -361,7 +234,8 @@ def digest_of(inputs: "Mapping[str, xr.Dataset]", whole: str = "") -> str:
     return digest.hexdigest()
 
 
-def _failure(error: Exception, block: Block, aligned: Aligned | None, analysis: str) -> Failure:
+def failure_of(error: Exception, block: Block, aligned: Aligned | None, analysis: str) -> Failure:
+    """Return what is recorded of an error: told in terms of the block, and of its objects when they were read."""
     first = last = None
     objects = f"rows {block.start:,} to {block.stop - 1:,} of {block.part.path}"
     if aligned is not None and aligned.rows and "object_id" in aligned.ids:
@@ -381,7 +255,8 @@ def _failure(error: Exception, block: Block, aligned: Aligned | None, analysis: 
 
 
 @lru_cache(maxsize=8)
-def _unpacked(task: bytes) -> BlockTask:
+def unpacked(task: bytes) -> BlockTask:
+    """Return a task that `pack` packed; workers remember the last ones."""
     import cloudpickle
 
     known: BlockTask = cloudpickle.loads(task)

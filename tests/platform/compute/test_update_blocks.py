@@ -79,11 +79,11 @@ def test_objects_that_were_appended_are_computed_and_no_others(lake, calls):
 
 
 def test_blocks_that_stay_are_not_even_read(lake, calls, monkeypatch):
-    from hven.compute import task
+    from hven.compute import stretch
 
     first(lake, calls)
-    read, seen = task.read_aligned, []
-    monkeypatch.setattr(task, "read_aligned", lambda inputs, block: seen.append(block) or read(inputs, block))
+    read, seen = stretch.read_aligned, []
+    monkeypatch.setattr(stretch, "read_aligned", lambda inputs, block: seen.append(block) or read(inputs, block))
     with lake.transaction() as tx:
         tx.append("stars", make_stars(COUNT, 100))
     update(lake, calls)

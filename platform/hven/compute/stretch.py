@@ -1,0 +1,223 @@
+"""What a worker does: blocks read, computed, checked and written, and a small outcome to tell of each.
+
+One task takes on a stretch of blocks. While one is computed, the next is read and the one before it is written: an
+analysis waits for the store only at the beginning of a stretch.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hven.compute.earlier import Found
+from hven.compute.footprint import NOWHERE, footprint
+from hven.compute.memory import forget_peak, memory_now, peak_memory
+from hven.compute.reading import Aligned, read_aligned
+from hven.compute.results import is_flat, parts_of, with_ids
+from hven.compute.row_hashes import row_hashes
+from hven.compute.task import BlockTask, Outcome, Place, digest_of, failure_of, keeps_inputs, unpacked
+from hven.lake import INPUT, Block, StagedArrays, WrittenPart
+from hven.plugins import call
+from hven.schema import Schema, dataset_to_frame
+
+if TYPE_CHECKING:
+    import polars as pl
+    import xarray as xr
+    from numpy.typing import NDArray
+
+_warm: set[bool] = set()
+"""Not empty once this process has begun a block."""
+
+
+def compute_stretch(task: bytes, blocks: Sequence[tuple[Block, Place]]) -> list[Outcome]:
+    """Return the outcomes of some blocks, in their order; whatever an analysis raises becomes part of its block's.
+
+    At most three blocks are in memory at once, each in another state: read, computed, written.
+
+    Parameters
+    ----------
+    task
+        A pickled `BlockTask`.
+    blocks
+        Of the first input, each with where its result goes.
+    """
+    forget_peak()
+    idle = memory_now() if _warm else 0
+    _warm.add(True)
+    known = unpacked(task)
+    passages = [_Passage(known, block, place) for block, place in blocks]
+    if len(passages) == 1:
+        _one_by_one(passages[0])
+    else:
+        _side_by_side(passages)
+    peak = peak_memory()
+    return [replace(one.outcome, seconds=round(one.seconds, 6), idle=idle, peak=peak) for one in passages]
+
+
+def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
+    """Return the outcome of a stretch of one block."""
+    return compute_stretch(task, [(block, place)])[0]
+
+
+def _one_by_one(passage: "_Passage") -> None:
+    began = time.perf_counter()
+    for step in (passage.read, passage.compute, passage.write):
+        step()
+    passage.seconds = time.perf_counter() - began
+
+
+def _side_by_side(passages: "Sequence[_Passage]") -> None:
+    began = time.perf_counter()
+    # A thread reads, another writes; the analysis is called where it always is: in the thread of the task.
+    with ThreadPoolExecutor(2, "hven-beside") as beside:
+        reading: Future[None] = beside.submit(passages[0].read)
+        writing: Future[None] | None = None
+        for number, this in enumerate(passages):
+            reading.result()
+            if number + 1 < len(passages):
+                reading = beside.submit(passages[number + 1].read)
+            this.compute()
+            if writing is not None:
+                writing.result()
+            writing = beside.submit(this.write)
+            began, before = time.perf_counter(), began
+            this.seconds = began - before
+
+
+def _contained(step: "Callable[[_Passage], None]") -> "Callable[[_Passage], None]":
+    """Return a step that is left out when the block has its outcome already, and whose failure is that outcome."""
+
+    def contained(self: "_Passage") -> None:
+        if self.has_ended:
+            return
+        try:
+            step(self)
+        except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
+            failure = failure_of(error, self.block, self.aligned, self.task.analysis.name)
+            self.end(Outcome(self.block.index, self.block.key, failure=failure))
+
+    return contained
+
+
+@dataclass
+class _Passage:
+    """One block on its way through a worker.
+
+    Attributes
+    ----------
+    task, block, place
+        What is computed of which block, and where that goes.
+    aligned, hashes
+        Once it is read: its objects, and what tells again what each was made of.
+    made
+        Once it is computed: the result by part, as it will be written.
+    outcome
+        What became of it, complete when it `has_ended`.
+    seconds
+        What it took of its stretch.
+    """
+
+    task: BlockTask
+    block: Block
+    place: Place
+    aligned: Aligned | None = None
+    hashes: "NDArray[np.int64] | None" = None
+    made: "Mapping[str, xr.Dataset | pl.DataFrame]" = field(default_factory=dict)
+    outcome: Outcome = field(init=False)
+    has_ended: bool = False
+    seconds: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.outcome = Outcome(self.block.index, self.block.key)
+
+    def end(self, outcome: Outcome) -> None:
+        """Keep the outcome, and let go of the data."""
+        self.outcome, self.has_ended = outcome, True
+        self.aligned, self.hashes, self.made = None, None, {}
+
+    @_contained
+    def read(self) -> None:
+        """Read the block, and see whether its objects have a result already."""
+        task = self.task
+        self.aligned = aligned = read_aligned(task.by_object, self.block)
+        if aligned.rows == 0:
+            self.end(self.outcome)
+            return
+        digest = digest_of({**aligned.inputs, "": aligned.ids}, task.whole_digest)
+        self.outcome = replace(self.outcome, rows_in=aligned.rows, rows_out=aligned.rows, digest=digest)
+        if keeps_inputs(task.by_object[0]):
+            self.hashes = row_hashes(aligned.inputs, aligned.rows, task.whole_digest)
+        if task.earlier is None or "object_id" not in aligned.ids:
+            return
+        line = task.earlier.line_of(digest)
+        if line is not None:
+            self.end(replace(self.outcome, how="kept", line=line, known=aligned.rows))
+        elif self.hashes is not None:
+            found = task.earlier.find(np.asarray(aligned.ids["object_id"].values), _reach(aligned))
+            self.outcome = replace(self.outcome, known=found.count)
+            if found.have(self.hashes):
+                self._move(found)
+
+    @_contained
+    def compute(self) -> None:
+        """Call the analysis, and make ready what it returns, unless the objects' results are moved."""
+        if self.made or self.aligned is None:
+            return
+        data = {**self.aligned.inputs, **self.task.whole}
+        result = call(self.task.analysis, data, self.task.parameters)
+        parts = parts_of(self.task.analysis, result, data)
+        parts = {name: with_ids(part, self.aligned, name) for name, part in parts.items()}
+        if not self.place.forks and not all(map(is_flat, parts.values())):
+            self.end(Outcome(self.block.index, self.block.key, needs_arrays=True))
+            return
+        schemas: dict[str, str] = {}
+        made: dict[str, xr.Dataset | pl.DataFrame] = {}
+        for name, part in parts.items():
+            if isinstance(self.place.staged[name], StagedArrays):
+                schema, made[name] = Schema.of_dataset(part), part
+            else:
+                frame = dataset_to_frame(part)
+                schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
+            schemas[name] = schema.to_json().decode()
+        self.made, self.outcome = made, replace(self.outcome, schemas=schemas)
+        self.aligned = replace(self.aligned, inputs={})
+
+    @_contained
+    def write(self) -> None:
+        """Write the parts of the result, with what each object's was made of."""
+        import polars as pl
+
+        if self.aligned is None:
+            return
+        written: dict[str, WrittenPart] = {}
+        forks: dict[str, Any] = {}
+        for name, part in self.made.items():
+            staged: Any = self.place.staged[name]
+            if isinstance(part, pl.DataFrame):
+                frame = part if self.hashes is None else part.with_columns(pl.Series(INPUT, self.hashes))
+                written[name] = staged.write(self.place.segment, self.place.key, frame)
+            else:
+                data = part if self.hashes is None else part.assign({INPUT: ("object", self.hashes)})
+                forks[name] = staged.write(self.place.forks[name], self.place.segment, data)
+        pixels = self.aligned.ids.variables.get("_healpix_29")
+        cells = footprint(np.asarray(pixels.values)) if pixels is not None else NOWHERE
+        group = self.place.segment if forks else ""
+        self.end(replace(self.outcome, written=written, forks=forks, group=group, footprint=cells))
+
+    def _move(self, found: Found) -> None:
+        """Take over the results that all objects of the block have already, of the same inputs."""
+        sources = found.earlier.sources
+        self.made = {name: found.table(name) if s.is_table else found.arrays(name) for name, s in sources.items()}
+        schemas = {name: source.schema.to_json().decode() for name, source in sources.items()}
+        self.outcome = replace(self.outcome, how="moved", known=self.outcome.rows_in, schemas=schemas)
+
+
+def _reach(aligned: Aligned) -> tuple[int, int] | None:
+    """Return the first and last ``_healpix_29`` of objects, when all have one."""
+    if "_healpix_29" not in aligned.ids or "_healpix_29_valid" in aligned.ids:
+        return None
+    pixels = np.asarray(aligned.ids["_healpix_29"].values)
+    return int(pixels.min()), int(pixels.max())
