@@ -4,6 +4,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -142,12 +143,16 @@ def software(request: Request) -> dict[str, str]:
     versions = {"python": platform.python_version()}
     names = [*_ENVIRONMENT]
     names += [p.distribution for p in plugins().loaded if request.analysis.name in p.brings.get("analyses", ())]
-    for name in filter(None, names):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
+    return versions | {name: version for name in filter(None, names) if (version := _version(name))}
+
+
+@lru_cache(maxsize=256)
+def _version(distribution: str) -> str:
+    """Return the version of a distribution that is installed, else nothing; it takes a search of the whole path."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _published(run: Run, told: Mapping[str, Any]) -> int | None:

@@ -4,6 +4,7 @@ import base64
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from hven.monitor.figures import draw_figures
 from hven.monitor.sections import plugin_sections
 
 if TYPE_CHECKING:
+    from jinja2 import Template
     from markupsafe import Markup
 
     from hven.compute import Run
@@ -44,13 +46,8 @@ def report_html(
     sections
         What plugins add, each with its figures as PNG.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    # The loader finds the template in the package, wherever that is installed.
-    environment = Environment(loader=PackageLoader("hven.monitor", "."), autoescape=True, undefined=StrictUndefined)
-    environment.filters["prose"] = _prose
     analysis = run.definition
-    return environment.get_template("report.html.jinja").render(
+    return _template().render(
         run=run,
         record=run.record,
         doc=analysis.doc if analysis is not None else None,
@@ -60,6 +57,16 @@ def report_html(
         units=_units(run),
         style=resources.files("hven.monitor").joinpath("report.css").read_text(encoding="utf-8"),
     )
+
+
+@lru_cache(maxsize=1)
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    # The loader finds the template in the package, wherever that is installed.
+    environment = Environment(loader=PackageLoader("hven.monitor", "."), autoescape=True, undefined=StrictUndefined)
+    environment.filters["prose"] = _prose
+    return environment.get_template("report.html.jinja")
 
 
 def _inline(figures: Mapping[str, bytes]) -> dict[str, str]:
