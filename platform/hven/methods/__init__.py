@@ -17,6 +17,7 @@ from hven.methods import (
     models,
     moments,
     ranks,
+    scattering,
     stats,
     train,
 )
@@ -43,6 +44,7 @@ __all__ = [
     "pad",
     "padded_length",
     "ranks",
+    "scattering",
     "stats",
     "train",
 ]
