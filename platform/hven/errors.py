@@ -41,7 +41,7 @@ class HvenError(Exception):
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), self.what, self.where, self.expected, self.hint)
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """Return the error as plain text fields, for run records and ``--json``."""
         return {
             "code": self.code,
@@ -210,6 +210,54 @@ class RunFileError(HvenError):
     """A file that describes a run cannot be understood."""
 
     code = "bad-run-file"
+
+
+class PipelineError(HvenError):
+    """A pipeline cannot be run: everything in it that does not fit is told at once.
+
+    Parameters
+    ----------
+    what, where, expected, hint
+        As for every error.
+    misfits
+        What does not fit, each with the name of its step; empty for what is said of the pipeline itself.
+
+    Examples
+    --------
+    >>> wrong = ParameterError("there is no parameter 'bin'", hint="Did you mean 'bins'?")
+    >>> print(PipelineError("1 thing does not fit", hint="Nothing was run.", misfits=[("gradients", wrong)]))
+    1 thing does not fit. Nothing was run.
+      gradients: [bad-parameter] there is no parameter 'bin'. Did you mean 'bins'?
+    """
+
+    code = "bad-pipeline"
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str = "",
+        expected: str = "",
+        hint: str,
+        misfits: Iterable[tuple[str, HvenError]] = (),
+    ) -> None:
+        super().__init__(what, where=where, expected=expected, hint=hint)
+        self.misfits = tuple(misfits)
+        lines = (f"{f'{step}: ' if step else ''}[{error.code}] {error}" for step, error in self.misfits)
+        self.args = ("\n  ".join([str(self), *lines]),)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_pipeline_error, (self.what, self.where, self.expected, self.hint, self.misfits)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the error with all that does not fit, as plain values."""
+        return super().to_json() | {"misfits": [{"step": step, **error.to_json()} for step, error in self.misfits]}
+
+
+def _rebuild_pipeline_error(
+    what: str, where: str, expected: str, hint: str, misfits: Iterable[tuple[str, HvenError]]
+) -> PipelineError:
+    return PipelineError(what, where=where, expected=expected, hint=hint, misfits=misfits)
 
 
 class ParameterError(HvenError):

@@ -26,8 +26,11 @@ def test_a_guide_does_what_it_shows(page, tmp_path, monkeypatch, command):
     monkeypatch.chdir(tmp_path)
     names = {}
     runner = doctest.DocTestRunner(optionflags=FLAGS)
-    for number, (language, text) in enumerate(blocks(page, "pycon", "console")):
-        if language == "pycon":
+    for number, (language, text) in enumerate(blocks(page, "pycon", "console", "yaml")):
+        if language == "yaml":
+            # A file is called what its first line says.
+            (tmp_path / text.splitlines()[0].removeprefix("# ")).write_text(text)
+        elif language == "pycon":
             session = doctest.DocTestParser().get_doctest(text, names, f"{page.name}[{number}]", str(page), 0)
             said = []
             runner.run(session, clear_globs=False, out=said.append)

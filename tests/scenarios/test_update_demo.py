@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import hven
-from hven.cli.demo import LOW_ALPHA_RED_CLUMP
+from hven.cli.demo import PIPELINE
 
 SYNCHRONOUS = {"cluster": "synchronous"}
 BLOCK = 4_096
@@ -20,13 +20,16 @@ def spectral_colour(spectra: xr.Dataset) -> xr.Dataset:
 
 
 def analyse(lake):
-    """Run the demo's chain and an analysis of the spectra."""
+    """Run the demo's pipeline and an analysis of the spectra; what is cut into blocks, into small ones."""
     hven.run(
         lake, "red_clump_distances", {"stars": "apogee"}, output="apogee_distances", **SYNCHRONOUS, block_rows=BLOCK
     )
     hven.run(lake, spectral_colour, {"spectra": "apogee_xp_spectra"}, **SYNCHRONOUS, block_rows=BLOCK)
-    stars = hven.select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
-    hven.run(lake, "metallicity_gradients", {"stars": stars}, {"bins": 1}, **SYNCHRONOUS)
+    done = hven.run_pipeline(lake, PIPELINE, **SYNCHRONOUS)
+    assert {step.name: step.state for step in done.steps} == {
+        "apogee_distances": "up to date",
+        **dict.fromkeys(("metallicity_gradients", "alpha_copula", "alpha_split"), "succeeded"),
+    }
 
 
 @pytest.mark.slow
@@ -46,9 +49,10 @@ def test_half_the_real_spectra_then_the_rest_give_what_all_of_them_give(tmp_path
     with halves.transaction("the rest") as tx:
         tx.append("apogee", stars.filter(~first))
         tx.append("apogee_xp_spectra", spectra.isel(object=~is_first))
-    assert [s.is_stale for s in hven.status(halves)] == [True] * 3
+    assert all(s.is_stale for s in hven.status(halves))
     runs = {run.output: run for run in hven.update(halves, **SYNCHRONOUS)}
-    assert set(runs) == {"apogee_distances", "spectral_colour", "metallicity_gradients"}
+    wholes = {"metallicity_gradients", "alpha_copula", "alpha_split"}
+    assert set(runs) == {"apogee_distances", "spectral_colour", *wholes}
     new = -(-int((~first).sum()) // BLOCK)
     for name in ("apogee_distances", "spectral_colour"):
         update = runs[name].update
@@ -59,4 +63,8 @@ def test_half_the_real_spectra_then_the_rest_give_what_all_of_them_give(tmp_path
         assert got.equals(told), name
     slopes = [lake["metallicity_gradients"].dataset()["slope"].values for lake in (halves, whole)]
     assert slopes[0] == pytest.approx(slopes[1], rel=1e-6)
+    splits = [lake["alpha_split"].dataset().compute() for lake in (halves, whole)]
+    assert splits[0]["data_polynomial"].values == pytest.approx(splits[1]["data_polynomial"].values, rel=1e-6)
+    assert int(splits[0]["n_high"]) == int(splits[1]["n_high"])
     assert not any(s.is_stale for s in hven.status(halves))
+    assert hven.run_pipeline(halves, PIPELINE, **SYNCHRONOUS).did_nothing

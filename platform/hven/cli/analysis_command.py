@@ -68,6 +68,11 @@ def parameter_texts(context: typer.Context, analysis: "Analysis", texts: dict[st
     return found
 
 
+def other_options(context: typer.Context) -> dict[str, str | None]:
+    """Return the options given that are none of the verb's own, with their values; parameters, of an analysis."""
+    return {option: value or "true" for option, value in context.meta.get(_OPTIONS, ())}
+
+
 def default_text(field: "FieldInfo") -> str:
     """Return the default of a parameter as people would write it."""
     if field.is_required():

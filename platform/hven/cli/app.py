@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 import hven
-from hven.cli import analyses, crossmatching, data, demo, doctor, lakes, plugin, runs, schedules, surveys, updating
+from hven.cli import (
+    analyses,
+    crossmatching,
+    data,
+    demo,
+    doctor,
+    lakes,
+    pipelines,
+    plugin,
+    runs,
+    schedules,
+    surveys,
+    updating,
+)
 from hven.cli.output import print_error
 from hven.errors import HvenError
 
@@ -18,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, lakes, data, crossmatching, analyses, runs, updating, doctor):
+for room in (demo, lakes, data, crossmatching, analyses, runs, pipelines, updating, doctor):
     app.add_typer(room.verbs)
 app.add_typer(plugin.verbs, name="plugin", rich_help_panel="Plugins")
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hven.cli.interrupting import interruptible
 from hven.cli.lakes import ls
 from hven.cli.output import print_text
 from hven.cli.selecting import WorkersOption
@@ -14,60 +15,47 @@ from hven.errors import LakeExistsError
 if TYPE_CHECKING:
     import xarray as xr
 
-    from hven.compute import Run
     from hven.lake import Lake
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 
-LOW_ALPHA_RED_CLUMP = (
-    "logg > 2.3 AND logg < 2.55 AND teff > 4550 AND teff < 5000 AND alpha_m < 0.12 "
-    "AND r_gal > 5 AND r_gal < 14 AND abs(z_gal) < 0.5"
-)
-"""Red-clump-like giants of the low-alpha disc, where a straight line in radius describes the metallicity."""
+PIPELINE = Path(__file__).with_name("demo.yaml")
+"""What the demo runs."""
 
 
 @verbs.command(rich_help_panel="Lakes")
 def demo(
     lake: Annotated[str, typer.Option("--lake", "-l", help="The folder of the demo's lake.")] = "demo-lake",
     fresh: Annotated[bool, typer.Option("--fresh", help="Remove the demo's lake first, when there is one.")] = False,
+    show: Annotated[bool, typer.Option("--print", help="Print the pipeline that it runs, and do nothing.")] = False,
     workers: WorkersOption = None,
 ) -> None:
-    """Go from 40,226 real spectra to the metallicity gradient of the Milky Way's disc.
+    """Go from 40,226 real spectra to the metallicity gradient of the Milky Way's disc, and to its two alpha sequences.
 
-    Makes a lake, ingests APOGEE stars with their Gaia XP spectra, measures red-clump distances and fits the radial
-    gradient. Run again, it continues with what is there.
+    Makes a lake and runs a pipeline in it: APOGEE stars with their Gaia XP spectra are ingested, red-clump distances
+    measured, the radial gradient fitted, and the high- and low-alpha sequences of the giants split along the valley of
+    their copula. Run again, it continues with what is there.
 
     Example: `hven demo --lake demo-lake`
     """
     import hven
-    from hven.compute.clusters import cluster_for, default_workers
 
+    if show:
+        typer.echo(PIPELINE.read_text(encoding="utf-8"), nl=False)
+        return
     opened = _open_demo_lake(lake, fresh=fresh)
-    if "apogee" not in opened:
-        print_text("Ingesting 40,226 APOGEE stars with Gaia XP spectra ...")
-        report = hven.ingest_files(opened, reader="apogee_xp_library", name="apogee")
-        print_text(f"  {report.rows:,} stars in {', '.join(report.datasets)} (catalog {report.commit})")
-    with cluster_for("local", workers or default_workers(tasks=8)) as cluster:
-        print_text(f"Watch the workers at {cluster.dashboard} while this runs.")
-        print_text("Measuring red-clump distances ...")
-        distances = hven.run(
-            opened,
-            "red_clump_distances",
-            {"stars": "apogee"},
-            {},
-            output="apogee_distances",
-            cluster=cluster.client or "synchronous",
-        )
-        _tell(distances)
-        print_text("Fitting the metallicity gradient of the low-alpha disc ...")
-        stars = hven.select("apogee+apogee_distances", where=LOW_ALPHA_RED_CLUMP)
-        gradients = hven.run(
-            opened, "metallicity_gradients", {"stars": stars}, {"bins": 1}, cluster=cluster.client or "synchronous"
-        )
-        _tell(gradients)
+    with interruptible():
+        done = hven.run_pipeline(opened, PIPELINE, workers=workers, tell=print_text)
     ls(lake=opened.url)
-    _print_gradient(gradients.result.dataset().compute())
-    print_text(f"Report: {gradients.report}")
+    if done["metallicity_gradients"].is_well:
+        _print_gradient(opened["metallicity_gradients"].dataset().compute())
+    if done["alpha_split"].is_well:
+        _print_split(opened["alpha_split"].dataset().compute())
+    for step in done.steps:
+        if step.run is not None:
+            print_text(f"Report of {step.name}: {step.run.report}")
+    if not done.is_well:
+        raise typer.Exit(1)
 
 
 def _open_demo_lake(address: str, *, fresh: bool) -> "Lake":
@@ -83,10 +71,6 @@ def _open_demo_lake(address: str, *, fresh: bool) -> "Lake":
     return hven.open(place) if (place / "hven.json").is_file() else hven.create(place)
 
 
-def _tell(run: "Run") -> None:
-    print_text(f"  {run.output}: {run.state}, from {run.rows['in']:,} stars (run {run.id})")
-
-
 def _print_gradient(result: "xr.Dataset") -> None:
     """Print the slope of each population, youngest or coolest first."""
     fits = result[["slope", "slope_err", "sigma_int", "n"]].to_dataframe()
@@ -95,3 +79,18 @@ def _print_gradient(result: "xr.Dataset") -> None:
             f"Metallicity gradient: {fit.slope:+.4f} +/- {fit.slope_err:.4f} dex/kpc, "
             f"intrinsic scatter {fit.sigma_int:.3f} dex, {fit.n:,} stars"
         )
+
+
+def _print_split(result: "xr.Dataset") -> None:
+    """Print where the alpha sequences part, how deep the valley between them is, and how many stars are on each."""
+    count, high = int(result["n"]), int(result["n_high"])
+    if not bool(result["is_supported"]):
+        print_text(f"Alpha sequences: one only, as far as {count:,} giants tell")
+        return
+    rising = [float(one) for one in result["data_polynomial"].values]
+    middle, metal_poor = (sum(c * feh**power for power, c in enumerate(rising)) for feh in (0.0, -0.5))
+    slope = (middle - metal_poor) / 0.5
+    line = f"[alpha/M] = {middle:.3f} {'-' if slope < 0 else '+'} {abs(slope):.3f} [Fe/H]"
+    parts = f"{100 * high / count:.0f} % of {count:,} giants are high-alpha, {100 * (1 - high / count):.0f} % low-alpha"
+    confidence = float(result["confidence"])
+    print_text(f"Alpha sequences: parted by {line} from [Fe/H] = -0.5 to 0, confidence {confidence:.2f}; {parts}")

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hven.cli.address import LakeOption, open_lake
-from hven.cli.analysis_command import AnalysisCommand, parameter_texts
+from hven.cli.analysis_command import AnalysisCommand, other_options, parameter_texts
+from hven.cli.interrupting import interruptible
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.pipelines import run_file_of_pipeline
 from hven.cli.selecting import (
     ColumnOption,
     InputOption,
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Runs"
-_INTERRUPTED = 130
 RunClusterOption = Annotated[
     str | None, typer.Option(help="local, synchronous, or the address of a Dask scheduler; local by default.")
 ]
@@ -51,7 +52,9 @@ def run(
     cluster: RunClusterOption = None,
     file: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="Take all this from a YAML file; what is given here counts more."),
+        typer.Option(
+            "--config", "-c", help="Take all this from a YAML file; what is given here counts more. Or run a pipeline."
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compute even what is up to date.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")] = False,
@@ -61,16 +64,27 @@ def run(
     lake: LakeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Run an analysis and publish its result as a dataset, in one commit.
+    """Run an analysis and publish its result as a dataset, in one commit; or all that is stale of a pipeline (-c).
 
     A run that was interrupted continues where it stopped when the same command is given again. Parameters of the
-    analysis are options too: `--bins 10` is `-p bins=10`.
+    analysis are options too: `--bins 10` is `-p bins=10`. A file that has `steps` is a pipeline: it is checked as a
+    whole, and its steps are run in order, each with a commit of its own.
 
     Example: `hven run metallicity_gradients --input stars=apogee+apogee_distances --where 'logg > 2.3' -p bins=10`
     """
     import hven
+    from hven.compute import is_pipeline
     from hven.plugins import plugins as discover
 
+    if file is not None and is_pipeline(file):
+        said: dict[str, Any] = {"--input": given, "--where": where, "--region": region, "--column": column}
+        said |= {"--parameter": parameter, "--output": output, "--measure": measure} | other_options(context)
+        how: dict[str, Any] = {"cluster": cluster, "workers": workers, "force": force}
+        with interruptible():
+            run_file_of_pipeline(
+                file, open_lake(lake), {"NAME": analysis} | said, dry_run=dry_run, as_json=as_json, **how
+            )
+        return
     told = _run_file(file, analysis)
     described = discover().analysis(told.analysis)
     texts = parameter_texts(context, described, split_assignments(parameter or [], "-p"))
@@ -80,18 +94,14 @@ def run(
     cluster = cluster or told.cluster or "local"
     opened = open_lake(lake)
     if dry_run:
-        how: dict[str, Any] = {"output": output, "workers": workers, "force": force, "measure": measure}
+        how = {"output": output, "workers": workers, "force": force, "measure": measure}
         plan = hven.plan(opened, described, selections, parameters, **how)
         _print_plan(plan, as_json=as_json)
         return
-    try:
+    with interruptible():
         done = hven.run(
             opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
         )
-    except KeyboardInterrupt as interrupt:
-        # The run says in a note what became of it, and how to go on.
-        typer.echo("\n".join(getattr(interrupt, "__notes__", ["Interrupted."])), err=True)
-        raise typer.Exit(_INTERRUPTED) from interrupt
     if as_json:
         print_json(done)
     else:

@@ -1,6 +1,21 @@
 """How analyses run: selections, plans, clusters, blocks, the runner and its records."""
 
 from hven.compute.crossmatching import Crossmatch, crossmatch
+from hven.compute.pipelines import (
+    Intake,
+    Pipeline,
+    PipelinePlan,
+    PipelineRun,
+    Step,
+    StepPlan,
+    StepRun,
+    check_pipeline,
+    is_pipeline,
+    pipeline_of,
+    plan_pipeline,
+    read_pipeline,
+    run_pipeline,
+)
 from hven.compute.planning import Plan, plan
 from hven.compute.records import Run, open_run, runs
 from hven.compute.run_file import RunFile, read_run_file
@@ -11,18 +26,31 @@ from hven.compute.updating import outputs_for, update
 
 __all__ = [
     "Crossmatch",
+    "Intake",
+    "Pipeline",
+    "PipelinePlan",
+    "PipelineRun",
     "Plan",
     "Reference",
     "ResultStatus",
     "Run",
     "RunFile",
     "Selection",
+    "Step",
+    "StepPlan",
+    "StepRun",
+    "check_pipeline",
     "crossmatch",
+    "is_pipeline",
     "open_run",
     "outputs_for",
+    "pipeline_of",
     "plan",
+    "plan_pipeline",
+    "read_pipeline",
     "read_run_file",
     "run",
+    "run_pipeline",
     "runs",
     "select",
     "status",

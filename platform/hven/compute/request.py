@@ -160,7 +160,7 @@ def make_request(
     name = check_name(output or known.name)
     outputs = {part: check_name(f"{name}.{part}" if part else name) for part in known.produces}
     for made in outputs.values():
-        _check_output(made, view.catalog, known, bound)
+        check_output(made, view.catalog, known, bound)
     _check_filled(bound)
     templates = {given.name: template(given) for given in bound}
     rows = block_rows or _usual_rows(bound, templates)
@@ -192,7 +192,14 @@ def _usual_rows(inputs: tuple[BoundInput, ...], templates: "Mapping[str, xr.Data
     return usual if fitting >= usual else fitting // grain * grain or fitting
 
 
-def _check_output(name: str, catalog: "Catalog", analysis: Analysis, inputs: tuple[BoundInput, ...]) -> None:
+def check_output(name: str, catalog: "Catalog", analysis: Analysis, inputs: tuple[BoundInput, ...] = ()) -> None:
+    """Refuse to write over a dataset that is not a result of the analysis, or that is one of the inputs.
+
+    Raises
+    ------
+    NameRefusedError
+        Saying what is there.
+    """
     if name not in catalog:
         return
     entry: Entry = catalog[name]

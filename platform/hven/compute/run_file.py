@@ -1,8 +1,10 @@
 """A run described in a file: what ``hven run`` takes as options, kept, shared and run again."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from hven.compute.selection import Selection, select
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
 _TEXTS = ("analysis", "output", "cluster")
 _BY_INPUT = ("inputs", "where", "region")
 KEYS = ("analysis", *_BY_INPUT, "columns", "parameters", "output", "cluster", "workers")
+_NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -101,43 +104,107 @@ def read_run_file(path: str | Path) -> RunFile:
     >>> told.analysis, dict(told.inputs), dict(told.where)
     ('metallicity_gradients', {'stars': 'apogee'}, {'': 'logg > 2.3'})
     """
-    said = _yaml(Path(path))
-    for key in said:
-        if key not in KEYS:
-            raise RunFileError(
-                f"there is no key {key!r}",
-                where=str(path),
-                hint=did_you_mean(str(key), KEYS, f"The keys are: {', '.join(KEYS)}."),
-            )
-    told: dict[str, Any] = {}
+    told, misfits = run_told(read_yaml(path), str(path))
+    if misfits:
+        raise misfits[0]
+    return told
+
+
+def run_told(
+    said: Mapping[str, Any], where: str, keys: Collection[str] = KEYS, not_here: Mapping[str, str] = _NOWHERE
+) -> tuple[RunFile, list[RunFileError]]:
+    """Return what a mapping says of a run, as far as it can be understood, and everything in it that cannot.
+
+    Parameters
+    ----------
+    said
+        Key -> what is said.
+    where
+        What errors call it.
+    keys
+        The keys that may stand in it.
+    not_here
+        Keys that belong elsewhere, with a hint that says where.
+    """
+    told: dict[str, Any] = {"parameters": {}, "columns": {}}
+    misfits: list[RunFileError] = unknown_keys(said, keys, where, not_here)
+
+    def take(key: str, read: Callable[[], Any]) -> None:
+        if key in keys and said.get(key) is not None:
+            try:
+                told[key] = read()
+            except RunFileError as error:
+                misfits.append(error)
+
     for key in _TEXTS:
-        if said.get(key) is not None:
-            told[key] = _text(said[key], key, path)
+        take(key, partial(_text, said.get(key), key, where))
     for key in _BY_INPUT:
-        if said.get(key) is not None:
-            given = said[key] if isinstance(said[key], dict) else {"": said[key]}
-            told[key] = {str(name): _text(value, f"{key}.{name}", path) for name, value in given.items()}
-    told["columns"] = _columns(_mapping(said, "columns", path), path)
-    told["parameters"] = {str(name): value for name, value in _mapping(said, "parameters", path).items()}
-    workers = said.get("workers")
-    if workers is not None and (type(workers) is not int or workers < 1):
-        raise _refusal("workers", workers, "a whole number of at least 1", path)
-    return RunFile(str(path), **told, workers=workers)
+        take(key, partial(_by_input, said.get(key), key, where))
+    take("columns", lambda: _columns(_mapping(said, "columns", where), where))
+    take("parameters", lambda: {str(name): value for name, value in _mapping(said, "parameters", where).items()})
+    take("workers", lambda: _count(said["workers"], "workers", where))
+    return RunFile(where, **told), misfits
 
 
-def _yaml(path: Path) -> dict[str, Any]:
-    import yaml
+def unknown_keys(
+    said: Mapping[str, Any], keys: Collection[str], where: str, not_here: Mapping[str, str] = _NOWHERE
+) -> list[RunFileError]:
+    """Return an error for each key that is none of `keys`, with the nearest, or where it belongs."""
+    return [
+        RunFileError(
+            f"there is no key {key!r}",
+            where=where,
+            hint=not_here.get(str(key)) or did_you_mean(str(key), keys, f"The keys are: {', '.join(keys)}."),
+        )
+        for key in said
+        if key not in keys
+    ]
 
+
+def read_yaml(path: str | Path, expected: Collection[str] = KEYS) -> dict[str, Any]:
+    """Return the 'key: value' lines of a YAML (or JSON) file; `expected` are the keys that an error names.
+
+    Raises
+    ------
+    RunFileError
+        If it cannot be read, is something else, or says one thing twice.
+    """
     try:
-        said = yaml.safe_load(path.read_text(encoding="utf-8"))
+        said = _load_once(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise RunFileError(f"the file cannot be read: {error.strerror}", where=str(path), hint="Check it.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (ValueError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise RunFileError(f"this is not YAML: {problem}", where=str(path), hint="Correct the file.") from error
     if not isinstance(said, dict):
-        raise _refusal("the file", said, f"'key: value' lines, with the keys {', '.join(KEYS)}", path)
+        raise refusal("the file", said, f"'key: value' lines, with the keys {', '.join(expected)}", path)
     return said
+
+
+def _load_once(text: str) -> Any:
+    """Return what a YAML text says; a key that stands twice in one place is refused, where YAML takes the last."""
+    import yaml
+
+    class Once(yaml.SafeLoader):
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: list[Any] = []
+            for key, _ in node.value:
+                if key.tag != "tag:yaml.org,2002:merge":
+                    name = self.construct_object(key, deep=True)
+                    if name in seen:
+                        raise ValueError(f"key {name!r} is given twice, again in line {key.start_mark.line + 1}")
+                    seen.append(name)
+            return super().construct_mapping(node, deep)
+
+    try:
+        return yaml.load(text, Once)  # noqa: S506 - a safe loader
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
+
+
+def _by_input(said: Any, key: str, where: str) -> dict[str, str]:
+    given = said if isinstance(said, dict) else {"": said}
+    return {str(name): _text(value, f"{key}.{name}", where) for name, value in given.items()}
 
 
 def _columns(said: Mapping[str, Any], path: str | Path) -> dict[str, dict[str, str]]:
@@ -156,15 +223,22 @@ def _columns(said: Mapping[str, Any], path: str | Path) -> dict[str, dict[str, s
 def _mapping(said: Mapping[str, Any], key: str, path: str | Path) -> dict[str, Any]:
     value = said.get(key)
     if value is not None and not isinstance(value, dict):
-        raise _refusal(key, value, "'name: value' lines", path)
+        raise refusal(key, value, "'name: value' lines", path)
     return value or {}
 
 
 def _text(value: object, key: str, path: str | Path) -> str:
     if not isinstance(value, str):
-        raise _refusal(key.rstrip("."), value, "text", path)
+        raise refusal(key.rstrip("."), value, "text", path)
     return value
 
 
-def _refusal(key: str, value: object, expected: str, path: str | Path) -> RunFileError:
+def _count(value: object, key: str, path: str | Path) -> int:
+    if type(value) is not int or value < 1:
+        raise refusal(key, value, "a whole number of at least 1", path)
+    return value
+
+
+def refusal(key: str, value: object, expected: str, path: str | Path) -> RunFileError:
+    """Return the error for a value that is not what its key takes."""
     return RunFileError(f"{key} is {value!r}", where=str(path), expected=expected, hint="Correct the file.")

@@ -87,11 +87,7 @@ def in_order(recipes: Mapping[str, Recipe]) -> list[str]:
     DataRefusedError
         If results are made of each other.
     """
-    made_by = {dataset: recipe.output for recipe in recipes.values() for dataset in recipe.datasets}
-    graph = {
-        output: {made_by[name] for name in recipe.made_of if name in made_by} for output, recipe in recipes.items()
-    }
-    sorter, ordered = TopologicalSorter(graph), list[str]()
+    sorter, ordered = TopologicalSorter(needs_of(recipes)), list[str]()
     try:
         sorter.prepare()
     except CycleError as error:
@@ -105,6 +101,15 @@ def in_order(recipes: Mapping[str, Recipe]) -> list[str]:
         ordered += ready
         sorter.done(*ready)
     return ordered
+
+
+def needs_of(recipes: Mapping[str, Recipe]) -> dict[str, list[str]]:
+    """Return for each output those that it is made of."""
+    made_by = {dataset: recipe.output for recipe in recipes.values() for dataset in recipe.datasets}
+    return {
+        output: list(dict.fromkeys(made_by[name] for name in recipe.made_of if name in made_by))
+        for output, recipe in recipes.items()
+    }
 
 
 def own_causes(lake: Lake, recipe: Recipe) -> tuple[str, ...]:

@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
+from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, in_turn
 from hven.compute.recipes import Recipe, recipes_of
 from hven.compute.records import Run
 from hven.compute.runner import run
-from hven.compute.staleness import in_order, own_causes
-from hven.errors import DataRefusedError, DatasetNotFoundError, did_you_mean
+from hven.compute.staleness import in_order, needs_of, own_causes
+from hven.errors import DataRefusedError, DatasetNotFoundError, HvenError, RunFailedError, did_you_mean
 from hven.lake import Lake
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def update(
 
     Each result keeps its recipe: the analysis, its inputs and parameters as they were asked for. Those that are stale
     are run again, first those that others are made of; of each, only the blocks that changed are computed. What is up
-    to date is left alone.
+    to date is left alone. One that fails stops those that are made of it, and no others.
 
     Parameters
     ----------
@@ -43,9 +44,11 @@ def update(
     DatasetNotFoundError, DataRefusedError
         If there is no such dataset, or it is not the result of a run.
     AnalysisNotFoundError, RecipeError
-        If a recipe cannot be followed; results before it in order are up to date by then.
+        If a recipe cannot be followed; results that do not need that one are up to date by then.
     HvenError
-        Whatever a run raises.
+        Whatever a run raises; results that do not need that one are up to date by then.
+    RunFailedError
+        If several failed, naming each.
 
     Examples
     --------
@@ -53,13 +56,35 @@ def update(
     ['apogee_distances', 'metallicity_gradients']
     """
     done = []
-    for output in outputs_for(lake, name):
+
+    def bring(output: str) -> StepRun:
         recipe = recipes_of(lake.catalog)[output]
-        if own_causes(lake, recipe):
-            analysis, inputs, parameters = recipe.arguments()
-            how = {"cluster": cluster, "workers": workers, "progress": progress}
-            done.append(run(lake, analysis, inputs, parameters, output=output, **how))  # type: ignore[arg-type]
+        if not own_causes(lake, recipe):
+            return StepRun(output, UP_TO_DATE)
+        analysis, inputs, parameters = recipe.arguments()
+        how = {"cluster": cluster, "workers": workers, "progress": progress}
+        this = run(lake, analysis, inputs, parameters, output=output, **how)  # type: ignore[arg-type]
+        done.append(this)
+        return StepRun(output, this.state, this)
+
+    needs = needs_of(recipes_of(lake.catalog))
+    wanted = outputs_for(lake, name)
+    failed = [ended for ended in in_turn({output: needs[output] for output in wanted}, bring) if ended.error]
+    if failed:
+        raise _failure(failed)
     return done
+
+
+def _failure(failed: list[StepRun]) -> HvenError:
+    """Return the error of one result as it is, and of several one that names each."""
+    errors = [(ended.name, ended.error) for ended in failed if ended.error is not None]
+    if len(errors) == 1:
+        return errors[0][1]
+    told = "; ".join(f"{name!r}, because {error.what}" for name, error in errors)
+    return RunFailedError(
+        f"{len(errors)} results could not be brought up to date: {told}",
+        hint="Those that are not made of them are up to date. Correct what is wrong, and update again.",
+    )
 
 
 def outputs_for(lake: Lake, name: str | None) -> list[str]:
@@ -96,12 +121,12 @@ def _output_of(lake: Lake, recipes: "Mapping[str, Recipe]", name: str) -> str:
 
 
 def _with_all_it_is_made_of(output: str, recipes: "Mapping[str, Recipe]") -> set[str]:
-    made_by = {dataset: recipe.output for recipe in recipes.values() for dataset in recipe.datasets}
+    needs = needs_of(recipes)
     wanted: set[str] = set()
     waiting = [output]
     while waiting:
         one = waiting.pop()
         if one not in wanted:
             wanted.add(one)
-            waiting += [made_by[name] for name in recipes[one].made_of if name in made_by]
+            waiting += needs[one]
     return wanted

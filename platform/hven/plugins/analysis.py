@@ -4,11 +4,18 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal
 
-from hven.errors import AnalysisNotFoundError, DeclarationError, did_you_mean
+from hven.errors import AnalysisNotFoundError, DeclarationError, ParameterError, did_you_mean
 from hven.plugins.declaration import ANGLES, check_inputs, check_margin, check_units
 from hven.plugins.docstring import Docstring, read_docstring
 from hven.plugins.importing import find_object, is_importable
-from hven.plugins.parameters import check_parameters, parameters_json, parameters_model, parse_texts, signature
+from hven.plugins.parameters import (
+    check_parameters,
+    parameter_misfits,
+    parameters_json,
+    parameters_model,
+    parse_texts,
+    signature,
+)
 from hven.schema import check_name
 
 if TYPE_CHECKING:
@@ -126,6 +133,10 @@ class Analysis:
             For one that is unknown, missing or outside its range.
         """
         return check_parameters(self.parameters, parameters, f"analysis {self.name!r}")
+
+    def misfits(self, parameters: Mapping[str, Any]) -> list[ParameterError]:
+        """Return everything for which `check` would refuse the parameters, not only the first."""
+        return parameter_misfits(self.parameters, parameters, f"analysis {self.name!r}")
 
     def parse_texts(self, texts: Mapping[str, str], beneath: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Return the validated parameters that texts such as ``{"bins": "10"}`` mean, defaults included.

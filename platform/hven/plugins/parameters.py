@@ -106,8 +106,34 @@ def check_parameters(model: "type[BaseModel]", values: Mapping[str, Any], where:
     try:
         checked = model.model_validate(dict(values))
     except ValidationError as error:
-        raise _refusal(model, error, values, where) from error
+        raise _refusal(model, error.errors(include_url=False)[0], values, where) from error
     return {name: getattr(checked, name) for name in model.model_fields}
+
+
+def parameter_misfits(model: "type[BaseModel]", values: Mapping[str, Any], where: str = "") -> list[ParameterError]:
+    """Return everything for which `check_parameters` would refuse `values`, not only the first.
+
+    Examples
+    --------
+    >>> def gradient(stars, *, bins: int = 6, r_ref: float = 8.0): ...
+    >>> [error.what for error in parameter_misfits(parameters_model(gradient), {"bin": 4, "r_ref": "far"})]
+    ["there is no parameter 'bin'", "parameter 'r_ref' is 'far'"]
+    """
+    from pydantic import ValidationError
+
+    misfits = []
+    for name in values:
+        try:
+            _known(model, name, where)
+        except ParameterError as error:
+            misfits.append(error)
+    known = {name: value for name, value in values.items() if name in model.model_fields}
+    try:
+        model.model_validate(known)
+    except ValidationError as error:
+        firsts = {str(told["loc"][:1]): told for told in reversed(error.errors(include_url=False))}
+        misfits += [_refusal(model, told, known, where) for told in reversed(firsts.values())]
+    return misfits
 
 
 def parse_texts(
@@ -219,8 +245,7 @@ def _known(model: "type[BaseModel]", name: str, where: str) -> "FieldInfo":
     )
 
 
-def _refusal(model: "type[BaseModel]", error: Any, values: Mapping[str, Any], where: str) -> ParameterError:
-    first = error.errors(include_url=False)[0]
+def _refusal(model: "type[BaseModel]", first: Any, values: Mapping[str, Any], where: str) -> ParameterError:
     name = str(first["loc"][0]) if first["loc"] else ""
     if first["type"] == "missing":
         return ParameterError(

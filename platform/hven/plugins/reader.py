@@ -6,10 +6,10 @@ from fnmatch import fnmatch
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import DataRefusedError, DeclarationError, MissingColumnError, did_you_mean
+from hven.errors import DataRefusedError, DeclarationError, MissingColumnError, ParameterError, did_you_mean
 from hven.plugins.docstring import read_docstring
 from hven.plugins.importing import find_object
-from hven.plugins.parameters import check_parameters, parameters_model, parse_texts, signature
+from hven.plugins.parameters import check_parameters, parameter_misfits, parameters_model, parse_texts, signature
 from hven.schema import KINDS, check_name
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ class Reader:
     def __call__(self, path: Any, **options: Any) -> Iterator[Batch]:
         """Return the batches of the file at `path`; a ParameterError names the first bad option."""
         return self.function(path, **check_parameters(self.options, options, f"reader {self.name!r}"))
+
+    def misfits(self, options: Mapping[str, Any]) -> list[ParameterError]:
+        """Return everything that is wrong with the options, not only the first."""
+        return parameter_misfits(self.options, options, f"reader {self.name!r}")
 
     def parse_texts(self, texts: Mapping[str, str]) -> dict[str, Any]:
         """Return the options that texts from a command line mean."""

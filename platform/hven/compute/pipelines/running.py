@@ -1,0 +1,284 @@
+"""Running a pipeline: only what is stale, in order, on the same workers; and telling before what that would be."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+from hven.compute.clusters import cluster_for, default_workers
+from hven.compute.pipelines.checking import check_pipeline
+from hven.compute.pipelines.pipeline import Pipeline, Step
+from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, in_order, in_turn
+from hven.compute.planning import Plan, plan
+from hven.compute.request import make_request
+from hven.compute.runner import run
+from hven.compute.work import lay_out
+from hven.errors import HvenError
+from hven.lake import Lake
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from distributed import Client
+
+    from hven.ingest import IngestReport
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """How a pipeline went.
+
+    Attributes
+    ----------
+    ingested
+        What was ingested before the first step.
+    steps
+        How each step went, in the order in which they were run.
+    """
+
+    ingested: "tuple[IngestReport, ...]"
+    steps: tuple[StepRun, ...]
+
+    def __getitem__(self, name: str) -> StepRun:
+        return next(step for step in self.steps if step.name == name)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether every result is there, and whole."""
+        return all(step.is_well for step in self.steps)
+
+    @property
+    def did_nothing(self) -> bool:
+        """Whether everything was up to date."""
+        return not self.ingested and all(step.state == UP_TO_DATE for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return how it went as plain values, for ``--json``."""
+        return {
+            "is_well": self.is_well,
+            "ingested": [report.to_json() for report in self.ingested],
+            "steps": [step.to_json() for step in self.steps],
+        }
+
+
+@dataclass(frozen=True)
+class StepPlan:
+    """What a step of a pipeline would do.
+
+    Attributes
+    ----------
+    name
+        The step: what its result is called.
+    analysis
+        What is computed.
+    plan
+        What its run would do with its inputs as they are; None when they are not there yet.
+    after
+        The steps, and datasets to be ingested, that would change or make what it takes in, before it is run.
+    """
+
+    name: str
+    analysis: str
+    plan: Plan | None
+    after: tuple[str, ...] = ()
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether it is up to date."""
+        return not self.after and self.plan is not None and self.plan.action == "nothing"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values, for ``--json``."""
+        told = self.plan.to_json() if self.plan is not None else None
+        return {"name": self.name, "analysis": self.analysis, "plan": told, "after": list(self.after)}
+
+
+@dataclass(frozen=True)
+class PipelinePlan:
+    """What a pipeline would do.
+
+    Attributes
+    ----------
+    ingests
+        The datasets that it would ingest.
+    steps
+        What each step would do, in the order in which they are run.
+    """
+
+    ingests: tuple[str, ...]
+    steps: tuple[StepPlan, ...]
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether everything is up to date."""
+        return not self.ingests and all(step.does_nothing for step in self.steps)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values, for ``--json``."""
+        return {"ingests": list(self.ingests), "steps": [step.to_json() for step in self.steps]}
+
+
+def run_pipeline(
+    lake: Lake,
+    pipeline: "Pipeline | str | Path",
+    *,
+    cluster: "str | Client | None" = None,
+    workers: int | None = None,
+    progress: bool | None = None,
+    force: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> PipelineRun:
+    """Run what is stale of a pipeline, in order, and return how each step went.
+
+    The whole of it is checked before anything runs. Steps that are up to date are left alone, and of the others only
+    the blocks that changed are computed, so that running it again does nothing. A step that fails stops those that
+    depend on it, and no others. What was killed goes on where it was when it is run again.
+
+    Each step is a run of its own with a commit of its own, and each result keeps its recipe: `hven.update` follows the
+    chain from there on, without the pipeline.
+
+    Parameters
+    ----------
+    lake
+        Where the data are, and where the results go.
+    pipeline
+        A pipeline, or the path of its file.
+    cluster, workers, progress
+        As `hven.run` takes them, for all steps; what the pipeline says by default.
+    force
+        Compute even what is up to date.
+    tell
+        Is told in words what happens, as it happens.
+
+    Raises
+    ------
+    PipelineError
+        With everything that does not fit; nothing was run.
+    HvenError
+        If survey files cannot be ingested; no step was run.
+
+    Examples
+    --------
+    >>> done = hven.run_pipeline(lake, "disc.yaml")  # doctest: +SKIP
+    >>> [(step.name, step.state) for step in done.steps]  # doctest: +SKIP
+    [('apogee_distances', 'up to date'), ('metallicity_gradients', 'succeeded')]
+    """
+    told = check_pipeline(lake, pipeline)
+    ingested = tuple(_ingest(lake, told, progress, tell))
+    if ingested:
+        # What was read now is known column by column.
+        check_pipeline(lake, told)
+    steps = {step.name: step for step in told.steps}
+    with _Hands(cluster or told.cluster or "local", workers or told.workers, tell) as hands:
+
+        def do(name: str) -> StepRun:
+            return _step(lake, steps[name], hands, force=force, progress=progress, tell=tell)
+
+        ended = []
+        for one in in_turn(told.needs, do):
+            if one.error is not None:
+                tell(f"{one.name}: failed. [{one.error.code}] {one.error}")
+            elif one.because:
+                tell(f"{one.name}: not run, because {' and '.join(one.because)} failed")
+            ended.append(one)
+    return PipelineRun(ingested, tuple(ended))
+
+
+def plan_pipeline(lake: Lake, pipeline: "Pipeline | str | Path", *, workers: int | None = None) -> PipelinePlan:
+    """Return what `run_pipeline` would do. Nothing is written, started or computed.
+
+    Raises
+    ------
+    PipelineError
+        With everything that does not fit.
+
+    Examples
+    --------
+    >>> [step.name for step in hven.plan_pipeline(lake, "disc.yaml").steps if not step.does_nothing]  # doctest: +SKIP
+    """
+    told = check_pipeline(lake, pipeline)
+    ingests = tuple(intake.name for intake in told.ingest if intake.name not in lake)
+    coming = {name: intake.name for intake in told.ingest if intake.name in ingests for name in intake.makes}
+    steps = {step.name: step for step in told.steps}
+    plans: dict[str, StepPlan] = {}
+    for name in in_order(told.needs):
+        step = steps[name]
+        changing = [need for need in told.needs[name] if not plans[need].does_nothing]
+        after = tuple(dict.fromkeys([*changing, *(coming[taken] for taken in step.takes if taken in coming)]))
+        is_there = all(taken in lake for taken in step.takes) and not any(taken in coming for taken in step.takes)
+        known = _planned(lake, step, workers or told.workers, is_certain=not after) if is_there else None
+        analysis = step.analysis if isinstance(step.analysis, str) else step.analysis.name
+        plans[name] = StepPlan(name, analysis, known, after)
+    return PipelinePlan(ingests, tuple(plans.values()))
+
+
+def _planned(lake: Lake, step: Step, workers: int | None, *, is_certain: bool) -> Plan | None:
+    """Return what a step would do with its inputs as they are; None when they fit only once they were made anew."""
+    try:
+        return plan(lake, step.analysis, step.inputs, step.parameters, output=step.name, workers=workers)
+    except HvenError:
+        if is_certain:
+            raise
+        return None
+
+
+def _ingest(
+    lake: Lake, pipeline: Pipeline, progress: bool | None, tell: Callable[[str], None]
+) -> "Iterator[IngestReport]":
+    from hven.ingest import ingest_files
+
+    for intake in pipeline.ingest:
+        if intake.name not in lake:
+            tell(f"{intake.name}: reading survey files ...")
+            how = {"reader": intake.reader or None, "options": intake.options, "progress": progress}
+            report = ingest_files(lake, intake.files, name=intake.name, **how)  # type: ignore[arg-type]
+            tell(f"{intake.name}: ingested, {report.rows:,} objects in {', '.join(report.datasets)}")
+            yield report
+
+
+class _Hands:
+    """The workers of all steps: started when the first has something to compute, stopped at the end."""
+
+    def __init__(self, asked: "str | Client", workers: int | None, tell: Callable[[str], None]) -> None:
+        self.asked, self.workers, self.tell = asked, workers, tell
+        self.open = ExitStack()
+        self.client: str | Client | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.open.close()
+
+    def take(self) -> "str | Client":
+        """Return what runs are given as their cluster."""
+        if self.asked not in {"local", "cuda"}:
+            return self.asked
+        if self.client is None:
+            cluster = self.open.enter_context(cluster_for(self.asked, self.workers or default_workers(_MANY)))
+            self.client = cluster.client or "synchronous"
+            if cluster.dashboard:
+                self.tell(f"Watch the workers at {cluster.dashboard} while this runs.")
+        return self.client
+
+
+_MANY = 1024
+"""Tasks: as many workers are started as there are cores."""
+
+
+def _step(
+    lake: Lake, step: Step, hands: _Hands, *, force: bool, progress: bool | None, tell: Callable[[str], None]
+) -> StepRun:
+    """Run one step, when there is something to do."""
+    request = make_request(lake, step.analysis, step.inputs, step.parameters, step.name, None)
+    work = lay_out(request, force=force)
+    if work.action == "nothing":
+        tell(f"{step.name}: up to date")
+        return StepRun(step.name, UP_TO_DATE, work.run)
+    tell(f"{step.name}: running {request.analysis.name} ...")
+    has_work = bool(work.todo) or not work.blocks
+    cluster = hands.take() if has_work else "synchronous"
+    how = {"output": step.name, "cluster": cluster, "progress": progress, "force": force}
+    done = run(lake, request.analysis, step.inputs, step.parameters, **how)  # type: ignore[arg-type]
+    tell(f"{step.name}: {done.state}, from {done.rows['in']:,} objects (run {done.id})")
+    return StepRun(step.name, done.state, done)
