@@ -4,6 +4,7 @@ import hven
 from hven_plugins.copulas.conditional import conditional_correlation, conditional_correlation_train
 from hven_plugins.copulas.density import copula_density
 from hven_plugins.copulas.families import copula_fit
+from hven_plugins.copulas.presets import preset
 from hven_plugins.copulas.sequences import alpha_sequence
 from hven_plugins.copulas.tails import tail_dependence
 
@@ -14,6 +15,7 @@ __all__ = [
     "copula_density",
     "copula_fit",
     "hven_analyses",
+    "preset",
     "tail_dependence",
 ]
 

@@ -75,6 +75,8 @@ def copula_density(
     The part ``stars`` has u_<column> of each star. ``counts`` (stars in cells of the two columns, between the 0.5 and
     99.5 % quantiles) let the figure be drawn without the stars.
 
+    The giants that the paper selects from APOGEE are ``where=hven_plugins.copulas.preset("apogee_giants")``.
+
     Parameters
     ----------
     columns

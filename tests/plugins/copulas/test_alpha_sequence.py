@@ -87,7 +87,7 @@ def test_the_confidence_of_a_small_sample_is_less_and_its_band_wider():
 
 
 def test_the_split_agrees_with_a_mixture_that_knows_the_errors():
-    """Balanced accuracies .956 (copula) and .947 (two free sequences, errors known); Bayes .962; 96 % labelled alike."""
+    """Balanced accuracies .956 (copula) and .947 (two free sequences, errors known); Bayes .962; 96 % agree."""
     mock = two_sequence_stars(5000, 9)
     stars, is_high = mock.inputs["stars"], mock.truth["is_high"]
     columns = stars.feh.values, stars.mg_fe.values, None, stars.mg_fe_err.values
