@@ -112,8 +112,10 @@ class _Passage:
         What is computed of which block, and where that goes.
     aligned, hashes
         Once it is read: its objects, and what tells again what each was made of.
+    parts
+        Once it is computed: the result by part, as it is declared.
     made
-        Once it is computed: the result by part, as it will be written.
+        The result by part, as it is written.
     outcome
         What became of it, complete when it `has_ended`.
     seconds
@@ -125,6 +127,7 @@ class _Passage:
     place: Place
     aligned: Aligned | None = None
     hashes: "NDArray[np.int64] | None" = None
+    parts: "Mapping[str, xr.Dataset]" = field(default_factory=dict)
     made: "Mapping[str, xr.Dataset | pl.DataFrame]" = field(default_factory=dict)
     outcome: Outcome = field(init=False)
     has_ended: bool = False
@@ -136,7 +139,7 @@ class _Passage:
     def end(self, outcome: Outcome) -> None:
         """Keep the outcome, and let go of the data."""
         self.outcome, self.has_ended = outcome, True
-        self.aligned, self.hashes, self.made = None, None, {}
+        self.aligned, self.hashes, self.parts, self.made = None, None, {}, {}
 
     @_contained
     def read(self) -> None:
@@ -163,34 +166,23 @@ class _Passage:
 
     @_contained
     def compute(self) -> None:
-        """Call the analysis, and make ready what it returns, unless the objects' results are moved."""
-        if self.made or self.aligned is None:
+        """Call the analysis, unless the objects' results are moved."""
+        if self.aligned is None or self.made:
             return
         data = {**self.aligned.inputs, **self.task.whole}
-        result = call(self.task.analysis, data, self.task.parameters)
-        parts = parts_of(self.task.analysis, result, data)
-        parts = {name: with_ids(part, self.aligned, name) for name, part in parts.items()}
-        if not self.place.forks and not all(map(is_flat, parts.values())):
-            self.end(Outcome(self.block.index, self.block.key, needs_arrays=True))
-            return
-        schemas: dict[str, str] = {}
-        made: dict[str, xr.Dataset | pl.DataFrame] = {}
-        for name, part in parts.items():
-            if isinstance(self.place.staged[name], StagedArrays):
-                schema, made[name] = Schema.of_dataset(part), part
-            else:
-                frame = dataset_to_frame(part)
-                schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
-            schemas[name] = schema.to_json().decode()
-        self.made, self.outcome = made, replace(self.outcome, schemas=schemas)
+        parts = parts_of(self.task.analysis, call(self.task.analysis, data, self.task.parameters), data)
+        self.parts = {name: part.load(scheduler="synchronous") for name, part in parts.items()}
         self.aligned = replace(self.aligned, inputs={})
 
     @_contained
     def write(self) -> None:
-        """Write the parts of the result, with what each object's was made of."""
+        """Make the parts of the result ready, and write them with what each object's was made of."""
         import polars as pl
 
         if self.aligned is None:
+            return
+        if self.parts and not self._made_ready(self.aligned):
+            self.end(Outcome(self.block.index, self.block.key, needs_arrays=True))
             return
         written: dict[str, WrittenPart] = {}
         forks: dict[str, Any] = {}
@@ -206,6 +198,23 @@ class _Passage:
         cells = footprint(np.asarray(pixels.values)) if pixels is not None else NOWHERE
         group = self.place.segment if forks else ""
         self.end(replace(self.outcome, written=written, forks=forks, group=group, footprint=cells))
+
+    def _made_ready(self, aligned: Aligned) -> bool:
+        """Give the parts of the result their ids and the form in which they rest; false if that is not a table's."""
+        parts = {name: with_ids(part, aligned, name) for name, part in self.parts.items()}
+        if not self.place.forks and not all(map(is_flat, parts.values())):
+            return False
+        schemas: dict[str, str] = {}
+        made: dict[str, xr.Dataset | pl.DataFrame] = {}
+        for name, part in parts.items():
+            if isinstance(self.place.staged[name], StagedArrays):
+                schema, made[name] = Schema.of_dataset(part), part
+            else:
+                frame = dataset_to_frame(part)
+                schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
+            schemas[name] = schema.to_json().decode()
+        self.made, self.outcome = made, replace(self.outcome, schemas=schemas)
+        return True
 
     def _move(self, found: Found) -> None:
         """Take over the results that all objects of the block have already, of the same inputs."""

@@ -100,10 +100,10 @@ def tableable(frame: "pl.DataFrame", where: str) -> "pl.DataFrame":
     smaller: dict[Any, Any] = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64, pl.UInt64: pl.Int64}
     kept = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.Boolean, pl.String)
     columns = []
-    for series in frame.iter_columns():
+    for series in frame.with_columns(pl.selectors.float().fill_nan(None)).iter_columns():
         dtype = series.dtype
         if dtype.is_float():
-            columns.append(series.fill_nan(None))
+            columns.append(series)
         elif type(dtype) in smaller or dtype in smaller:
             try:
                 columns.append(series.cast(smaller[type(dtype)]))

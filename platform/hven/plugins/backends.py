@@ -111,6 +111,8 @@ def _brought_back(result: Any) -> Any:
     import xarray as xr
 
     if isinstance(result, xr.Dataset):
+        if all(isinstance(v.data, np.ndarray) for name, v in result.variables.items() if name not in result.indexes):
+            return result
         loose = {name: _on_processor(v) for name, v in result.coords.items() if name not in result.indexes}
         return result.map(_on_processor, keep_attrs=True).assign_coords(loose)
     return {name: _brought_back(part) for name, part in result.items()} if isinstance(result, Mapping) else result

@@ -175,7 +175,7 @@ def _check_part(units: Mapping[str, str], part: "xr.Dataset", where: str, name: 
         attrs = dict(variable.attrs)
         if unit:
             attrs["units"] = unit
-        stamped[variable_name] = variable.assign_attrs(attrs)
+        stamped[variable_name].attrs = attrs
     return stamped
 
 

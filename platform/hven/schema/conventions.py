@@ -39,11 +39,13 @@ def frame_to_dataset(frame: "pl.DataFrame", schema: Schema | None = None) -> "xr
     for series in frame.iter_columns():
         name, attrs = series.name, schema[series.name].attrs() if series.name in schema else {}
         if series.dtype.is_float():
-            values = series.fill_null(float("nan")).to_numpy()
+            values = (series.fill_null(float("nan")) if series.null_count() else series).to_numpy()
         elif series.dtype.is_integer() or series.dtype == pl.Boolean:
             if series.null_count():
                 variables[name + _VALID] = xr.Variable("object", series.is_not_null().to_numpy())
-            values = series.fill_null(pl.lit(0).cast(series.dtype) if series.dtype.is_integer() else False).to_numpy()
+                zero = pl.lit(0).cast(series.dtype) if series.dtype.is_integer() else False
+                series = series.fill_null(zero)  # noqa: PLW2901 - the very column, whole
+            values = series.to_numpy()
         elif series.dtype == pl.String or series.dtype in (pl.Categorical, pl.Enum):
             values = np.array(series.cast(pl.String).to_list(), dtype=STRING)
         else:
@@ -87,7 +89,7 @@ def dataset_to_frame(data: "xr.Dataset") -> "pl.DataFrame":
             continue
         values = np.asarray(data[name].values)
         if values.dtype.kind == "f":
-            columns[name] = pl.Series(name, values).fill_nan(None)
+            columns[name] = pl.Series(name, values, nan_to_null=True)
         elif values.dtype.kind in "OTSU":
             columns[name] = pl.Series(name, [_text(v) for v in values.tolist()], dtype=pl.String)
         else:
