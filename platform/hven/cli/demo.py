@@ -83,13 +83,15 @@ def _print_gradient(result: "xr.Dataset") -> None:
 
 def _print_split(result: "xr.Dataset") -> None:
     """Print where the alpha sequences part, how deep the valley between them is, and how many stars are on each."""
+    import numpy as np
+
     count, high = int(result["n"]), int(result["n_high"])
     if not bool(result["is_supported"]):
         print_text(f"Alpha sequences: one only, as far as {count:,} giants tell")
         return
-    rising = [float(one) for one in result["data_polynomial"].values]
-    middle, metal_poor = (sum(c * feh**power for power, c in enumerate(rising)) for feh in (0.0, -0.5))
-    slope = (middle - metal_poor) / 0.5
+    feh, alpha = np.asarray(result["split_feh"].values), np.asarray(result["split_mg_fe"].values)
+    between = np.linspace(-0.5, 0.0, 51)
+    slope, middle = np.polyfit(between, np.interp(between, feh, alpha), 1)
     line = f"[alpha/M] = {middle:.3f} {'-' if slope < 0 else '+'} {abs(slope):.3f} [Fe/H]"
     parts = f"{100 * high / count:.0f} % of {count:,} giants are high-alpha, {100 * (1 - high / count):.0f} % low-alpha"
     confidence = float(result["confidence"])
