@@ -1,5 +1,6 @@
 """Where a training was: all its arrays and the settings they belong to."""
 
+import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,16 +53,26 @@ class Checkpoint:
     def write(self, path: Path | str) -> None:
         """Write the checkpoint to a file, whole or not at all."""
         path = Path(path)
-        text = json.dumps({"settings": self.settings, "step": self.step})
         part = path.with_name(path.name + ".part")
-        with part.open("wb") as file:
-            np.savez(file, allow_pickle=False, **self.arrays, spec=np.frombuffer(text.encode(), dtype=np.uint8))
+        part.write_bytes(self.to_bytes())
         part.replace(path)
 
     @classmethod
     def read(cls, path: Path | str) -> "Checkpoint":
         """Return the checkpoint in a file that `write` made."""
-        with np.load(path, allow_pickle=False) as stored:
+        return cls.from_bytes(Path(path).read_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Return the checkpoint as the content of a file, for `hven.methods.progress.keep`."""
+        text = json.dumps({"settings": self.settings, "step": self.step})
+        file = io.BytesIO()
+        np.savez(file, allow_pickle=False, **self.arrays, spec=np.frombuffer(text.encode(), dtype=np.uint8))
+        return file.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Checkpoint":
+        """Return the checkpoint that `to_bytes` made `content` of."""
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         spec = json.loads(arrays.pop("spec").tobytes())
         return cls(arrays, spec["settings"], spec["step"])

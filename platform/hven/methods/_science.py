@@ -13,3 +13,10 @@ def require(*packages: str, what: str) -> None:
             f"{what} computes with {' and '.join(missing)}, which is not installed",
             hint="Install it with: pip install 'hven[science]'",
         )
+
+
+def on_processor() -> bool:
+    """Return whether JAX computes on processors, not on a GPU."""
+    import jax
+
+    return str(jax.default_backend()) == "cpu"

@@ -25,6 +25,7 @@ class Schedule:
     warmup: float
     clip: float | None
     steps: int
+    betas: tuple[float, float] = (0.9, 0.999)
 
     def optimizer(self) -> Any:
         """Return the optax transformation."""
@@ -41,7 +42,7 @@ class Schedule:
         else:
             rate = self.learning_rate
         clip = [] if self.clip is None else [optax.clip_by_global_norm(self.clip)]
-        return optax.chain(*clip, optax.adamw(rate, weight_decay=self.weight_decay))
+        return optax.chain(*clip, optax.adamw(rate, *self.betas, weight_decay=self.weight_decay))
 
 
 class State(NamedTuple):
@@ -66,6 +67,46 @@ class Rules(NamedTuple):
     validates: bool
 
 
+@dataclass(frozen=True)
+class Flat:
+    """What a network is besides the one vector of its weights: hashable, as what is compiled once.
+
+    An optimiser that treats a hundred arrays one by one takes XLA longer to compile than the network does.
+    """
+
+    rest: tuple[Any, ...]
+    rest_tree: Any
+    shapes: tuple[tuple[int, ...], ...]
+    tree: Any
+
+    @classmethod
+    def of(cls, params: Any, static: Any) -> "tuple[Any, Flat]":
+        """Return the weights as one vector, and the rest."""
+        import jax
+        import jax.numpy as jnp
+
+        leaves, tree = jax.tree.flatten(params)
+        rest, rest_tree = jax.tree.flatten(static)
+        flat = cls(tuple(rest), rest_tree, tuple(leaf.shape for leaf in leaves), tree)
+        return jnp.concatenate([leaf.ravel() for leaf in leaves]), flat
+
+    def network(self, vector: Any) -> Any:
+        """Return the network whose weights `vector` holds."""
+        import equinox as eqx
+        import jax
+
+        ends = np.cumsum([int(np.prod(shape)) for shape in self.shapes])
+        parts = [vector[end - int(np.prod(s)) : end].reshape(s) for end, s in zip(ends, self.shapes, strict=True)]
+        return eqx.combine(jax.tree.unflatten(self.tree, parts), jax.tree.unflatten(self.rest_tree, self.rest))
+
+
+def network(params: Any, static: Any) -> Any:
+    """Return the network of trainable `params` and what is not trained."""
+    import equinox as eqx
+
+    return static.network(params) if isinstance(static, Flat) else eqx.combine(params, static)
+
+
 @lru_cache(maxsize=64)
 def first_state(schedule: Any) -> Callable[[Any], State]:
     """Return the function that makes the state of step 0 from the members' stacked weights."""
@@ -87,14 +128,89 @@ def first_state(schedule: Any) -> Callable[[Any], State]:
 
 
 @lru_cache(maxsize=64)
-def compiled_stretch(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
-    """Return the compiled function that trains up to a fixed number of steps, then validates.
+def compiled_stretch(rules: Rules, stepwise: bool = False) -> Callable[..., tuple[State, Any, Any]]:
+    """Return the function that trains up to a fixed number of steps, then validates.
 
     It takes the state, the static part of the networks, the data, batches (members, steps, batch), how many of the
     steps to do, the first one's number, validation rows (members, blocks, batch) with their weights, and keys
     (members,); it returns the state, the mean training loss and the validation loss, each (members,).
+
+    All of it is one compiled program, or with `stepwise` each step is: inside a loop XLA's convolutions on processors
+    are an order of magnitude slower than outside.
     """
+    return _stepwise(rules) if stepwise else _at_once(rules)
+
+
+def _at_once(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
     import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    step, block, judge = _step(rules), _validation_block(rules), _judge(rules)
+
+    def stretch(
+        state: State, batches: Any, validation: Any, key: Any, static: Any, data: Any, n_steps: Any, first: Any
+    ) -> tuple[State, Any, Any]:
+        def one(i: Any, carry: Any) -> Any:
+            return step(carry, batches[i], key, first + i, static, data)
+
+        carry = jax.lax.fori_loop(0, n_steps, one, _begin(state))
+        loss = jnp.float32(jnp.nan)
+        if rules.validates:
+            total, weight = jax.lax.map(lambda part: block(carry[2], part, key, static, data), validation)
+            loss = jnp.sum(total) / jnp.maximum(jnp.sum(weight), 1e-12)
+        return judge(state, carry, loss, n_steps)
+
+    def all_members(
+        state: State, static: Any, data: Any, batches: Any, n_steps: Any, first: Any, validation: Any, keys: Any
+    ) -> tuple[State, Any, Any]:
+        one: Any = jax.vmap(lambda s, b, v, k: stretch(s, b, v, k, static, data, n_steps, first))
+        done: tuple[State, Any, Any] = one(state, batches, validation, keys)
+        return done
+
+    filter_jit: Any = eqx.filter_jit
+    compiled: Callable[..., tuple[State, Any, Any]] = filter_jit(all_members)
+    return compiled
+
+
+def _stepwise(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
+    import equinox as eqx
+    import jax
+    import jax.numpy as jnp
+
+    jit: Any = eqx.filter_jit
+    step = jit(jax.vmap(_step(rules), in_axes=(0, 0, 0, None, None, None)))
+    block = jit(jax.vmap(_validation_block(rules), in_axes=(0, 0, 0, None, None)))
+    judge = jit(jax.vmap(_judge(rules), in_axes=(0, 0, 0, None)))
+    begin = jit(jax.vmap(_begin))
+
+    def all_members(
+        state: State, static: Any, data: Any, batches: Any, n_steps: Any, first: Any, validation: Any, keys: Any
+    ) -> tuple[State, Any, Any]:
+        carry = begin(state)
+        for i in range(int(n_steps)):
+            carry = step(carry, batches[:, i], keys, first + i, static, data)
+        loss = jnp.full(len(keys), jnp.nan, jnp.float32)
+        if rules.validates:
+            parts = zip(*(np.moveaxis(values, 1, 0) for values in validation), strict=True)
+            sums = [block(carry[2], part, keys, static, data) for part in parts]
+            total, weight = (sum(values) for values in zip(*sums, strict=True))
+            loss = total / jnp.maximum(weight, 1e-12)
+        done: tuple[State, Any, Any] = judge(state, carry, loss, n_steps)
+        return done
+
+    return all_members
+
+
+def _begin(state: State) -> tuple[Any, Any, Any, Any]:
+    """Return what a step changes: weights, optimiser, average, and the sum of losses so far."""
+    import jax.numpy as jnp
+
+    return state.params, state.optimizer, state.average, jnp.zeros(())
+
+
+def _step(rules: Rules) -> Callable[..., tuple[Any, Any, Any, Any]]:
+    """Return the function of one step of one member."""
     import jax
     import jax.numpy as jnp
     import optax
@@ -102,28 +218,42 @@ def compiled_stretch(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
     optimizer = rules.schedule.optimizer()
 
     def mean_loss(params: Any, static: Any, rows: dict[str, Any], key: Any) -> Any:
-        losses = rules.loss(eqx.combine(params, static), rows, key)
+        losses = rules.loss(network(params, static), rows, key)
         return jnp.sum(losses * rows["weight"]) / jnp.maximum(jnp.sum(rows["weight"]), 1e-12)
 
-    def stretch(
-        state: State, batches: Any, validation: Any, key: Any, static: Any, data: Any, n_steps: Any, first: Any
-    ) -> tuple[State, Any, Any]:
-        def step(i: Any, carry: tuple[Any, Any, Any, Any]) -> tuple[Any, Any, Any, Any]:
-            params, memory, average, total = carry
-            rows = {name: values[batches[i]] for name, values in data.items()}
-            value, slope = jax.value_and_grad(mean_loss)(params, static, rows, jax.random.fold_in(key, first + i))
-            updates, memory = optimizer.update(slope, memory, params)
-            params = optax.apply_updates(params, updates)
-            if rules.ema is not None:
-                average = optax.incremental_update(params, average, 1 - rules.ema)
-            return params, memory, average, total + value
+    def step(carry: Any, batch: Any, key: Any, number: Any, static: Any, data: Any) -> tuple[Any, Any, Any, Any]:
+        params, memory, average, total = carry
+        rows = {name: values[batch] for name, values in data.items()}
+        value, slope = jax.value_and_grad(mean_loss)(params, static, rows, jax.random.fold_in(key, number))
+        updates, memory = optimizer.update(slope, memory, params)
+        params = optax.apply_updates(params, updates)
+        average = params if rules.ema is None else optax.incremental_update(params, average, 1 - rules.ema)
+        return params, memory, average, total + value
 
-        zero = jnp.zeros(())
-        params, memory, average, total = jax.lax.fori_loop(
-            0, n_steps, step, (state.params, state.optimizer, state.average, zero)
-        )
-        average = params if rules.ema is None else average
-        loss = _validation(average, static, data, validation, key) if rules.validates else jnp.float32(jnp.nan)
+    return step
+
+
+def _validation_block(rules: Rules) -> Callable[..., tuple[Any, Any]]:
+    """Return the function of the summed loss and weight of one block of held-out rows."""
+    import jax.numpy as jnp
+
+    def block(params: Any, part: tuple[Any, Any], key: Any, static: Any, data: Any) -> tuple[Any, Any]:
+        index, present = part
+        rows = {name: values[index] for name, values in data.items()}
+        losses = rules.loss(network(params, static), rows, key)
+        weight = rows["weight"] * present
+        return jnp.sum(jnp.where(weight > 0, losses * weight, 0.0)), jnp.sum(weight)
+
+    return block
+
+
+def _judge(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
+    """Return the function that ends a stretch: is it the best so far, and does the member go on."""
+    import jax
+    import jax.numpy as jnp
+
+    def judge(state: State, carry: Any, loss: Any, n_steps: Any) -> tuple[State, Any, Any]:
+        params, memory, average, total = carry
         # without validation the last weights are the best ones, as long as they are finite
         falls = loss < state.best_loss if rules.validates else jnp.isfinite(total)
         better = falls & ~state.stopped
@@ -140,27 +270,7 @@ def compiled_stretch(rules: Rules) -> Callable[..., tuple[State, Any, Any]]:
         )
         return new, total / n_steps, loss
 
-    def _validation(params: Any, static: Any, data: Any, validation: tuple[Any, Any], key: Any) -> Any:
-        def block(part: tuple[Any, Any]) -> tuple[Any, Any]:
-            index, present = part
-            rows = {name: values[index] for name, values in data.items()}
-            losses = rules.loss(eqx.combine(params, static), rows, key)
-            weight = rows["weight"] * present
-            return jnp.sum(jnp.where(weight > 0, losses * weight, 0.0)), jnp.sum(weight)
-
-        total, weight = jax.lax.map(block, validation)
-        return jnp.sum(total) / jnp.maximum(jnp.sum(weight), 1e-12)
-
-    def all_members(
-        state: State, static: Any, data: Any, batches: Any, n_steps: Any, first: Any, validation: Any, keys: Any
-    ) -> tuple[State, Any, Any]:
-        one: Any = jax.vmap(lambda s, b, v, k: stretch(s, b, v, k, static, data, n_steps, first))
-        done: tuple[State, Any, Any] = one(state, batches, validation, keys)
-        return done
-
-    filter_jit: Any = eqx.filter_jit
-    compiled: Callable[..., tuple[State, Any, Any]] = filter_jit(all_members)
-    return compiled
+    return judge
 
 
 class Batches:

@@ -1,7 +1,7 @@
 """Trained models as arrays and JSON: nothing is pickled, so a model of somebody else's is data and not a program.
 
 A model that can be saved has ``spec()`` (a JSON-able dict with its ``kind``), ``arrays()`` (NumPy arrays by path) and a
-class method ``build(arrays, spec)``. Built in are the kinds ``mlp``, ``trained`` and ``flow``; `register` adds others.
+class method ``build(arrays, spec)``. `register` adds kinds to those that are built in.
 """
 
 import json
@@ -17,7 +17,20 @@ from hven.errors import DataRefusedError, DeclarationError, did_you_mean
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["FORMAT", "Model", "from_dataset", "leaves", "load", "register", "save", "to_dataset", "with_leaves"]
+__all__ = [
+    "FORMAT",
+    "Model",
+    "from_dataset",
+    "from_vector",
+    "leaves",
+    "load",
+    "register",
+    "save",
+    "to_dataset",
+    "to_vector",
+    "untrained",
+    "with_leaves",
+]
 
 T = TypeVar("T")
 Arrays = dict[str, NDArray[Any]]
@@ -29,6 +42,12 @@ _HOMES = {
     "mlp": ("hven.methods.nets", "MLP"),
     "trained": ("hven.methods.train", "Trained"),
     "flow": ("hven.methods.flows", "Flow"),
+    "unet": ("hven.methods.nets", "UNet"),
+    "denoising-mlp": ("hven.methods.nets", "DenoisingMLP"),
+    "style-generator": ("hven.methods.nets", "StyleGenerator"),
+    "image-critic": ("hven.methods.nets", "ImageCritic"),
+    "diffusion": ("hven.methods.diffusion", "Diffusion"),
+    "gan": ("hven.methods.gan", "Gan"),
 }
 _REGISTERED: dict[str, type[Any]] = {}
 
@@ -119,15 +138,57 @@ def load(arrays: Mapping[str, Any], spec: Mapping[str, Any]) -> Any:
             hint="Update hven, or save the model again.",
         )  # fmt: skip
     kind = str(spec.get("kind"))
+    return _class_of(kind).build({path: np.asarray(values) for path, values in arrays.items()}, dict(spec))
+
+
+def _class_of(kind: str) -> Any:
     if kind in _HOMES:
         module, name = _HOMES[kind]
-        model = getattr(import_module(module), name)
-    elif kind in _REGISTERED:
-        model = _REGISTERED[kind]
-    else:
-        hint = "Import the package that brings it; it calls hven.methods.models.register."
-        raise DataRefusedError(f"a model of kind {kind!r}", hint=did_you_mean(kind, [*_HOMES, *_REGISTERED], hint))
-    return model.build({path: np.asarray(values) for path, values in arrays.items()}, dict(spec))
+        return getattr(import_module(module), name)
+    if kind in _REGISTERED:
+        return _REGISTERED[kind]
+    hint = "Import the package that brings it; it calls hven.methods.models.register."
+    raise DataRefusedError(f"a model of kind {kind!r}", hint=did_you_mean(kind, [*_HOMES, *_REGISTERED], hint))
+
+
+def untrained(spec: Mapping[str, Any]) -> Any:
+    """Return a network of the structure that its ``spec()`` tells, with first weights.
+
+    Examples
+    --------
+    >>> from hven.methods import nets
+    >>> untrained(nets.MLP(2, 1, width=4).spec()).width
+    4
+    """
+    told = {name: value for name, value in spec.items() if name not in {"kind", "format"}}
+    arguments = {name: tuple(value) if isinstance(value, list) else value for name, value in told.items()}
+    return _class_of(str(spec["kind"]))(**arguments)
+
+
+def to_vector(net: Any) -> NDArray[np.float32]:
+    """Return all weights of a network as one vector, in the order of `leaves`.
+
+    Examples
+    --------
+    >>> to_vector({"a": np.ones((2, 2)), "b": np.zeros(1)}).tolist()
+    [1.0, 1.0, 1.0, 1.0, 0.0]
+    """
+    return np.concatenate([np.asarray(values, dtype=np.float32).ravel() for values in leaves(net).values()])
+
+
+def from_vector(tree: T, vector: Any) -> T:
+    """Return `tree` with the weights that `to_vector` made a vector of; raises DataRefusedError where they misfit."""
+    wanted, values = leaves(tree), np.asarray(vector)
+    ends = np.cumsum([array.size for array in wanted.values()])
+    if values.shape != (ends[-1],):
+        raise DataRefusedError(
+            f"weights of shape {values.shape}", where="model", expected=f"({ends[-1]},)",
+            hint="The spec and the arrays do not belong together.",
+        )  # fmt: skip
+    parts = np.split(values, ends[:-1])
+    return with_leaves(
+        tree, {p: part.reshape(a.shape).astype(a.dtype) for (p, a), part in zip(wanted.items(), parts, strict=True)}
+    )
 
 
 def to_dataset(model: Model) -> "xr.Dataset":

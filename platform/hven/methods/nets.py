@@ -12,7 +12,9 @@ except ImportError as _error:
         hint="Install it with: pip install 'hven[science]'",
     ) from _error
 
-__all__ = ["ACTIVATIONS", "MLP"]
+from hven.methods._unet import DenoisingMLP, UNet
+
+__all__ = ["ACTIVATIONS", "MLP", "DenoisingMLP", "UNet"]
 
 ACTIVATIONS = ("gelu", "relu", "silu", "softplus", "tanh")
 """Names of the activations that a network may have: those of `jax.nn`."""
@@ -105,7 +107,7 @@ class MLP(eqx.Module):
     @classmethod
     def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "MLP":
         """Return the network that `spec` and `arrays` describe."""
-        from hven.methods.models import with_leaves
+        from hven.methods.models import untrained, with_leaves
 
-        skeleton = cls(**{name: value for name, value in spec.items() if name not in {"kind", "format"}})
-        return with_leaves(skeleton, arrays)
+        net: MLP = with_leaves(untrained(spec), arrays)
+        return net
