@@ -243,7 +243,7 @@ def fit_sequences(
 
 @in_float64
 def fit_sequences_of_each(
-    groups: Sequence[tuple[ArrayLike, ArrayLike, ArrayLike | None, ArrayLike | None]],
+    groups: Sequence[tuple[ArrayLike | None, ...]],
     *,
     tracks: Sequence[Track] | int,
     degree: int = 2,
@@ -256,7 +256,7 @@ def fit_sequences_of_each(
     Parameters
     ----------
     groups
-        (m, a, m_err, a_err) of each; the lengths may differ.
+        (m, a, m_err, a_err) of each, or (m, a, m_err, a_err, weights); the lengths may differ.
     tracks, degree, knots, offset_sd, shared_scatter
         As for `fit_sequences`.
 
@@ -268,7 +268,7 @@ def fit_sequences_of_each(
     >>> [round(float(fit.fractions[1])) for fit in fit_sequences_of_each([field], tracks=[low, high])]
     [1]
     """
-    each = [(*group, None) for group in groups]
+    each = [(*group, *[None] * (5 - len(group))) for group in groups]
     return _fit_all(each, tracks, degree, knots, offset_sd=offset_sd, shared_scatter=shared_scatter) if each else []
 
 

@@ -1,7 +1,7 @@
 """One alpha sequence or two: a calibrated test, and the fraction of stars on the low one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -28,13 +28,15 @@ INJECTED = (0.05, 0.1, 0.2, 0.3, 0.5)
 """Fractions on the low sequence for which the power is told."""
 
 _GRID = np.linspace(0, 1, 2001)
+_EVERY = 10
+"""Which of these fractions the posterior is told at."""
 
 
 @hven.analysis(
     stars=hven.Table(
         m_h="dex",
         alpha_m="dex",
-        optional={"m_h_err": "dex", "alpha_m_err": "dex", "object_id": None},
+        optional={"m_h_err": "dex", "alpha_m_err": "dex", "weight": "", "object_id": None},
         named_by="group",
     ),
     produces={
@@ -56,12 +58,18 @@ _GRID = np.linspace(0, 1, 2001)
             "power": "",
             "track_low": "dex",
             "track_high": "dex",
+            "free_track_low": "dex",
+            "free_track_high": "dex",
+            "posterior": "",
+            "n_effective": "",
+            "edge_low": "",
+            "edge_high": "",
             "fit": "",
         },
         "stars": {"p_low": ""},
     },
     references=("2306.04688", "10.1214/aos/1176346577"),
-    version="1",
+    version="2",
 )
 def alpha_bimodality(
     stars: xr.Dataset,
@@ -86,18 +94,24 @@ def alpha_bimodality(
     * ``lr``, ``p``: twice the gain in ln L of a fraction over none, with the p-value from as many simulated groups of
       one sequence (parametric bootstrap). None lies on the edge of what is possible, so that no chi^2 distribution
       holds. This is the test to use.
-    * ``delta_bic``: BIC of one free track less that of two free tracks, positive for two.
+    * ``delta_bic``: BIC of one free track less that of two free tracks, positive for two; these two tracks, parabolas
+      that know of no template, are ``free_track_low`` and ``free_track_high``.
     * ``dip``, ``dip_p``: Hartigan's dip of the residuals from the high sequence.
 
     With a hundred stars the last two see little, and a missing detection says little: ``power`` is the chance that the
     first test finds a fraction of 0.05 to 0.5 on the low sequence among these very stars, at a rate of false alarms of
-    5 %. ``f_low_upper`` is the 95 % upper limit of the fraction, flat prior, s and delta at their best; ``f_low`` is
-    the likeliest fraction, which comes out 2 % low at 0.3, as s takes up what lies between the sequences.
+    5 %. ``f_low_upper`` is the 95 % upper limit of the fraction, flat prior, s and delta at their best;
+    ``posterior`` is its density over ``f``. ``f_low`` is the likeliest fraction, which comes out 2 % low at 0.3, as s
+    takes up what lies between the sequences.
 
     The sequences are given at `m_knots`, smooth between; those given by default are a smooth form of what APOGEE shows
     in the disc, about 0.1 dex apart, and an assumption: give those of your own calibration. ``group`` names a column of
-    fields, or with `edges` one that is cut into bins (``r_gal``). Groups with fewer than `n_min` complete stars are
-    null, and `fit` says 'too few stars'; 'all alike' stands where [alpha/M] does not vary.
+    fields, or with `edges` one that is cut into bins (``r_gal``; ``edge_low``, ``edge_high``). Groups with fewer than
+    `n_min` complete stars are null, and `fit` says 'too few stars'; 'all alike' stands where [alpha/M] does not vary.
+
+    Where a column ``weight`` is bound (one over the chance that a star was selected), each star counts that often, in
+    proportion: weights are scaled to sum up to the effective number of stars ``n_effective`` = (sum w)^2 / sum w^2, and
+    the simulated groups carry the same ones. The dip knows no weights.
 
     The result has two parts: ``groups``, and ``stars`` with ``p_low``, the probability of each star to be on the low
     sequence.
@@ -139,42 +153,53 @@ def alpha_bimodality(
     }
     known = np.logical_and.reduce([np.isfinite(v) for v in columns.values()])
     known &= (columns["m_h_err"] >= 0) & (columns["alpha_m_err"] >= 0)
+    if "weight" in table:
+        columns["weight"] = np.asarray(table["weight"].values, dtype=np.float64)
+        known &= np.nan_to_num(columns["weight"]) > 0
     if not known.any():
         raise hven.errors.TooFewObjectsError(
-            "no star has m_h, alpha_m and their errors", where="input 'stars'", hint="Loosen the selection."
+            "no star has m_h, alpha_m, their errors and a weight", where="input 'stars'", hint="Loosen the selection."
         )
     p_low = np.full(table.sizes["object"], np.nan)
+    m = np.linspace(m_knots[0], m_knots[-1], 60)
     rows = []
     for i in range(len(names)):
         mine = known & (label == i)
         order = np.flatnonzero(mine)
         order = order[np.lexsort([columns[n][order] for n in columns])]  # sums and draws know no order of rows
         data = Stars(*(columns[n][order] for n in columns))
-        row = _tested(data, tracks, offset_sd, n_boot=n_boot, n_power=n_power, n_min=n_min, seed=seed)
+        row = _tested(data, tracks, offset_sd, m, n_boot=n_boot, n_power=n_power, n_min=n_min, seed=seed)
         p_low[order] = row.pop("p_low")
         rows.append(row)
     ids = {"object_id": ("object", table["object_id"].values)} if "object_id" in table else {}
     errors = [name for name in ("m_h_err", "alpha_m_err") if name not in table]
     attrs = {
         "group": group or "",
+        "group_unit": str(table[group].attrs.get("units", "")) if group else "",
+        "n_power": n_power,
         "assumed": f"no errors: {', '.join(errors)}" if errors else "nothing",
         "n_incomplete": int((~known).sum()),
         "n_outside": int((known & (label < 0)).sum()),
     }
-    m = np.linspace(m_knots[0], m_knots[-1], 60)
     lines = {name: np.array([t.at(m)[0] + np.nan_to_num(r["offset"]) for r in rows]) for name, t in
              (("track_low", tracks[0]), ("track_high", tracks[1]))}  # fmt: skip
+    free = np.array([r["free"] for r in rows])
+    lines |= {"free_track_low": free[:, 0], "free_track_high": free[:, 1]}
     text = np.dtypes.StringDType()
     kinds: dict[str, Any] = {"fit": text, "n": np.int64}
-    one = {n: ("group", np.array([r[n] for r in rows], dtype=kinds.get(n))) for n in rows[0] if n != "power"}
+    one = {n: ("group", np.array([r[n] for r in rows], dtype=kinds.get(n))) for n in rows[0] if n not in _ARRAYS}
+    ends = np.array(edges) if edges is not None else np.full(len(names) + 1, np.nan)
+    one |= {"edge_low": ("group", ends[:-1]), "edge_high": ("group", ends[1:])}
     groups = xr.Dataset(
         {
             **one,
             "power": (("group", "f_injected"), np.array([r["power"] for r in rows])),
+            "posterior": (("group", "f"), np.array([r["posterior"] for r in rows])),
             **{name: (("group", "m"), values) for name, values in lines.items()},
         },
         coords={
             "group": np.array(names, dtype=text), "f_injected": np.array(INJECTED), "m": ("m", m, {"units": "dex"}),
+            "f": _GRID[::_EVERY],
         },
         attrs=attrs,
     )  # fmt: skip
@@ -183,16 +208,28 @@ def alpha_bimodality(
 
 @dataclass(frozen=True)
 class Stars:
-    """[M/H], [alpha/M] and their errors of n stars."""
+    """[M/H], [alpha/M] and their errors of n stars, and how often each counts."""
 
     m: Array
     a: Array
     m_err: Array
     a_err: Array
+    w: Array | None = None
+
+    @property
+    def n_effective(self) -> float:
+        """Number of equal stars that tell as much: (sum w)^2 / sum w^2."""
+        return float(len(self.m) if self.w is None else self.w.sum() ** 2 / (self.w**2).sum())
+
+    @property
+    def columns(self) -> tuple[Array | None, ...]:
+        """What `fit_sequences_of_each` takes, weights summing up to the effective number."""
+        w = None if self.w is None else self.w * self.n_effective / self.w.sum()
+        return self.m, self.a, self.m_err, self.a_err, w
 
     def with_alpha(self, a: Array) -> "Stars":
         """Return the same stars with other [alpha/M]."""
-        return Stars(self.m, a, self.m_err, self.a_err)
+        return replace(self, a=a)
 
 
 def likelihood_ratios(
@@ -202,7 +239,7 @@ def likelihood_ratios(
 
     `tracks` are the low and the high one; the prior of the zero point counts in ln L.
     """
-    tables = [(s.m, s.a, s.m_err, s.a_err) for s in groups]
+    tables = [s.columns for s in groups]
     both = fit_sequences_of_each(tables, tracks=list(tracks), offset_sd=offset_sd)
     alone = fit_sequences_of_each(tables, tracks=[tracks[1]], offset_sd=offset_sd)
 
@@ -217,7 +254,9 @@ def posterior_of_fraction(fit: SequenceFit, stars: Stars) -> Array:
     terms = fit.log_terms(stars.m, stars.a, stars.m_err, stars.a_err)
     terms = np.exp(terms - terms.max(axis=1, keepdims=True))
     with np.errstate(divide="ignore"):
-        height = np.log(_GRID[:, None] * terms[:, 0] + (1 - _GRID[:, None]) * terms[:, 1]).sum(axis=1)
+        each = np.log(_GRID[:, None] * terms[:, 0] + (1 - _GRID[:, None]) * terms[:, 1])
+    w = stars.columns[4]
+    height = each.sum(axis=1) if w is None else (w * each).sum(axis=1)
     density = np.exp(height - height.max())
     return np.asarray(density / density.sum())
 
@@ -233,16 +272,21 @@ def simulate(stars: Stars, tracks: Sequence[Track], f_low: float, sigma: float, 
 
 
 def _tested(
-    stars: Stars, tracks: Sequence[Track], offset_sd: float, *, n_boot: int, n_power: int, n_min: int, seed: int
-) -> dict[str, Any]:
+    stars: Stars, tracks: Sequence[Track], offset_sd: float, m: Array, *, n_boot: int, n_power: int, n_min: int,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what is told of one group; free tracks at [M/H] `m`."""
     row: dict[str, Any] = dict.fromkeys(_NUMBERS, np.nan)
+    row |= {"n_effective": stars.n_effective if len(stars.m) else 0.0}
+    row |= {"free": np.full((2, len(m)), np.nan)}
+    row |= {"posterior": np.full(len(_GRID[::_EVERY]), np.nan)}
     row |= {"n": len(stars.m), "power": np.full(len(INJECTED), np.nan), "p_low": np.full(len(stars.m), np.nan)}
     if len(stars.m) < n_min:
         return {**row, "fit": "too few stars"}
     if np.ptp(stars.a) == 0:
         return {**row, "fit": "all alike"}
     (lr,), (fit,) = likelihood_ratios([stars], tracks, offset_sd)
-    table = [(stars.m, stars.a, stars.m_err, stars.a_err)]
+    table = [stars.columns]
     null = fit_sequences_of_each(table, tracks=[tracks[1]], offset_sd=offset_sd)[0]
     width, shift = float(null.scatter[0]), null.offset
     nulls = [simulate(stars, tracks, 0.0, width, shift, [seed, 0, b]) for b in range(n_boot)]
@@ -260,7 +304,7 @@ def _tested(
     density = posterior_of_fraction(fit, stars)
     below = np.cumsum(density)
     low, middle, above, upper = (float(_GRID[np.searchsorted(below, level)]) for level in (0.1587, 0.5, 0.8413, 0.95))
-    free = [fit_sequences_of_each(table, tracks=k)[0].bic for k in (1, 2)]
+    one, two = (fit_sequences_of_each(table, tracks=k)[0] for k in (1, 2))
     dip = stats.dip_test(stars.a - tracks[1].at(stars.m)[0])
     return {
         **row,
@@ -270,7 +314,9 @@ def _tested(
         "f_low_upper": upper,
         "lr": float(lr),
         "p": stats.permutation_p(float(lr), drawn),
-        "delta_bic": free[0] - free[1],
+        "delta_bic": one.bic - two.bic,
+        "free": np.where((m >= stars.m.min()) & (m <= stars.m.max()), two.tracks(m), np.nan),
+        "posterior": density[::_EVERY] * (len(_GRID) - 1),
         "dip": dip.dip,
         "dip_p": dip.p,
         "sigma": own,
@@ -283,6 +329,7 @@ def _tested(
     }
 
 
+_ARRAYS = ("power", "posterior", "free")
 _NUMBERS = (
     "f_low", "f_low_err", "f_low_median", "f_low_upper", "lr", "p", "delta_bic", "dip", "dip_p", "sigma", "sigma_err",
     "offset", "offset_err",
