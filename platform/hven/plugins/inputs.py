@@ -14,7 +14,7 @@ from hven.schema import CANONICAL, Column, describe, parse_unit
 
 OBJECT = ("object",)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PATTERN = re.compile(r"[A-Za-z0-9_]*<[a-z]+>[A-Za-z0-9_]*")
+_PATTERN = re.compile(r"[A-Za-z0-9_]*(<[a-z]+>[A-Za-z0-9_]*)+")
 
 Units = Mapping[str, str | None]
 

@@ -29,6 +29,12 @@ MOCK_ELEMENTS = ("C", "N", "O", "Na", "Mg", "Al", "Si", "S", "Ca", "Cr", "Mn", "
             "<x>_fe_err": "dex",
             "feh": "dex",
             "feh_err": "dex",
+            "<x>_h_<y>_h_corr": "",
+            "<x>_fe_<y>_fe_corr": "",
+            "feh_<x>_h_corr": "",
+            "feh_<x>_fe_corr": "",
+            "<x>_h_feh_corr": "",
+            "<x>_fe_feh_corr": "",
         },
         named_by="given",
     ),
@@ -53,7 +59,7 @@ MOCK_ELEMENTS = ("C", "N", "O", "Na", "Mg", "Al", "Si", "S", "Ca", "Cr", "Mn", "
         "conditional_replicates": "",
     },
     references=("2507.14572", "2102.04992"),
-    version="1",
+    version="2",
 )
 def abundance_correlations(
     stars: xr.Dataset,
@@ -84,6 +90,11 @@ def abundance_correlations(
     than over hydrogen, since they share the iron; the model of `abundance_correlation_prediction` speaks of hydrogen.
     With ``scale="h"`` and columns over iron only, [X/H] is [X/Fe] + [Fe/H], their errors taken as independent, and the
     error of [Fe/H], which is then common to all elements, is taken out of the covariances as well.
+
+    Errors of one star that go together (those of its temperature move all its elements) correlate abundances falsely.
+    Columns ``<a>_<b>_corr``, as ``mg_h_si_h_corr`` or ``mg_fe_feh_corr``, tell how the errors of columns a and b
+    correlate; in memory, an array ``cov`` over (object, c, c2) may give the whole covariance of each star in dex2, its
+    coordinate c naming the columns. Either is taken out of the covariances.
 
     What cannot be told is NaN, and `flag` says why: 'too few stars' (under `n_min`), 'does not vary', 'errors exceed
     the scatter' (nothing is left after the correction, which is never clipped). 'above one' warns of a value beyond

@@ -1,7 +1,8 @@
 """Abundances of stars as a matrix, block by block: which columns, on which scale, with which errors."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -15,7 +16,10 @@ Array = NDArray[np.float64]
 Scale = Literal["auto", "h", "fe"]
 
 ROWS = 1 << 16
-"""Stars that are in memory at a time."""
+"""Stars that are in memory at a time; fewer when each has a covariance matrix, which takes as many bytes then."""
+
+COVARIANCE = "cov"
+"""A variable over (object, c, c2): the error covariance of each star, c being named by a coordinate."""
 
 
 class Block(NamedTuple):
@@ -41,6 +45,8 @@ class Abundances:
         ``"h"`` or ``"fe"``: abundances over hydrogen or iron.
     derived
         Whether [X/H] is made of [X/Fe] and [Fe/H].
+    has_covariance
+        Whether errors come as a covariance of each star, or with correlations between them.
     given
         Columns that come along.
     assumed
@@ -51,20 +57,24 @@ class Abundances:
     elements: tuple[str, ...]
     scale: Literal["h", "fe"]
     derived: bool
+    has_covariance: bool
     given: tuple[str, ...]
     assumed: str
 
     def blocks(self) -> Iterator[Block]:
         """Give the stars in blocks of `ROWS`; each chunk of a lazy table is computed once."""
-        names = [*self.columns(), *(f"{c}_err" for c in self.columns()), *self.given, "object_id"]
+        names = [*self.columns(), *(f"{c}_err" for c in self.columns()), *self.given, "object_id", COVARIANCE]
+        names += [f"{a}_{b}_corr" for a, b in permutations(self.columns(), 2)]
+        matrices = self.derived or self.has_covariance
+        rows = max(256, 4 * ROWS // len(self.columns()) ** 2) if matrices else ROWS
         table = self.stars[[name for name in dict.fromkeys(names) if name in self.stars]]
         size = table.sizes["object"]
         ends = np.cumsum(table.chunksizes["object"]) if "object" in table.chunksizes else [size]
         start = 0
         for end in map(int, ends):
             chunk = table.isel(object=slice(start, end)).compute()
-            for first in range(0, end - start, ROWS):
-                yield self._block(chunk.isel(object=slice(first, first + ROWS)), start + first)
+            for first in range(0, end - start, rows):
+                yield self._block(chunk.isel(object=slice(first, first + rows)), start + first)
             start = end
 
     def columns(self) -> list[str]:
@@ -78,32 +88,55 @@ class Abundances:
         ids = part["object_id"].values.astype(np.int64) if "object_id" in part else np.arange(start, start + n)
         columns = self.columns()
         x = np.stack([part[name].values.astype(np.float64) for name in columns], axis=1)
-        has_errors = any(f"{name}_err" in part for name in columns)
-        err = None
-        if has_errors:
-            exact = np.zeros(n)
-            err = np.stack(
-                [part[f"{name}_err"].values.astype(np.float64) if f"{name}_err" in part else exact for name in columns],
-                axis=1,
-            )
-            told = np.array([f"{name}_err" in part for name in columns])
-            x = np.where(told & ~(err > 0), np.nan, x)
-            err = np.where(np.isfinite(x), err, 0.0)
+        x, err = self._with_errors(x, part)
         given = np.empty((n, 0))
         if self.given:
             given = np.stack([part[name].values.astype(np.float64) for name in self.given], axis=1)
         return Block(ids, *(self._over_hydrogen(x, err) if self.derived else (x, err)), given)
 
+    def _with_errors(self, x: Array, part: xr.Dataset) -> tuple[Array, Array | None]:
+        """Return values (n, c), NaN where an error is missing or not positive, and errors (n, c) or (n, c, c)."""
+        columns = self.columns()
+        if COVARIANCE in part:
+            named = _named(part)
+            at = [named.index(name) for name in columns]
+            covariance = np.asarray(part[COVARIANCE].values, dtype=np.float64)[:, at][:, :, at]
+            x = np.where(np.diagonal(covariance, axis1=1, axis2=2) > 0, x, np.nan)
+            known = np.isfinite(x)
+            return x, np.where(known[:, :, None] & known[:, None, :], np.nan_to_num(covariance), 0.0)
+        told = np.array([f"{name}_err" in part for name in columns])
+        if not told.any():
+            return x, None
+        exact = np.zeros(len(x))
+        err = np.stack(
+            [part[f"{name}_err"].values.astype(np.float64) if f"{name}_err" in part else exact for name in columns],
+            axis=1,
+        )
+        x = np.where(told & ~(err > 0), np.nan, x)
+        err = np.where(np.isfinite(x), err, 0.0)
+        if not self.has_covariance:
+            return x, err
+        correlation = np.tile(np.eye(len(columns)), (len(x), 1, 1))
+        for i, j in permutations(range(len(columns)), 2):
+            name = f"{columns[i]}_{columns[j]}_corr"
+            if name in part:
+                correlation[:, i, j] = correlation[:, j, i] = np.nan_to_num(part[name].values)
+        return x, correlation * err[:, :, None] * err[:, None, :]
+
     def _over_hydrogen(self, x: Array, err: Array | None) -> tuple[Array, Array | None]:
         """Return [X/H] = [X/Fe] + [Fe/H] and the covariance of its errors, [Fe/H] being common to all."""
-        at = [i for i, symbol in enumerate(self.elements) if symbol != "Fe"]
-        made = np.repeat(x[:, -1:], len(self.elements), axis=1)
+        e = len(self.elements)
+        at = np.array([i for i, symbol in enumerate(self.elements) if symbol != "Fe"])
+        made = np.repeat(x[:, -1:], e, axis=1)
         made[:, at] += x[:, :-1]
         if err is None:
             return made, None
-        covariance = np.tile((err[:, -1] ** 2)[:, None, None], (1, len(self.elements), len(self.elements)))
-        covariance[:, at, at] += err[:, :-1] ** 2
-        return made, covariance
+        sums = np.zeros((e, x.shape[1]))
+        sums[:, -1] = 1.0
+        sums[at, np.arange(len(at))] = 1.0
+        if err.ndim == 2:
+            return made, (err**2)[:, None, :] * sums @ sums.T
+        return made, sums @ err @ sums.T
 
 
 def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, given: Sequence[str]) -> Abundances:
@@ -114,7 +147,7 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
     MissingColumnError
         There are not two elements, or one that is asked for is not there.
     DataRefusedError
-        A column of errors has no error that is positive.
+        The error covariance does not name its columns, or has other dimensions.
     """
     columns = [str(name) for name in stars.data_vars]
     over_h = [s for s in SYMBOLS if s in elements_of(columns, "h") or (s == "Fe" and "feh" in columns)]
@@ -148,12 +181,37 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
             hint="Take it out of one of them.",
         )
     wanted = [symbol for symbol in SYMBOLS if symbol in wanted]
-    told = Abundances(stars, tuple(wanted), scale, derived, tuple(given), "")
-    without = [name for name in told.columns() if f"{name}_err" not in stars and name in stars]
-    texts = [f"no errors in {', '.join(without)}"] if without else []
-    texts += ["errors of [X/Fe] and [Fe/H] are independent"] if derived else []
+    told = Abundances(stars, tuple(wanted), scale, derived, False, tuple(given), "")
+    texts = []
+    has_covariance = COVARIANCE in stars
+    if has_covariance:
+        _check_covariance(stars, told.columns())
+    else:
+        has_covariance = any(f"{a}_{b}_corr" in stars for a, b in permutations(told.columns(), 2))
+        without = [name for name in told.columns() if f"{name}_err" not in stars and name in stars]
+        texts += [f"no errors in {', '.join(without)}"] if without else []
+        texts += ["errors of [X/Fe] and [Fe/H] are independent"] if derived and not has_covariance else []
     texts += [] if "object_id" in stars else ["stars are told apart by their place in the table"]
-    return Abundances(stars, told.elements, scale, derived, told.given, "; ".join(texts) or "nothing")
+    return replace(told, has_covariance=has_covariance, assumed="; ".join(texts) or "nothing")
+
+
+def _named(stars: xr.Dataset) -> list[str]:
+    """Return the columns that the error covariance is of."""
+    along = stars[COVARIANCE].dims[1]
+    return [str(name) for name in stars[along].values] if along in stars.coords else []
+
+
+def _check_covariance(stars: xr.Dataset, columns: Sequence[str]) -> None:
+    shape = stars[COVARIANCE].dims
+    lacking = [] if len(shape) != 3 else [name for name in columns if name not in _named(stars)]
+    if len(shape) != 3 or shape[0] != "object" or lacking:
+        raise hven.errors.DataRefusedError(
+            f"the error covariance is over ({', '.join(map(str, shape))})"
+            + (f" and does not name {lacking[0]!r}" if lacking else ""),
+            where=f"input 'stars', variable {COVARIANCE!r}",
+            expected=f"(object, c, c2), c being a coordinate that names columns, {columns[0]} among them",
+            hint="Name its columns by a coordinate of its second dimension.",
+        )
 
 
 def column_of(symbol: str, scale: str) -> str:

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 
 import hven
-from hven.errors import MissingColumnError, ParameterError, TooFewObjectsError
+from hven.errors import DataRefusedError, MissingColumnError, ParameterError, TooFewObjectsError
 from hven.mocks import abundance_stars
 from hven.testing import AnalysisSuite
 from hven_plugins.abundances import abundance_correlations, hven_analyses
@@ -127,6 +127,51 @@ def test_abundances_over_iron_make_those_over_hydrogen_and_their_common_error_go
     over_iron = measure(stars)
     assert over_iron.attrs["scale"] == "fe"
     assert over_iron.element.values.tolist() == ["Mg", "Si"]
+
+
+def test_errors_that_go_together_are_taken_out_of_the_covariances():
+    """Truth: correlations .5, .3, .2; errors of one temperature for all, correlated by .8, make .66, .57, .53 of them.
+
+    The same by an array of covariances, by columns of correlations, and over iron.
+    """
+    rng = np.random.default_rng(20)
+    n, names = 20_000, ["mg_h", "si_h", "feh"]
+    want = np.array([[1, 0.5, 0.3], [0.5, 1, 0.2], [0.3, 0.2, 1]])
+    size = rng.uniform(0.03, 0.06, (n, 3))
+    common = np.full((3, 3), 0.8) + 0.2 * np.eye(3)
+    cov = common * size[:, :, None] * size[:, None, :]
+    noise = (np.linalg.cholesky(cov) @ rng.standard_normal((n, 3, 1)))[..., 0]
+    x = rng.multivariate_normal(np.zeros(3), 0.05**2 * want, n) + noise
+    plain = xr.Dataset({name: ("object", x[:, i]) for i, name in enumerate(names)})
+    in_columns = plain.assign({f"{name}_err": ("object", size[:, i]) for i, name in enumerate(names)})
+    blind = measure(in_columns)
+    assert np.abs(blind.correlation.values - want).max() > 0.1
+    for a, b in (("mg_h", "si_h"), ("feh", "mg_h"), ("si_h", "feh")):
+        in_columns[f"{a}_{b}_corr"] = ("object", np.full(n, 0.8))
+    in_array = plain.assign_coords(c=names).assign(cov=(("object", "c", "c2"), cov))
+    told = [measure(stars) for stars in (in_columns, in_array, in_array.chunk({"object": 4000}))]
+    for result in told:
+        np.testing.assert_allclose(result.correlation, want, atol=0.03)
+        np.testing.assert_allclose(result.correlation, told[0].correlation, rtol=1e-9)
+    assert told[0].attrs["assumed"] == "stars are told apart by their place in the table"
+    ratios = xr.Dataset({"mg_fe": ("object", x[:, 0] - x[:, 2]), "si_fe": ("object", x[:, 1] - x[:, 2])})
+    turn = np.array([[1, 0, -1], [0, 1, -1], [0, 0, 1]])
+    ratios = ratios.assign(feh=plain.feh).assign_coords(c=["mg_fe", "si_fe", "feh"])
+    over_iron = measure(ratios.assign(cov=(("object", "c", "c2"), turn @ cov @ turn.T)), scale="h")
+    np.testing.assert_allclose(over_iron.correlation, told[0].correlation, rtol=1e-6)
+    holed = in_array.copy(deep=True)
+    holed["cov"][:100, 0, 0] = 0.0
+    holed["cov"][100:150, 1, 1] = np.nan
+    assert measure(holed).n_pairs.values[0].tolist() == [n - 100, n - 150, n - 100]
+
+
+def test_a_covariance_that_does_not_name_its_columns_is_refused():
+    stars = stars_of({"mg_h": np.arange(50.0), "si_h": np.arange(50.0)}, None)
+    cov = (("object", "c", "c2"), np.tile(np.eye(2), (50, 1, 1)))
+    with pytest.raises(DataRefusedError, match="does not name 'mg_h'"):
+        measure(stars.assign(cov=cov))
+    with pytest.raises(DataRefusedError, match=r"over \(object, c\)"):
+        measure(stars.assign(cov=(("object", "c"), np.ones((50, 2)))))
 
 
 def test_errors_larger_than_the_scatter_give_no_number_and_a_reason():
