@@ -6,7 +6,6 @@ from typing import Any
 from hven.methods import (
     calibration,
     copulas,
-    diffusion,
     eiv,
     fidelity,
     fisher,
@@ -32,7 +31,6 @@ from hven.methods.precision import in_float64
 __all__ = [
     "calibration",
     "copulas",
-    "diffusion",
     "eiv",
     "fidelity",
     "fisher",
