@@ -6,6 +6,7 @@ from typing import Any
 from hven.methods import (
     calibration,
     copulas,
+    diffusion,
     eiv,
     fidelity,
     fisher,
@@ -31,6 +32,7 @@ from hven.methods.precision import in_float64
 __all__ = [
     "calibration",
     "copulas",
+    "diffusion",
     "eiv",
     "fidelity",
     "fisher",
