@@ -1,6 +1,7 @@
 """Verbs about running analyses again: schedule add, ls, show, rm, pause, resume, run-now, tick, serve."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -46,6 +47,9 @@ def add(
     column: ColumnOption = None,
     parameter: ParameterOption = None,
     output: Annotated[str, typer.Option(help="The result's name; the analysis's by default.")] = "",
+    file: Annotated[
+        Path | None, typer.Option("--config", "-c", help="Run the pipeline of this YAML file, instead of an analysis.")
+    ] = None,
     update: Annotated[str, typer.Option(help="Bring this result up to date, instead of an analysis.")] = "",
     cron: Annotated[
         str, typer.Option(help="When: minute, hour, day, month, day of week, as `'0 3 * * *'`; or `@daily`.")
@@ -59,12 +63,13 @@ def add(
     lake: LakeOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Keep a rule for when an analysis runs again in the lake's catalog.
+    """Keep a rule for when an analysis, or a pipeline, runs again in the lake's catalog.
 
     Whether it could run is checked at once: the analysis, its inputs and parameters, and what it follows.
 
     Example: `hven schedule add nightly metallicity_gradients --input stars=apogee --cron '0 3 * * *' -l demo-lake`
     """
+    from hven.compute import check_pipeline
     from hven.schedule import Schedule, add_schedule
 
     opened = open_lake(lake)
@@ -80,6 +85,7 @@ def add(
             after=tuple(after or ()),
             output=output,
             update=update,
+            pipeline=check_pipeline(opened, file).to_json() if file is not None else {},
             is_paused=paused,
         ),
     )
@@ -136,7 +142,7 @@ def list_schedules(lake: LakeOption = None, as_json: AsJson = False) -> None:
         (
             [
                 name,
-                rule["analysis"] or "update",
+                rule["analysis"] or ("pipeline" if rule["pipeline"] else "update"),
                 rule["result"],
                 _when(rule),
                 _next(rule),
@@ -164,7 +170,7 @@ def show(name: Name, lake: LakeOption = None, as_json: AsJson = False) -> None:
     print_fields(
         [
             ("schedule", name),
-            ("runs", told["analysis"] or f"update of {told['update']}"),
+            ("runs", told["analysis"] or ("a pipeline" if told["pipeline"] else f"update of {told['update']}")),
             *((f"input {given}", selected["datasets"]) for given, selected in told["inputs"].items()),
             ("parameters", ", ".join(f"{key}={value}" for key, value in told["parameters"].items())),
             ("result", told["result"]),
@@ -323,7 +329,7 @@ def _standing(lake: "Lake", name: str, schedule: "Schedule", now: datetime) -> d
     coming = next_firing(lake, name, schedule, now)
     return {
         **schedule.to_json(),
-        "result": schedule.result,
+        "result": ", ".join(schedule.results),
         "next": coming.isoformat() if coming is not None else None,
         "is_due": coming == now,
         "last": last[0].to_json() if last else None,

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, in_turn
+from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, check_ended, in_turn
 from hven.compute.recipes import Recipe, recipes_of
 from hven.compute.records import Run
 from hven.compute.runner import run
 from hven.compute.staleness import in_order, needs_of, own_causes
-from hven.errors import DataRefusedError, DatasetNotFoundError, HvenError, RunFailedError, did_you_mean
+from hven.errors import DataRefusedError, DatasetNotFoundError, did_you_mean
 from hven.lake import Lake
 
 if TYPE_CHECKING:
@@ -69,22 +69,8 @@ def update(
 
     needs = needs_of(recipes_of(lake.catalog))
     wanted = outputs_for(lake, name)
-    failed = [ended for ended in in_turn({output: needs[output] for output in wanted}, bring) if ended.error]
-    if failed:
-        raise _failure(failed)
+    check_ended(list(in_turn({output: needs[output] for output in wanted}, bring)))
     return done
-
-
-def _failure(failed: list[StepRun]) -> HvenError:
-    """Return the error of one result as it is, and of several one that names each."""
-    errors = [(ended.name, ended.error) for ended in failed if ended.error is not None]
-    if len(errors) == 1:
-        return errors[0][1]
-    told = "; ".join(f"{name!r}, because {error.what}" for name, error in errors)
-    return RunFailedError(
-        f"{len(errors)} results could not be brought up to date: {told}",
-        hint="Those that are not made of them are up to date. Correct what is wrong, and update again.",
-    )
 
 
 def outputs_for(lake: Lake, name: str | None) -> list[str]:

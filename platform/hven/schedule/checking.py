@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from hven.errors import DatasetNotFoundError, HvenError, ScheduleError, did_you_mean
+from hven.errors import DatasetNotFoundError, HvenError, PipelineError, ScheduleError, did_you_mean
 from hven.schedule.rule import Schedule
 from hven.schema import check_name
 
 if TYPE_CHECKING:
-    from hven.compute import Selection
+    from hven.compute import Pipeline, Selection
     from hven.lake import Lake
 
 
@@ -21,17 +21,22 @@ def check_schedule(lake: "Lake", name: str, schedule: Schedule, others: Mapping[
     ScheduleError
         If its analysis is not there, its inputs or parameters do not fit, what it follows is not there, or it would set
         itself off.
+    PipelineError
+        If its pipeline does not fit: with everything that does not.
     """
-    from hven.compute import outputs_for
+    from hven.compute import check_pipeline, outputs_for
 
     check_name(name, "schedule")
-    made = {other.result for other in others.values()}
+    made = {result for other in others.values() for result in other.results}
     _check_cycle(name, {**others, name: schedule})
     _check_watched(lake, name, schedule, made)
     with told_as_schedule(name):
         if schedule.update:
             if schedule.update not in made:
                 outputs_for(lake, schedule.update)
+            return
+        if schedule.pipeline:
+            check_pipeline(lake, pipeline_of_schedule(name, schedule))
             return
         try:
             _plan(lake, schedule)
@@ -51,6 +56,13 @@ def selections_of(schedule: Schedule) -> "dict[str, Selection]":
     }
 
 
+def pipeline_of_schedule(name: str, schedule: Schedule) -> "Pipeline":
+    """Return the pipeline that a schedule runs."""
+    from hven.compute import pipeline_told
+
+    return pipeline_told(schedule.pipeline, f"schedule {name!r}")
+
+
 @contextmanager
 def told_as_schedule(name: str) -> Iterator[None]:
     """Tell whatever keeps a schedule from running as an error of the schedule.
@@ -65,7 +77,7 @@ def told_as_schedule(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except ScheduleError:
+    except (ScheduleError, PipelineError):
         raise
     except HvenError as error:
         raise ScheduleError(
@@ -124,7 +136,7 @@ def _check_cycle(name: str, rules: Mapping[str, Schedule]) -> None:
         trail.append(at)
         visited.add(at)
         for other, schedule in rules.items():
-            if any(is_of(watched, rules[at].result) for watched in schedule.watched):
+            if any(is_of(watched, result) for watched in schedule.watched for result in rules[at].results):
                 if other == name:
                     raise ScheduleError(
                         f"schedule {name!r} would set itself off: {' -> '.join([*trail, name])}",

@@ -39,6 +39,8 @@ class Schedule:
         What the result is called; the analysis's name when empty.
     update
         The result to be brought up to date, instead of an analysis.
+    pipeline
+        The pipeline to be run, instead of an analysis, as `hven.Pipeline.to_json` gives it.
     is_paused
         Whether it is never due until it is resumed.
     id
@@ -67,15 +69,17 @@ class Schedule:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
     update: str = ""
+    pipeline: Mapping[str, Any] = field(default_factory=dict)
     is_paused: bool = False
     id: str = ""
 
     def __post_init__(self) -> None:
-        if bool(self.analysis) == bool(self.update):
+        count = sum(map(bool, (self.analysis, self.update, self.pipeline)))
+        if count != 1:
             raise ScheduleError(
-                "the schedule says both what to run and what to update" if self.update else "the schedule runs nothing",
-                expected="an analysis, or the result to update",
-                hint="Name one of the two.",
+                "the schedule says several things to run" if count else "the schedule runs nothing",
+                expected="an analysis, the result to update, or a pipeline",
+                hint="Name one of them.",
             )
         if not self.cron and not self.watched:
             raise ScheduleError(
@@ -99,9 +103,11 @@ class Schedule:
             cron_trigger(self.cron)
 
     @property
-    def result(self) -> str:
-        """The dataset that it makes."""
-        return self.update or self.output or self.analysis
+    def results(self) -> tuple[str, ...]:
+        """What it makes: one result, or those of all steps of a pipeline."""
+        if self.pipeline:
+            return tuple(step.get("output") or step["analysis"] for step in self.pipeline["steps"])
+        return (self.update or self.output or self.analysis,)
 
     @property
     def watched(self) -> tuple[str, ...]:

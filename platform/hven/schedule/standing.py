@@ -144,4 +144,5 @@ def next_firing(lake: "Lake", name: str, schedule: "Schedule", now: datetime) ->
 def _waits(rules: Mapping[str, "Schedule"], name: str, waiting: Mapping[str, str]) -> bool:
     """Return whether a schedule follows what another one that is due will make."""
     watched = rules[name].watched
-    return any(other != name and any(is_of(each, rules[other].result) for each in watched) for other in waiting)
+    made = [result for other in waiting if other != name for result in rules[other].results]
+    return any(is_of(each, result) for each in watched for result in made)

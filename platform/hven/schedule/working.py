@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hven.errors import ConflictError, HvenError, RunBusyError
 from hven.plugins import hookimpl, plugins
-from hven.schedule.checking import selections_of
+from hven.schedule.checking import pipeline_of_schedule, selections_of
 from hven.schedule.firing import Firing, begin_firing, end_firing, forget_firing
 from hven.schedule.leases import EXPIRY, leased, me
 from hven.schedule.standing import ATTEMPTS, BY_HAND, Standing, changes, standing
@@ -62,7 +62,9 @@ class Turn:
         When somebody else is at work on the same result, the firing is recorded as skipped.
         """
         try:
-            with leased(self.lake, f"result-{self.schedule.result}", expiry=self.expiry):
+            with ExitStack() as held:
+                for result in sorted(self.schedule.results):
+                    held.enter_context(leased(self.lake, f"result-{result}", expiry=self.expiry))
                 at = _settled(self.lake, self._standing())
                 reason = self.why(at)
                 return self._work(at, reason) if reason else None
@@ -109,9 +111,14 @@ class Turn:
         return ended(outcome, runs=tuple(run.id for run in runs), note=note)
 
     def _run(self) -> "list[Run]":
-        from hven.compute import run, update
+        from hven.compute import run, run_pipeline, update
 
         schedule = self.schedule
+        if schedule.pipeline:
+            told = pipeline_of_schedule(self.name, schedule)
+            done = run_pipeline(self.lake, told, progress=False, **self.how)
+            done.check()
+            return [step.run for step in done.steps if step.run is not None]
         if schedule.update:
             return update(self.lake, schedule.update, progress=False, **self.how)
         selections, output = selections_of(schedule), schedule.output or None

@@ -105,6 +105,23 @@ def test_a_step_that_fails_is_told_at_the_end_and_the_others_are_run(command, la
     assert {"distances", "copula"} < set(lake)
 
 
+def test_a_schedule_keeps_the_pipeline_of_a_file(command, lake, chain):
+    added = command(f"schedule add chain -c {chain} --on-change stars --lake {lake.url} --json")
+    assert added.status == 0, added.err
+    assert [step["output"] for step in json.loads(added.out)["pipeline"]["steps"]] == [
+        "gradients",
+        "distances",
+        "copula",
+    ]
+    listed = json.loads(command(f"schedule ls --json --lake {lake.url}").out)["chain"]
+    assert listed["result"] == "gradients, distances, copula"
+    assert "a pipeline" in command(f"schedule show chain --lake {lake.url}").out
+    both = command(
+        f"schedule add other metallicity_gradients -i stars=stars -c {chain} --cron @daily --lake {lake.url}"
+    )
+    assert (both.status, "several things to run" in both.err) == (1, True)
+
+
 BESIDE = ("metallicity_gradients", "-p bins=2", "--bins 2", "--where 'logg > 2'", "--output x")
 
 

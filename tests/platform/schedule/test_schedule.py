@@ -113,7 +113,7 @@ def test_firings_of_an_earlier_schedule_of_the_same_name_do_not_count(lake, rule
         ({"cron": "0 3 31 6 *"}, "never comes"),
         ({"cron": "0 3 * * *", "timezone": "Mars/Olympus"}, "no time zone"),
         ({}, "neither when nor upon what"),
-        ({"cron": "@daily", "update": "gradients"}, "both what to run and what to update"),
+        ({"cron": "@daily", "update": "gradients"}, "says several things to run"),
         ({"cron": "@daily", "analysis": ""}, "runs nothing"),
         ({"cron": "@daily", "since": "2026-01-01"}, "counts since"),
         ({"cron": "@daily", "since": "yesterday"}, "counts since"),

@@ -3,7 +3,7 @@
 from hven.compute.pipelines.checking import check_pipeline
 from hven.compute.pipelines.following import pipeline_of
 from hven.compute.pipelines.pipeline import Intake, Pipeline, Step
-from hven.compute.pipelines.reading import is_pipeline, read_pipeline
+from hven.compute.pipelines.reading import is_pipeline, pipeline_told, read_pipeline
 from hven.compute.pipelines.running import PipelinePlan, PipelineRun, StepPlan, plan_pipeline, run_pipeline
 from hven.compute.pipelines.turns import StepRun
 
@@ -18,6 +18,7 @@ __all__ = [
     "check_pipeline",
     "is_pipeline",
     "pipeline_of",
+    "pipeline_told",
     "plan_pipeline",
     "read_pipeline",
     "run_pipeline",

@@ -147,9 +147,10 @@ class Step:
                 by_input[key] |= {name: said[key]} if said[key] else {}
         told |= {key: value for key, value in by_input.items() if value}
         if self.parameters:
-            parameters = {name: self.parameters[name] for name in sorted(self.parameters)}
-            told["parameters"] = self.known.parameters_json(parameters) if self.known is not None else parameters
-            told["parameters"] = {name: told["parameters"][name] for name in parameters}
+            known, plain = self.known, self.parameters
+            if known is not None and not known.misfits(plain):
+                plain = known.parameters_json(plain)
+            told["parameters"] = {name: plain[name] for name in sorted(self.parameters)}
         return told
 
 

@@ -145,6 +145,6 @@ def _intake(said: dict[str, Any], number: int, path: str) -> Intake:
         options = {}
     if not text("name"):
         misfits.append(RunFileError("the dataset has no name", where=path, hint="Say what it is called: 'name: NAME'."))
-    home = Path(path).parent
+    home = Path(path).resolve().parent
     placed = tuple(file if "://" in file or Path(file).is_absolute() else str(home / file) for file in files)
     return Intake(text("name") or f"ingest {number}", placed, text("reader"), options, tuple(misfits))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 from hven.compute.clusters import cluster_for, default_workers
 from hven.compute.pipelines.checking import check_pipeline
 from hven.compute.pipelines.pipeline import Pipeline, Step
-from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, in_order, in_turn
+from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, check_ended, in_order, in_turn
 from hven.compute.planning import Plan, plan
 from hven.compute.request import make_request
 from hven.compute.runner import run
@@ -46,6 +46,16 @@ class PipelineRun:
     def is_well(self) -> bool:
         """Whether every result is there, and whole."""
         return all(step.is_well for step in self.steps)
+
+    def check(self) -> None:
+        """Refuse when a step failed.
+
+        Raises
+        ------
+        HvenError
+            That of the step; a `RunFailedError` that names each when several failed.
+        """
+        check_ended(self.steps)
 
     @property
     def did_nothing(self) -> bool:

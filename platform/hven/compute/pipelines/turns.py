@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import HvenError
+from hven.errors import HvenError, RunFailedError
 
 if TYPE_CHECKING:
     from hven.compute.records import Run
@@ -76,6 +76,25 @@ def in_turn(needs: Mapping[str, Sequence[str]], do: Callable[[str], StepRun]) ->
         except HvenError as error:
             broken[name] = (name,)
             yield StepRun(name, FAILED, error=error)
+
+
+def check_ended(ended: Sequence[StepRun]) -> None:
+    """Refuse when some failed.
+
+    Raises
+    ------
+    HvenError
+        That of the one that failed; a `RunFailedError` that names each when several did.
+    """
+    errors = [(one.name, one.error) for one in ended if one.error is not None]
+    if len(errors) == 1:
+        raise errors[0][1]
+    if errors:
+        told = "; ".join(f"{name!r}, because {error.what}" for name, error in errors)
+        raise RunFailedError(
+            f"{len(errors)} results could not be made: {told}",
+            hint="Those that do not depend on them are made. Correct what is wrong, and do it again.",
+        )
 
 
 def in_order(needs: Mapping[str, Sequence[str]]) -> list[str]:
