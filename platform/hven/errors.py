@@ -314,6 +314,18 @@ class RunFailedError(HvenError):
     code = "run-failed"
 
 
+class RunStateError(HvenError):
+    """A run does not stand so that what is asked of it could be done: it has ended, or is replaced."""
+
+    code = "run-state"
+
+
+class RunCancelledError(HvenError):
+    """Somebody cancelled the run from elsewhere."""
+
+    code = "run-cancelled"
+
+
 class ClusterError(HvenError):
     """A cluster cannot be started or reached."""
 

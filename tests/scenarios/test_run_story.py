@@ -103,7 +103,7 @@ def test_a_run_killed_again_and_again_ends_as_if_nothing_had_happened(survey, st
         run = runs(survey)[0]
         journal = hven.compute.work.open_journal(run)
         finished.append(len(journal.finished))
-        assert run.state == "running"
+        assert run.state == "interrupted"
     assert finished == sorted(finished)
     assert 0 < finished[-1] < 60
     began = len(list(start.folder.iterdir()))
@@ -150,7 +150,7 @@ def test_a_run_killed_just_before_its_commit_commits_when_run_again(survey, monk
         patched.setattr("hven.lake.transaction.chain.publish", lambda *a: (_ for _ in ()).throw(Killed()))
         with pytest.raises(Killed):
             hven.run(*asked, cluster="synchronous", block_rows=1_000)
-    assert (survey.number, runs(survey)[0].state) == (before, "running")
+    assert (survey.number, runs(survey)[0].state) == (before, "interrupted")
     run = hven.run(*asked, cluster="synchronous", block_rows=1_000)
     assert (run.state, run.blocks["reused"], survey.number) == ("succeeded", 6, before + 1)
     assert run.result.entry.counts.rows == 2 * STARS
@@ -171,6 +171,6 @@ def test_a_run_killed_just_after_its_commit_does_not_commit_again(survey, monkey
         with pytest.raises(Killed):
             hven.run(*asked, cluster="synchronous", block_rows=1_000)
     number = survey.number
-    assert (runs(survey)[0].state, runs(survey)[0].commit) == ("running", None)
+    assert (runs(survey)[0].state, runs(survey)[0].commit) == ("interrupted", None)
     run = hven.run(*asked, cluster="synchronous", block_rows=1_000)
     assert (run.state, run.commit, survey.number) == ("succeeded", number, number)

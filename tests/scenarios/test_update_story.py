@@ -85,7 +85,7 @@ def test_an_update_that_is_killed_goes_on_and_ends_as_if_nothing_had_happened(tm
         tx.append(name, make(COUNT, LATER))
     number = lake.number
     kill(update(lake, analysis.name, calls, until=8))
-    assert (lake.number, runs(lake)[0].state) == (number, "running"), "no reader sees a part"
+    assert (lake.number, runs(lake)[0].state) == (number, "interrupted"), "no reader sees a part"
     half = runs(lake)[0]
     assert half.record["before"] == first.id
     finished = len(open_journal(half).finished)

@@ -6,13 +6,17 @@ from contextlib import contextmanager
 import typer
 
 INTERRUPTED = 130
+TERMINATED = 143
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """End the command with status 130 when it is interrupted, and what the run noted of itself: how to go on."""
+    """End the command when it is interrupted, with what the run noted of itself: how to go on.
+
+    The status is 130 after Ctrl-C and 143 after SIGTERM, as of any program that these stop.
+    """
     try:
         yield
     except KeyboardInterrupt as interrupt:
         typer.echo("\n".join(getattr(interrupt, "__notes__", ["Interrupted."])), err=True)
-        raise typer.Exit(INTERRUPTED) from interrupt
+        raise typer.Exit(TERMINATED if interrupt.args == ("SIGTERM",) else INTERRUPTED) from interrupt

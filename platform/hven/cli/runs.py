@@ -1,7 +1,5 @@
 """Verbs about running analyses: run, runs."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,8 +9,9 @@ import typer
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.analysis_command import AnalysisCommand, other_options, parameter_texts
 from hven.cli.interrupting import interruptible
-from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_text, size_text
 from hven.cli.pipelines import run_file_of_pipeline
+from hven.cli.run_records import listed, tell_run
 from hven.cli.selecting import (
     ColumnOption,
     InputOption,
@@ -26,7 +25,7 @@ from hven.cli.texts import split_assignments
 from hven.errors import ParameterError
 
 if TYPE_CHECKING:
-    from hven.compute import Plan, Run, RunFile
+    from hven.compute import Plan, RunFile
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Runs"
@@ -102,12 +101,7 @@ def run(
         done = hven.run(
             opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
         )
-    if as_json:
-        print_json(done)
-    else:
-        _print_run(done)
-    if done.state != "succeeded":
-        raise typer.Exit(1)
+    tell_run(done, as_json=as_json)
 
 
 def _run_file(path: Path | None, analysis: str | None) -> "RunFile":
@@ -126,103 +120,7 @@ def _run_file(path: Path | None, analysis: str | None) -> "RunFile":
     return replace(told, analysis=analysis or told.analysis)
 
 
-listed = typer.Typer(rich_markup_mode="markdown")
 verbs.add_typer(listed, name="runs", rich_help_panel=PANEL)
-
-
-@listed.callback(invoke_without_command=True)
-def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = False) -> None:
-    """List the runs of a lake, newest first.
-
-    Example: `hven runs --lake demo-lake`
-    """
-    from hven.compute import runs as list_runs
-
-    if context.invoked_subcommand is not None:
-        context.obj = lake
-        return
-    found = list_runs(open_lake(lake))
-    if as_json:
-        print_json([r.to_json() for r in found])
-        return
-    print_table(
-        ["run", "analysis", "result", "state", "blocks", "objects", "catalog"],
-        ([r.id, r.analysis, r.output, r.state, blocks_text(r), f"{r.rows['out']:,}", r.commit] for r in found),
-        right=["objects", "catalog"],
-    )
-
-
-@listed.command()
-def show(
-    context: typer.Context,
-    id: Annotated[str, typer.Argument(help="The run; the beginning or the end of its id will do.")],
-    lake: LakeOption = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show a run: what it took in, how it went, where its report is.
-
-    Example: `hven runs show 3f2a --lake demo-lake`
-    """
-    from hven.compute import open_run
-
-    found = open_run(open_lake(lake or context.obj), id)
-    print_json(found) if as_json else _print_run(found)
-
-
-def _print_run(done: "Run") -> None:
-    error = done.record.get("error") or {}
-    print_fields(
-        [
-            ("run", done.id),
-            ("analysis", done.analysis),
-            ("state", done.state),
-            *((f"input {name}", _input_text(told)) for name, told in done.record["inputs"].items()),
-            ("parameters", json.dumps(done.parameters, ensure_ascii=False)),
-            ("blocks", blocks_text(done)),
-            ("objects", f"{done.rows['in']:,} in, {done.rows['out']:,} out{_withdrawn_text(done)}"),
-            ("brings up to date", f"what run {done.update['before']} made" if done.update else ""),
-            ("result", ", ".join(done.outputs.values())),
-            ("catalog", done.commit),
-            ("error", f"[{error['code']}] {error['what']}. {error['hint']}" if error else ""),
-            ("caveats", " ".join(done.caveats)),
-            ("listeners", "; ".join(_deaf(done))),
-            ("report", done.report),
-        ]
-    )
-    if done.failures:
-        print_table(["block", "objects", "code", "error"], (_failure_row(failure) for failure in done.failures))
-
-
-def _deaf(done: "Run") -> Iterator[str]:
-    """Give what listeners of the run have failed at; it did not stop the run."""
-    for line in done.record.get("log", ()):
-        if line["event"] == "listener-failed":
-            yield f"{line['plugin']} failed at {line['hook']}: {line['what']}"
-
-
-def _failure_row(failure: dict[str, Any]) -> list[Any]:
-    text = f"{failure['what']} ({failure['where']}). {failure['hint']}"
-    return [failure["block"], f"{failure['rows']:,}, {failure['first']} to {failure['last']}", failure["code"], text]
-
-
-def _input_text(told: dict[str, Any]) -> str:
-    columns = ", ".join(f"{wanted} = {column}" for wanted, column in told["columns"].items())
-    catalogs = ", ".join(f"{leg['name']} as in catalog {leg['catalog']}" for leg in told["legs"])
-    narrowed = [f"where {told['where']}"] * bool(told["where"]) + [f"in {told['region']}"] * bool(told["region"])
-    return "; ".join([catalogs, *narrowed, *[columns] * bool(columns)])
-
-
-def blocks_text(done: "Run") -> str:
-    """Return how the blocks of a run fared, in words."""
-    counts, update = done.blocks, done.update
-    words = [f"{counts[what]} {what}" for what in ("failed", "reused", "empty") if counts[what]]
-    words += [f"{update[what]} {what}" for what in ("kept", "moved", "computed") if update.get(what)]
-    return ", ".join([f"{done.done} of {counts['total']}", *words])
-
-
-def _withdrawn_text(done: "Run") -> str:
-    withdrawn = done.update.get("withdrawn")
-    return f", {withdrawn:,} withdrawn" if withdrawn else ""
 
 
 def _plan_blocks_text(plan: "Plan") -> str:

@@ -6,7 +6,7 @@ import typer
 
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
-from hven.cli.runs import blocks_text
+from hven.cli.run_records import blocks_text
 from hven.cli.selecting import ClusterOption, WorkersOption
 
 verbs = typer.Typer(rich_markup_mode="markdown")
@@ -86,5 +86,5 @@ def update(
         print_table(["result", "state", "blocks", "objects", "run"], rows, right=["objects"])
     else:
         print_text("Everything is up to date.")
-    if any(run.state != "succeeded" for run in done):
+    if any(not run.is_complete for run in done):
         raise typer.Exit(1)

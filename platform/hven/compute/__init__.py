@@ -1,6 +1,8 @@
 """How analyses run: selections, plans, clusters, blocks, the runner and its records."""
 
+from hven.compute.account import Account, SetAside
 from hven.compute.crossmatching import Crossmatch, crossmatch
+from hven.compute.going_on import cancel, resume, retry
 from hven.compute.pipelines import (
     Intake,
     Pipeline,
@@ -26,6 +28,7 @@ from hven.compute.staleness import ResultStatus, status
 from hven.compute.updating import outputs_for, update
 
 __all__ = [
+    "Account",
     "Crossmatch",
     "Intake",
     "Pipeline",
@@ -37,9 +40,11 @@ __all__ = [
     "Run",
     "RunFile",
     "Selection",
+    "SetAside",
     "Step",
     "StepPlan",
     "StepRun",
+    "cancel",
     "check_pipeline",
     "crossmatch",
     "is_pipeline",
@@ -51,6 +56,8 @@ __all__ = [
     "plan_pipeline",
     "read_pipeline",
     "read_run_file",
+    "resume",
+    "retry",
     "run",
     "run_pipeline",
     "runs",

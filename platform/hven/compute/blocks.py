@@ -3,8 +3,9 @@
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from typing import Any, cast
 
 from hven.catalog import Pin
 from hven.compute.clusters import Cluster
@@ -12,7 +13,7 @@ from hven.compute.earlier import Earlier
 from hven.compute.journal import Journal
 from hven.compute.pace import Pace
 from hven.compute.request import Request
-from hven.compute.stretch import compute_stretch
+from hven.compute.retrying import RULES, Cause, compute_patiently, is_tried_alone
 from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, pack
 from hven.compute.window import WorkerLost, each_outcome
 from hven.errors import HvenError, ResultRefusedError, RunFailedError
@@ -39,6 +40,8 @@ class BlockWork:
         Folder of each dataset that is made, by part of the result.
     tell
         Called with each block and its outcome, once the journal has it.
+    again
+        Called with each block that is tried again, or was, and what came of it before.
     earlier
         What of the result that is brought up to date may be used again.
     pins
@@ -50,6 +53,7 @@ class BlockWork:
     journal: Journal
     places: Mapping[str, str]
     tell: Callable[[Block, Outcome], None]
+    again: Callable[[Block, Outcome], None]
     earlier: Earlier | None = None
     pins: Mapping[str, Pin] = field(default_factory=dict)
     _task: bytes = b""
@@ -75,7 +79,8 @@ class BlockWork:
         pace = Pace(self.cluster, self.journal)
 
         def begin(stretch: Sequence[Block]) -> tuple[object, ...]:
-            return compute_stretch, self._task, [(block, Place(staged, *place_of(block))) for block in stretch]
+            places = [(block, Place(staged, *place_of(block))) for block in stretch]
+            return compute_patiently, self._task, places, RULES["store"]
 
         def ahead() -> int:
             # Until one block has shown what the result is like, none is computed in vain but those that run.
@@ -87,17 +92,19 @@ class BlockWork:
 
         for stretch, outcomes in each_outcome(self.cluster, begin, stretches(), ahead):
             if isinstance(outcomes, WorkerLost):
-                suspects += stretch
+                suspects += self._put_off(stretch)
                 continue
             for block, outcome in zip(stretch, outcomes, strict=True):
                 pace.note(outcome)
-                if arrays or (outcome.needs_arrays and not self.journal.schemas):
+                if is_tried_alone(outcome):
+                    suspects += self._put_off([block], outcome)
+                elif arrays or (outcome.needs_arrays and not self.journal.schemas):
                     arrays.append(block)
                 else:
                     self._take(block, outcome)
         if not arrays:
             for (block,), outcomes in each_outcome(self.cluster, begin, ([one] for one in suspects), lambda: 1):
-                self._take(block, _killed(block) if isinstance(outcomes, WorkerLost) else outcomes[0])
+                self._take(block, self._last(block, outcomes))
             suspects = []
         return sorted([*arrays, *suspects, *waiting] if arrays else [], key=lambda block: block.index)
 
@@ -116,12 +123,13 @@ class BlockWork:
         while waiting:
             suspects += self._round(staged, [waiting.popleft() for _ in range(min(size, len(waiting)))], size)
         for block in suspects:
-            for lost in self._round(staged, [block], 1):
-                self._take(lost, _killed(lost))
+            self._round(staged, [block], 1, is_last=True)
         return staged
 
-    def _round(self, staged: Mapping[str, StagedArrays], blocks: Sequence[Block], size: int) -> list[Block]:
-        """Compute some blocks into arrays and commit them; return those under which a worker died."""
+    def _round(
+        self, staged: Mapping[str, StagedArrays], blocks: Sequence[Block], size: int, *, is_last: bool = False
+    ) -> list[Block]:
+        """Compute some blocks into arrays and commit them; return those to be tried alone, if this is not the last."""
         suspects: list[Block] = []
         ended: list[tuple[Block, Outcome]] = []
         with ExitStack() as stack:
@@ -131,11 +139,15 @@ class BlockWork:
                 forks = {part: session.fork() for part, session in sessions.items()}
                 segment, key = place_of(block)
                 name = f"{segment}.{key.removeprefix('part-')}-{uuid.uuid4().hex[:8]}"
-                return compute_stretch, self._task, [(block, Place(staged, name, key, forks))]
+                return compute_patiently, self._task, [(block, Place(staged, name, key, forks))], RULES["store"]
 
             for block, outcomes in each_outcome(self.cluster, begin, blocks, lambda: size):
-                if isinstance(outcomes, WorkerLost):
-                    suspects.append(block)
+                if is_last:
+                    ended.append((block, self._checked(self._last(block, outcomes))))
+                elif isinstance(outcomes, WorkerLost):
+                    suspects += self._put_off([block])
+                elif is_tried_alone(outcomes[0]):
+                    suspects += self._put_off([block], outcomes[0])
                 else:
                     ended.append((block, self._checked(outcomes[0])))
             snapshots = {}
@@ -143,19 +155,43 @@ class BlockWork:
                 forks = [outcome.forks[part] for _, outcome in ended if outcome.forks]
                 message = f"blocks {', '.join(str(block.index) for block, _ in ended)}"
                 snapshots[part] = (target.path, target.commit(sessions[part], forks, message))
-        for _, outcome in ended:
-            self.journal.add(outcome)
+        for block, outcome in ended:
+            self.journal.add(outcome, block.rows)
         self.journal.flush(snapshots)
         for block, outcome in ended:
-            self.tell(block, outcome)
+            self._tell(block, outcome)
         return suspects
+
+    def _put_off(self, blocks: Sequence[Block], outcome: Outcome | None = None) -> Sequence[Block]:
+        """Return blocks that are tried again once all others have ended, after telling that."""
+        for block in blocks:
+            self.again(block, outcome or _killed(block))
+        return blocks
+
+    def _last(self, block: Block, outcomes: Any) -> Outcome:
+        """Return the outcome of a block that was tried alone; there is no further try."""
+        if not isinstance(outcomes, WorkerLost):
+            outcome: Outcome = outcomes[0]
+            return replace(outcome, tries=outcome.tries + 1) if is_tried_alone(outcome) else outcome
+        killed = _killed(block)
+        source = self.request.by_object[0].first.source
+        with suppress(HvenError):
+            ids = source.read(block, ["object_id"])["object_id"]
+            failure = replace(cast("Failure", killed.failure), first=int(ids[0]), last=int(ids[-1]))
+            return replace(killed, failure=failure, tries=RULES["worker"].tries)
+        return replace(killed, tries=RULES["worker"].tries)
+
+    def _tell(self, block: Block, outcome: Outcome) -> None:
+        if outcome.failure is None and outcome.tries > 1:
+            self.again(block, outcome)
+        self.tell(block, outcome)
 
     def _take(self, block: Block, outcome: Outcome) -> None:
         checked = self._checked(outcome)
-        self.journal.add(checked)
+        self.journal.add(checked, block.rows)
         if self.journal.is_due:
             self.journal.flush()
-        self.tell(block, checked)
+        self._tell(block, checked)
 
     def _checked(self, outcome: Outcome) -> Outcome:
         """Return the outcome, as a failure when its result is not like that of the blocks before it."""
@@ -207,11 +243,11 @@ def _killed(block: Block) -> Outcome:
         where=f"block {block.index}: rows {block.start:,} to {block.stop - 1:,} of {block.part.path}",
         hint="Most likely it needs more memory than a worker has: use smaller blocks (block_rows) or fewer workers.",
     )
-    return _failed(Outcome(block.index, block.key), error)
+    return _failed(Outcome(block.index, block.key), error, "worker")
 
 
-def _failed(outcome: Outcome, error: HvenError) -> Outcome:
-    failure = Failure(error, "")
+def _failed(outcome: Outcome, error: HvenError, cause: Cause = "data") -> Outcome:
+    failure = Failure(error, "", rows=outcome.rows_in or None, cause=cause)
     return replace(
         outcome, rows_in=0, rows_out=0, written={}, schemas={}, forks={}, needs_arrays=False, group="", failure=failure
     )

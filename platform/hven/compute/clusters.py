@@ -198,6 +198,19 @@ def _borrowed(client: "Client", kind: str) -> Cluster:
     return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "", _memory(client))
 
 
+def workers_lost(cluster: Cluster) -> int:
+    """Return how many workers of a cluster have died unexpectedly, as far as its scheduler still tells."""
+    client = cluster.client
+    if client is None or client.status != "running":
+        return 0
+    try:
+        events = client.get_events("all")
+    except (OSError, TimeoutError):
+        return 0
+    told = [event for _, event in events if isinstance(event, dict)]
+    return sum(1 for event in told if event.get("action") == "remove-worker" and not event.get("expected"))
+
+
 def _memory(client: "Client") -> int:
     """Return the bytes of memory for a task on the smallest worker; 0 when the workers have no limit."""
     limits = client.run(_own_memory)

@@ -5,7 +5,7 @@ A block is finished when the file that says so is stored. Whatever was computed 
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from hven.compute.task import Failure, Outcome
 from hven.errors import HvenError, RunBusyError
 from hven.lake import Block, WrittenPart
 from hven.lake.store import Store
+from hven.schema import Schema
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,12 @@ class Journal:
         Block index -> ``computed``, ``moved`` or ``kept``, of those with a result.
     lines
         Block index -> line of the ledger before, of blocks that were kept.
+    rows_seen, rows_failed
+        Objects, before any condition, of the blocks that are finished, and of those that failed by block.
+    tries
+        Block index -> how often it was tried, of the blocks that failed.
+    said
+        What the analysis says of its results: text -> how many objects it is about.
     """
 
     store: Store
@@ -94,6 +101,10 @@ class Journal:
     known: int = 0
     how: dict[int, str] = field(default_factory=dict)
     lines: dict[int, int] = field(default_factory=dict)
+    rows_seen: int = 0
+    rows_failed: dict[int, int] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
+    said: dict[str, int] = field(default_factory=dict)
     _files: int = 0
     _unwritten: list[dict[str, Any]] = field(default_factory=list)
     _written_at: float = field(default_factory=time.monotonic)
@@ -127,9 +138,17 @@ class Journal:
         if not all(arrays.values()):
             self.snapshots.clear()
 
-    def add(self, outcome: Outcome) -> None:
-        """Take in an outcome; it counts as finished for the next attempt once `flush` has stored it."""
-        entry = _to_json(outcome)
+    def add(self, outcome: Outcome, rows: int) -> None:
+        """Take in the outcome of a block of so many objects; it counts for the next attempt once `flush` has stored it.
+
+        Parameters
+        ----------
+        outcome
+            What became of the block.
+        rows
+            Its objects, before any condition.
+        """
+        entry = _to_json(outcome) | ({"of": rows} if rows != outcome.rows_in else {})
         self._take(entry)
         self._unwritten.append(entry)
 
@@ -137,6 +156,11 @@ class Journal:
         """Take a block for not finished after all: what it stood upon is gone."""
         for known in (self.finished, self.how, self.lines):
             known.pop(index, None)
+
+    def forget_failures(self) -> None:
+        """Take the blocks that failed for blocks that nobody has tried: they are tried again."""
+        self.failed.clear()
+        self.rows_failed.clear()
 
     def is_finished(self, block: Block) -> bool:
         """Return whether a block needs no more work."""
@@ -213,8 +237,14 @@ class Journal:
         self.work += entry.get("seconds", 0.0)
         if "failure" in entry:
             self.failed[index] = _failure(entry["failure"])
+            self.rows_failed[index] = entry.get("of", 0)
+            self.tries[index] = entry["failure"].get("tries", 1)
             return
         self.failed.pop(index, None)
+        self.rows_failed.pop(index, None)
+        self.rows_seen += entry.get("of", entry.get("rows_in", 0))
+        for text in entry.get("said", ()):
+            self.said[text] = self.said.get(text, 0) + entry.get("rows_in", 0)
         self.finished[index] = entry["key"]
         self.rows_in += entry.get("rows_in", 0)
         self.rows_out += entry.get("rows_out", 0)
@@ -247,6 +277,8 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
     told |= {"known": outcome.known, "group": outcome.group, "idle": outcome.idle, "peak": outcome.peak}
     if outcome.footprint[1]:
         told["footprint"] = outcome.footprint
+    if any('"caveats"' in schema for schema in outcome.schemas.values()):
+        told["said"] = caveats_in(Schema.from_json(schema.encode()).attrs for schema in outcome.schemas.values())
     if outcome.failure is not None:
         error = outcome.failure.error.to_json()
         told["failure"] = {
@@ -254,8 +286,23 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
             "traceback": outcome.failure.traceback,
             "first": outcome.failure.first,
             "last": outcome.failure.last,
+            "rows": outcome.failure.rows,
+            "cause": outcome.failure.cause,
+            "tries": outcome.tries,
         }
     return {key: value for key, value in told.items() if value or key in ("index", "key", "line")}
+
+
+def caveats_in(attrs: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return what an analysis says of its result by the attribute ``caveats`` of what it returns: a text, or several.
+
+    Examples
+    --------
+    >>> caveats_in([{"caveats": "Two fits did not converge."}, {"caveats": ["Two fits did not converge.", "Dusty."]}])
+    ['Two fits did not converge.', 'Dusty.']
+    """
+    found = (told.get("caveats", ()) for told in attrs)
+    return list(dict.fromkeys(text for told in found for text in ([told] if isinstance(told, str) else map(str, told))))
 
 
 def _failure(told: Mapping[str, Any]) -> Failure:
@@ -263,7 +310,8 @@ def _failure(told: Mapping[str, Any]) -> Failure:
     known = {kind.code: kind for kind in _kinds(HvenError)}
     kind = known.get(error["code"], HvenError)
     made = kind(error["what"], where=error["where"], expected=error["expected"], hint=error["hint"])
-    return Failure(made, told["traceback"], told["first"], told["last"])
+    told = {"rows": None, "cause": "data", **told}
+    return Failure(made, told["traceback"], told["first"], told["last"], told["rows"], told["cause"])
 
 
 def _kinds(kind: type[HvenError]) -> Iterator[type[HvenError]]:

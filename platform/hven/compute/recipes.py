@@ -65,8 +65,13 @@ class Recipe:
         ]
         return tuple(dict.fromkeys(names))
 
-    def arguments(self) -> tuple[Analysis, dict[str, Selection], dict[str, Any]]:
+    def arguments(self, analysis: Analysis | None = None) -> tuple[Analysis, dict[str, Selection], dict[str, Any]]:
         """Return analysis, inputs and parameters as `hven.run` takes them.
+
+        Parameters
+        ----------
+        analysis
+            The analysis itself, when it may be that no plugin brings it.
 
         Raises
         ------
@@ -75,7 +80,7 @@ class Recipe:
         RecipeError
             If it cannot be followed because a condition was given as an expression, which has no text.
         """
-        analysis = self.analysis
+        analysis = analysis or self.analysis
         if analysis is None:
             raise AnalysisNotFoundError(
                 f"there is no analysis {self.made['analysis']!r}",

@@ -8,15 +8,17 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
+from hven.compute.presence import who_is_present
 from hven.errors import LakeFormatError, RunNotFoundError, did_you_mean
 from hven.lake import DatasetHandle, Lake
 
 if TYPE_CHECKING:
     import xarray as xr
 
+    from hven.compute.account import Account
     from hven.plugins import Analysis
 
-State = Literal["running", "succeeded", "partial", "failed", "cancelled"]
+State = Literal["running", "succeeded", "succeeded with caveats", "partial", "failed", "cancelled", "interrupted"]
 
 FORMAT = 1
 _ID = re.compile(r"\d{8}T\d{6}-.+-[0-9a-f]{6}(\.\d+)?")
@@ -66,9 +68,19 @@ class Run:
 
     @property
     def state(self) -> State:
-        """``running``, ``succeeded``, ``partial``, ``failed`` or ``cancelled``."""
+        """How it stands, or stood when it was opened.
+
+        ``running``; ``succeeded``, or ``succeeded with caveats`` when the analysis has something to say of its result;
+        ``partial`` when objects were set aside; ``failed``; ``cancelled`` when somebody stopped it; ``interrupted``
+        when its process or its cluster died.
+        """
         state: State = self.record["state"]
         return state
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the result has every object that it was to have."""
+        return self.state in {"succeeded", "succeeded with caveats"}
 
     @property
     def analysis(self) -> str:
@@ -114,6 +126,17 @@ class Run:
     def rows(self) -> dict[str, int]:
         """Objects: ``in`` were given to the analysis, ``out`` are in the result."""
         return dict(self.record["rows"])
+
+    @property
+    def objects(self) -> dict[str, int]:
+        """How many objects are ``done``, ``set_aside`` and ``left``, ``of`` all, as last saved (see `account`)."""
+        return dict(self.record.get("objects") or {})
+
+    def account(self) -> "Account":
+        """Return how the run stands, told in objects: what was set aside and why, what is left, what to do."""
+        from hven.compute.account import account_of
+
+        return account_of(self)
 
     @property
     def failures(self) -> list[dict[str, Any]]:
@@ -267,6 +290,11 @@ def new_run(lake: Lake, key: str, name: str, told: Mapping[str, Any]) -> Run:
         "attempts": 0,
         "blocks": dict.fromkeys(("total", "done", "empty", "failed", "reused"), 0),
         "rows": {"in": 0, "out": 0},
+        "objects": {"of": 0, "done": 0, "set_aside": 0, "left": 0},
+        "candidates": 0,
+        "tries": {},
+        "workers_lost": 0,
+        "said": {},
         "seconds": 0.0,
         "failures": [],
         "caveats": [],
@@ -351,6 +379,10 @@ def open_run(lake: Lake, run_id: str) -> Run:
             "this is not the record of a run", where=run_id, hint="Remove its folder, or restore it from a copy."
         ) from error
     lines = (lake.store.get_or_none(f"{run_folder(run_id)}/log.jsonl") or b"").splitlines()
+    if record["state"] == "running" and not who_is_present(lake.store, run_folder(run_id)):
+        # Whoever was at work may have ended it in this very moment.
+        record = json.loads(lake.store.get(f"{run_folder(run_id)}/record.json"))
+        record["state"] = "interrupted" if record["state"] == "running" else record["state"]
     return Run(lake, record | {"log": [json.loads(line) for line in lines]})
 
 

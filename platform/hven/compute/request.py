@@ -132,8 +132,12 @@ def make_request(
     parameters: Mapping[str, Any] | None,
     output: str | None,
     block_rows: int | None,
+    *,
+    at: int | None = None,
 ) -> Request:
     """Return the request that these arguments of `run` and `plan` make; nothing is written, and no values are read.
+
+    Selections without a version mean the data as they were in the catalog `at`, by default the newest.
 
     Raises
     ------
@@ -153,7 +157,7 @@ def make_request(
             f"block_rows is {block_rows!r}", expected="a whole number of at least 1", hint="Or leave it out."
         )
     selections = {name: s if isinstance(s, Selection) else select(s) for name, s in inputs.items()}
-    view = lake.pinned()
+    view = lake.pinned() if at is None else lake.at(at)
     asked = known.parameters_json(checked)
     checked = pin_paths(checked, view)
     bound = bind_selections(view, known, selections, checked)

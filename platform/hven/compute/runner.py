@@ -6,26 +6,42 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from time import perf_counter
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
-from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers
+from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers, workers_lost
 from hven.compute.forecast import check_fits, forecast
+from hven.compute.journal import caveats_in
+from hven.compute.presence import Presence, me, present, who_is_present
 from hven.compute.previous import earlier_for
 from hven.compute.publish import publish_blocks, publish_datasets, software
-from hven.compute.records import TOLD, Run, new_run, now
+from hven.compute.records import TOLD, Run, State, new_run, now
 from hven.compute.request import Request, bytes_of_object, make_request
 from hven.compute.selection import Selection
+from hven.compute.stopping import stoppable_by_default
 from hven.compute.task import Failure, Outcome, keeps_inputs
 from hven.compute.whole import compute_whole, lazy_inputs
 from hven.compute.work import Work, lay_out
-from hven.errors import ConflictError, HvenError, RunBusyError, RunFailedError, TooFewObjectsError
+from hven.errors import (
+    ClusterError,
+    ConflictError,
+    HvenError,
+    RunBusyError,
+    RunCancelledError,
+    RunFailedError,
+    RunStateError,
+    TooFewObjectsError,
+)
 from hven.lake import Block, Lake
 from hven.plugins import Analysis, plugins
 
 if TYPE_CHECKING:
     import xarray as xr
     from distributed import Client
+
+CHECKPOINT = (5.0, 64)
+"""Seconds, and blocks, that a killed run loses at most."""
 
 
 def run(
@@ -41,8 +57,8 @@ def run(
     progress: bool | None = None,
     resume: bool = True,
     force: bool = False,
-    checkpoint_seconds: float = 5.0,
-    checkpoint_blocks: int = 64,
+    checkpoint_seconds: float = CHECKPOINT[0],
+    checkpoint_blocks: int = CHECKPOINT[1],
 ) -> Run:
     """Run an analysis on data of a lake, publish its result as one commit, and return the run.
 
@@ -81,8 +97,9 @@ def run(
     Returns
     -------
     Run
-        ``succeeded``, or ``partial`` when some blocks failed: their objects are missing from the result, `Run.failures`
-        says which and why, and running again tries just these.
+        ``succeeded`` (``succeeded with caveats`` when the analysis has something to say of its result), or ``partial``
+        when some blocks failed: their objects are missing from the result, `Run.failures` says which and why, and
+        `hven.retry` tries just these.
 
     Raises
     ------
@@ -92,6 +109,10 @@ def run(
         If there is no result at all.
     RunBusyError
         If another process is at the same run.
+    RunCancelledError
+        If another process cancelled it; `hven.resume` goes on.
+    KeyboardInterrupt
+        On Ctrl-C and SIGTERM; the run is ``cancelled``, and a note of the interrupt tells how to go on.
     TooLittleMemoryError
         If not even one object would fit into the memory of a worker; blocks that do not fit are cut smaller.
 
@@ -102,8 +123,37 @@ def run(
     """
     check_cluster(cluster)
     request = make_request(lake, analysis, inputs, parameters, output, block_rows)
-    with _alone(request):
+    checkpoint = (checkpoint_seconds, checkpoint_blocks)
+    return carry_out(request, cluster, workers, progress=progress, resume=resume, force=force, checkpoint=checkpoint)
+
+
+def carry_out(
+    request: Request,
+    cluster: "str | Client",
+    workers: int | None,
+    *,
+    only: Run | None = None,
+    progress: bool | None = None,
+    resume: bool = True,
+    force: bool = False,
+    checkpoint: tuple[float, int] = CHECKPOINT,
+) -> Run:
+    """Do what a request asks for, and return the run, as `run` does.
+
+    Parameters
+    ----------
+    request
+        What is asked for.
+    cluster, workers, progress, resume, force, checkpoint
+        As `run` takes them; `checkpoint` is seconds and blocks.
+    only
+        A run that is to go on: whatever else would be done instead is refused.
+    """
+    lake = request.lake
+    checkpoint_seconds, checkpoint_blocks = checkpoint
+    with _alone(request), stoppable_by_default():
         work = lay_out(request, resume=resume, force=force)
+        _check_goes_on(work, only)
         if work.run is not None and work.action == "nothing":
             _equip(work.run, request, progress)
             return work.run
@@ -111,7 +161,7 @@ def run(
         todo = work.todo
         hands = workers or default_workers(len(todo))
         with cluster_for(cluster if todo or not work.blocks else "synchronous", hands) as at_hand:
-            if work.run is None and todo and request.analysis.per_object and block_rows is None:
+            if work.run is None and todo and request.analysis.per_object and request.chosen_rows is None:
                 rows = check_fits(work, forecast(work, bytes_of_object(request.inputs, request.templates)), at_hand)
                 if rows != work.rows:
                     work = lay_out(replace(request, chosen_rows=rows, block_rows=rows), resume=resume, force=force)
@@ -120,17 +170,19 @@ def run(
             this = work.run or new_run(lake, request.key, request.output, _told(work))
             _equip(this, request, progress)
             work.journal.folder = f"{this.folder}/journal"
-            return _Execution(this, work, at_hand, todo).go()
+            with present(lake.store, this.folder) as presence:
+                return _Execution(this, work, at_hand, todo, presence).go()
 
 
 class _Execution:
     """One attempt at a run."""
 
-    def __init__(self, run: Run, work: Work, cluster: Cluster, todo: Sequence[Block]) -> None:
-        self.run, self.work, self.cluster, self.todo = run, work, cluster, todo
+    def __init__(self, run: Run, work: Work, cluster: Cluster, todo: Sequence[Block], presence: Presence) -> None:
+        self.run, self.work, self.cluster, self.todo, self.presence = run, work, cluster, todo, presence
         self.request, self.journal, self.blocks = work.request, work.journal, work.blocks
         self.stays = _stays(work)
         self.saved = perf_counter()
+        self.lost_before = workers_lost(cluster)
         self.deaf: set[tuple[str, str]] = set()
 
     def go(self) -> Run:
@@ -143,30 +195,58 @@ class _Execution:
             else:
                 self._as_whole()
         except KeyboardInterrupt as interrupt:
-            self._break_off("cancelled", began)
-            interrupt.add_note(f"Run {self.run.id} is cancelled. What is finished is kept: run it again to go on.")
+            self._cancel(interrupt, began)
             raise
         except Exception as error:
             failed = _as_failed(error, self.run)
             self.run.record["error"] = failed.to_json() | {"traceback": "".join(format_exception(error))}
-            self.run.log("failed", code=failed.code, what=failed.what)
-            self._break_off("failed", began)
+            # A cluster that is lost says nothing of the run itself.
+            state: State = "interrupted" if isinstance(error, ClusterError) else "failed"
+            self.run.log("broken-off", code=failed.code, what=failed.what)
+            self._break_off(state, began)
             if failed is error:
                 raise
             raise failed from error
-        self._end("partial" if self.journal.failed else "succeeded", began)
+        complete: State = "succeeded with caveats" if self.run.record["said"] else "succeeded"
+        self._end("partial" if self.journal.failed else complete, began)
         return self.run
+
+    def _cancel(self, interrupt: KeyboardInterrupt, began: float) -> None:
+        """Record who stopped the run, and say how to go on.
+
+        Raises
+        ------
+        RunCancelledError
+            If it was another process that asked.
+        """
+        by = self.presence.request or {"by": me(), "at": now(), "signal": next(iter(interrupt.args), "SIGINT")}
+        self.run.record["cancelled"] = by
+        self._break_off("cancelled", began)
+        go_on = f"What is finished is kept: run it again to go on, or 'hven runs resume {self.run.id}'."
+        if self.presence.request:
+            raise RunCancelledError(
+                f"run {self.run.id} was cancelled by {by['by']}", where=self.run.lake.url, hint=go_on
+            ) from None
+        interrupt.add_note(f"Run {self.run.id} is cancelled. {go_on}")
 
     def _begin(self) -> None:
         record, finished = self.run.record, len(self.blocks) - len(self.todo)
         kept, empty = self.stays["kept"], self.stays["empty"]
         reused = finished - kept - empty
-        record |= {"state": "running", "finished": None, "error": None, "failures": [], "caveats": []}
+        record |= {
+            "state": "running",
+            "finished": None,
+            "error": None,
+            "failures": [],
+            "caveats": [],
+            "cancelled": None,
+        }
         record["attempts"] += 1
+        record |= {"by": me(), "candidates": self.stays["of"], "said": {}}
         record["cluster"] = self.cluster.to_json()
         counts = {"total": len(self.blocks), "done": reused + kept, "empty": empty, "failed": 0, "reused": reused}
         record["blocks"] = counts
-        self.journal.failed.clear()
+        self.journal.forget_failures()
         self._count()
         if record["attempts"] > 1:
             self.run.log("resumed", finished=finished, total=len(self.blocks))
@@ -176,7 +256,9 @@ class _Execution:
         self._hear("hven_run_started")
 
     def _by_blocks(self) -> None:
-        blocks = BlockWork(self.request, self.cluster, self.journal, self.run.record["places"], self._outcome)
+        blocks = BlockWork(
+            self.request, self.cluster, self.journal, self.run.record["places"], self._outcome, self._again
+        )
         if self.work.previous is not None:
             blocks.pins = {part: entry.pin for part, entry in self.work.previous.entries.items()}
             if self.todo:
@@ -186,14 +268,17 @@ class _Execution:
         self._count()
         self._count_withdrawn()
         self.run.record["failures"].sort(key=lambda failure: failure["block"])
+        self.presence.close()
         if self.run.record["rows"]["out"] == 0:
             raise _nothing(self.journal.failed, len(self.blocks))
         if self.journal.failed:
             count = len(self.journal.failed)
             self.run.caveat(
                 f"{count:,} of {len(self.blocks):,} blocks failed: their objects are missing from the result. "
-                f"Run it again to try just these."
+                f"Try just these again with 'hven runs retry {self.run.id}', or run it again."
             )
+        for text, objects in self.journal.said.items():
+            self._say(text, objects)
         self.run.record["commit"] = publish_blocks(self.work, self.run, staged)
 
     def _as_whole(self) -> None:
@@ -202,6 +287,11 @@ class _Execution:
             self.run.save()
 
         parts, _ = compute_whole(self.request, self.cluster, counted)
+        self.presence.close()
+        rows = self.run.record["rows"]["in"]
+        self.run.record["objects"] = {"of": rows, "done": rows, "set_aside": 0, "left": 0}
+        for text in caveats_in(part.attrs for part in parts.values()):
+            self._say(text, rows)
         self.run.record["rows"]["out"] = sum(map(_rows, parts.values()))
         self.run.record["blocks"]["done"] = len(self.blocks)
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
@@ -214,7 +304,7 @@ class _Execution:
             self._hear("hven_block_done", block=block)
         else:
             counts["failed"] += 1
-            told = _failure_told(block, outcome.failure)
+            told = _failure_told(block, outcome)
             if len(self.run.record["failures"]) < TOLD:
                 self.run.record["failures"].append(told)
             self.run.log("block-failed", **told)
@@ -223,10 +313,25 @@ class _Execution:
         if perf_counter() - self.saved > self.journal.seconds:
             self.run.save()
             self.saved = perf_counter()
+        self.presence.check()
+
+    def _again(self, block: Block, outcome: Outcome) -> None:
+        """Take note of a block that is tried again, or was."""
+        cause = outcome.failure.cause if outcome.failure is not None else "store"
+        tries = self.run.record["tries"]
+        tries[cause] = tries.get(cause, 0) + max(outcome.tries - 1, 1)
+        what = outcome.failure.error.what if outcome.failure is not None else "a store did not answer at first"
+        self.run.log("tried-again", block=block.index, cause=cause, what=what)
+
+    def _say(self, text: str, objects: int) -> None:
+        """Take note of what the analysis says of its result."""
+        self.run.record["said"][text] = objects
+        self.run.caveat(f"{text} ({objects:,} objects)")
 
     def _count(self) -> None:
         record, journal, stays = self.run.record, self.journal, self.stays
         record["rows"] = {"in": journal.rows_in + stays["rows_in"], "out": journal.rows_out + stays["rows_out"]}
+        record["objects"] = objects_of(self.stays["of"], journal, self.stays["rows_in"])
         record["work"] = round(journal.work, 3)
         record["stayed"] = stays["rows_in"]
         record["memory"] = {"idle": journal.idle, "grown": journal.grown, "peak": journal.peak}
@@ -247,8 +352,9 @@ class _Execution:
             known = self.stays["rows_out"] + self.journal.known
             self.run.record["update"]["withdrawn"] = max(previous.rows - known, 0)
 
-    def _end(self, state: str, began: float) -> None:
+    def _end(self, state: State, began: float) -> None:
         record = self.run.record
+        record["workers_lost"] += max(workers_lost(self.cluster) - self.lost_before, 0)
         record["state"], record["finished"] = state, now()
         record["seconds"] = round(record["seconds"] + perf_counter() - began, 3)
         self.run.log(state, seconds=record["seconds"], commit=record["commit"])
@@ -256,7 +362,7 @@ class _Execution:
         self._hear("hven_run_finished")
         self.run.save()
 
-    def _break_off(self, state: str, began: float) -> None:
+    def _break_off(self, state: State, began: float) -> None:
         """Keep what can be kept: what stopped the run may be the very store that keeps its record."""
         with suppress(HvenError):
             self.journal.flush()
@@ -270,6 +376,26 @@ class _Execution:
                 self.deaf.add((answer.plugin, hook))
                 what = f"{type(answer.error).__name__}: {answer.error}"
                 self.run.log("listener-failed", plugin=answer.plugin, hook=hook, what=what)
+
+
+def _check_goes_on(work: Work, only: Run | None) -> None:
+    """Refuse to do anything but go on with this very run, and to be two at a run."""
+    run, store = work.run, work.request.lake.store
+    if only is not None and (run is None or run.id != only.id):
+        instead = f"run {run.id}" if run is not None else "another run"
+        raise RunStateError(
+            f"run {only.id} cannot go on: {instead} of the same is newer, or what it was to bring up to date is gone",
+            where=store.url,
+            hint="Ask for it again with 'hven run', or bring the result up to date with 'hven update'.",
+        )
+    # On a local lake the lock has told already.
+    who = who_is_present(store, run.folder) if run is not None and not store.is_local else ""
+    if who:
+        raise RunBusyError(
+            f"{who} is computing {work.request.output!r} just so",
+            where=store.url,
+            hint="Wait for it. If it has died, this is known a minute later.",
+        )
 
 
 @contextmanager
@@ -298,14 +424,18 @@ def _equip(run: Run, request: Request, progress: bool | None) -> None:
 
 
 def _stays(work: Work) -> dict[str, int]:
-    """Return how many blocks and objects of the result before stay without a look at the data."""
+    """Return how many blocks and objects of the result before stay without a look at the data.
+
+    ``of`` counts the objects of all other blocks, before any condition.
+    """
     kept = work.kept[work.kept >= 0]
+    of = sum(block.rows for block, line in zip(work.blocks, work.kept.tolist(), strict=True) if line < 0)
     if work.previous is None or work.previous.ledger is None or not len(kept):
-        return dict.fromkeys(("kept", "empty", "rows_in", "rows_out"), 0)
+        return dict.fromkeys(("kept", "empty", "rows_in", "rows_out"), 0) | {"of": of}
     lines = work.previous.ledger[kept]
     empty = int((lines["rows_out"] == 0).sum())
     rows = {name: int(lines[name].sum()) for name in ("rows_in", "rows_out")}
-    return {"kept": len(kept) - empty, "empty": empty, **rows}
+    return {"kept": len(kept) - empty, "empty": empty, "of": of, **rows}
 
 
 def _told(work: Work) -> dict[str, Any]:
@@ -329,6 +459,7 @@ def _told(work: Work) -> dict[str, Any]:
             "function": f"{analysis.function.__module__}.{analysis.function.__qualname__}",
         },
         "parameters": analysis.parameters_json(request.parameters),
+        "asked": dict(request.asked),
         "inputs": request.inputs_json(),
         "catalog": request.number,
         "output": request.output,
@@ -346,12 +477,15 @@ def _rows(result: "xr.Dataset") -> int:
     return int(result.sizes[dims.most_common(1)[0][0]]) if dims else 1
 
 
-def _failure_told(block: Block, failure: Failure) -> dict[str, Any]:
+def _failure_told(block: Block, outcome: Outcome) -> dict[str, Any]:
+    failure = cast("Failure", outcome.failure)
     return {
         "block": block.index,
-        "rows": block.rows,
+        "rows": block.rows if failure.rows is None else failure.rows,
         "first": failure.first,
         "last": failure.last,
+        "cause": failure.cause,
+        "tries": outcome.tries,
         **{key: failure.error.to_json()[key] for key in ("code", "what", "where", "hint")},
     }
 

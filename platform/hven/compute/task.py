@@ -17,6 +17,7 @@ from hven.compute.footprint import NOWHERE, Footprint
 from hven.compute.memory import forget_peak, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned, read_whole
 from hven.compute.results import parts_of, with_ids
+from hven.compute.retrying import Cause, cause_of
 from hven.errors import HvenError, RunFailedError
 from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import Analysis, call
@@ -94,12 +95,18 @@ class Failure:
         Where it was raised, whole.
     first, last
         The ids of the first and last object of the block, when it had come to be known.
+    rows
+        How many objects the analysis was given, or was to be; None when that is not known.
+    cause
+        What kind of failure it is: whether trying again is of use depends on that.
     """
 
     error: HvenError
     traceback: str
     first: int | None = None
     last: int | None = None
+    rows: int | None = None
+    cause: Cause = "data"
 
 
 @dataclass(frozen=True)
@@ -137,6 +144,8 @@ class Outcome:
         Where on the sky the result's objects are.
     failure
         Why there is no result.
+    tries
+        How many times it was tried for this.
     forks
         What arrays were written into, to be merged.
     """
@@ -158,6 +167,7 @@ class Outcome:
     needs_arrays: bool = False
     footprint: Footprint = NOWHERE
     failure: Failure | None = None
+    tries: int = 1
     forks: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -251,7 +261,8 @@ def failure_of(error: Exception, block: Block, aligned: Aligned | None, analysis
         what = f"analysis {analysis!r} raised {type(error).__name__}: {error}"
         hint = "The traceback is in the run's record. Correct the analysis, or leave these objects out with where."
         told = RunFailedError(what, where=where, hint=hint)
-    return Failure(told, "".join(traceback.format_exception(error)), first, last)
+    rows = aligned.rows if aligned is not None else None
+    return Failure(told, "".join(traceback.format_exception(error)), first, last, rows, cause_of(error))
 
 
 @lru_cache(maxsize=8)

@@ -93,7 +93,7 @@ def _standing(request: Request, *, resume: bool, force: bool) -> tuple[Run | Non
     if force:
         return None, None, "new"
     newest = next(runs_of(request.lake, request.key), None)
-    if newest is not None and newest.state == "succeeded":
+    if newest is not None and newest.is_complete:
         if is_current(newest, request.outputs):
             return newest, None, "nothing"
         newest = None
@@ -104,6 +104,6 @@ def _standing(request: Request, *, resume: bool, force: bool) -> tuple[Run | Non
     previous = previous_result(request)
     if previous is None:
         return None, None, "new"
-    if previous.is_whole and previous.run.state == "succeeded" and previous.is_of(request):
+    if previous.is_whole and previous.run.is_complete and previous.is_of(request):
         return previous.run, None, "nothing"
     return None, previous if request.analysis.per_object else None, "update"

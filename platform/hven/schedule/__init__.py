@@ -1,5 +1,6 @@
 """When analyses run again: rules kept in the lake's catalog, the tick that runs what is due, and the daemon."""
 
+from hven.compute.stopping import stoppable
 from hven.schedule.firing import Firing, firings
 from hven.schedule.keeping import (
     add_schedule,
@@ -11,7 +12,7 @@ from hven.schedule.keeping import (
 )
 from hven.schedule.leases import Lease, leased
 from hven.schedule.rule import Schedule
-from hven.schedule.serving import Event, serve, stoppable
+from hven.schedule.serving import Event, serve
 from hven.schedule.standing import due, next_firing
 from hven.schedule.ticking import run_now, tick
 

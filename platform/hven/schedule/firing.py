@@ -35,7 +35,8 @@ class Firing:
         ``the clock``, the datasets that had changed, ``by hand``, or that an earlier firing was interrupted.
     outcome
         ``running``; as the run ended (``succeeded``, ``partial``, ``failed``); ``cancelled`` when the process was asked
-        to stop, ``interrupted`` when it died; ``skipped`` when somebody else was computing the same result.
+        to stop, or somebody cancelled the run; ``interrupted`` when it died; ``skipped`` when somebody else was
+        computing the same result.
     rule
         The schedule's id.
     by

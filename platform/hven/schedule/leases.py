@@ -12,8 +12,6 @@ grows with each holder, and every firing keeps the one it fired under.
 """
 
 import json
-import os
-import socket
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -22,6 +20,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from hven.compute.presence import me
 from hven.errors import ConflictError, StorageError
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Lease:
 
 @contextmanager
 def leased(
-    lake: "Lake", name: str, *, expiry: float = EXPIRY, on_loss: Callable[[], None] = lambda: None
+    lake: "Lake", name: str, *, expiry: float = EXPIRY, on_loss: Callable[[], object] = lambda: None
 ) -> Iterator[Lease]:
     """Hold a lease; refuse at once when another does.
 
@@ -116,11 +115,6 @@ def leased(
         beating.join()
         if not lease.is_lost:
             terms.release(term)
-
-
-def me() -> str:
-    """Return this process, as firings and leases tell it: ``host:pid``."""
-    return f"{socket.gethostname()}:{os.getpid()}"
 
 
 def holder(lake: "Lake", name: str) -> str:
@@ -195,7 +189,7 @@ class _Terms:
         return f"{self.folder}/{term:08d}.{ending}"
 
 
-def _beat(terms: _Terms, lease: Lease, done: threading.Event, on_loss: Callable[[], None]) -> None:
+def _beat(terms: _Terms, lease: Lease, done: threading.Event, on_loss: Callable[[], object]) -> None:
     """Say again and again that the holder lives, until it is done or somebody else holds the lease."""
     heard = monotonic()
     while not done.wait(max(terms.expiry / 4, _SHORTEST)):

@@ -1,19 +1,19 @@
 """The daemon: it holds the lake's lease, sleeps until something may be due, and ticks."""
 
-import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import sleep
 from typing import TYPE_CHECKING, Any, Self
 
+from hven.compute.presence import me
+from hven.compute.stopping import interrupt
 from hven.errors import ConflictError, HvenError
 from hven.schedule.firing import Firing
 from hven.schedule.keeping import schedules
-from hven.schedule.leases import EXPIRY, Lease, leased, me
-from hven.schedule.ticking import LEASE, check_newest, interrupt, tick
+from hven.schedule.leases import EXPIRY, Lease, leased
+from hven.schedule.ticking import LEASE, check_newest, tick
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -125,24 +125,6 @@ def serve(
         except KeyboardInterrupt:
             say("stopped")
             return
-
-
-@contextmanager
-def stoppable() -> Iterator[None]:
-    """Let SIGTERM and SIGINT alike end what is done inside with a `KeyboardInterrupt`, which a run survives."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:  # noqa: ARG001 - as signals are handled
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _look(

@@ -53,6 +53,8 @@ class Standing:
         last = self.last
         if last is None or last.outcome not in {"running", "interrupted", "cancelled"}:
             return False
+        if last.outcome == "cancelled" and last.error:
+            return False  # Somebody cancelled the run itself, and does not want to see it go on.
         return last.outcome == "running" or (last.reason != BY_HAND and last.attempt < ATTEMPTS)
 
 

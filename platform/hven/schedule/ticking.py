@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from hven.compute.stopping import interrupt
 from hven.errors import ConflictError, ReadOnlyError
 from hven.schedule.firing import Firing
 from hven.schedule.keeping import schedule_called, schedules
@@ -123,13 +124,6 @@ def check_newest(lake: "Lake") -> None:
         raise ReadOnlyError(
             "this view of the lake is pinned to one commit", where=lake.url, hint="Open the lake without a version."
         )
-
-
-def interrupt() -> None:
-    """Interrupt the main thread, as Ctrl-C does: a run that goes on there ends, and can be resumed."""
-    import _thread
-
-    _thread.interrupt_main()
 
 
 def _judged(lake: "Lake", name: str, now: datetime) -> Callable[[Standing], str]:

@@ -9,11 +9,12 @@ from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import ConflictError, HvenError, RunBusyError
+from hven.compute.presence import me
+from hven.errors import ConflictError, HvenError, RunBusyError, RunCancelledError
 from hven.plugins import hookimpl, plugins
 from hven.schedule.checking import pipeline_of_schedule, selections_of
 from hven.schedule.firing import Firing, begin_firing, end_firing, forget_firing
-from hven.schedule.leases import EXPIRY, leased, me
+from hven.schedule.leases import EXPIRY, leased
 from hven.schedule.standing import ATTEMPTS, BY_HAND, Standing, changes, standing
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ class Turn:
                     return ended("skipped", skips=1, note=str(busy), seen=at.seen)
                 forget_firing(self.lake, firing)
                 return self._skip(at, reason, str(busy))
+            except RunCancelledError as error:
+                return ended("cancelled", runs=tuple(started), note=str(error), error=error.to_json())
             except HvenError as error:
                 return ended("failed", runs=tuple(started), error=error.to_json())
             except Exception as error:  # noqa: BLE001 - isolation border: one schedule does not stop the others

@@ -9,7 +9,7 @@ import hven
 import hven.compute
 import hven.plugins
 import hven.schedule
-from hven.errors import ConflictError, ReadOnlyError, RunBusyError, ScheduleError
+from hven.errors import ConflictError, ReadOnlyError, RunBusyError, RunCancelledError, ScheduleError
 from hven.schedule import add_schedule, due, firings, leased, pause_schedule, run_now, schedules, serve, tick
 from hven.schedule.firing import begin_firing
 from hven.schedule.standing import ATTEMPTS
@@ -88,7 +88,7 @@ def test_a_firing_and_its_runs_name_each_other_however_they_end(lake, rule, star
         with pytest.raises(Killed):
             tick(lake, start, **HERE)
     died = [f for name in ("sound", "broken") for f in firings(lake, name) if f.outcome == "running"]
-    assert [hven.compute.open_run(lake, run).state for f in died for run in f.runs] == ["running"]
+    assert [hven.compute.open_run(lake, run).state for f in died for run in f.runs] == ["interrupted"]
     assert "schedule-" not in str(hven.plugins.plugins().plugins)
 
 
@@ -228,6 +228,19 @@ def test_what_was_stopped_by_hand_is_not_taken_up(lake, rule, start, monkeypatch
         with pytest.raises(KeyboardInterrupt):
             run_now(lake, "nightly", start, **HERE)
     assert due(lake, start) == {}
+
+
+def test_a_run_that_was_cancelled_by_somebody_is_not_taken_up_until_it_is_due_anew(lake, rule, start, monkeypatch):
+    def cancelled(*_, **__):
+        raise RunCancelledError("run 7 was cancelled by her", hint="Resume it.")
+
+    add_schedule(lake, "nightly", rule("@daily"))
+    with monkeypatch.context() as patched:
+        patched.setattr("hven.compute.run", cancelled)
+        [firing] = tick(lake, start + DAY, **HERE)
+    assert (firing.outcome, firing.error["code"], firing.is_well) == ("cancelled", "run-cancelled", False)
+    assert due(lake, start + DAY) == {}
+    assert due(lake, start + 2 * DAY) == {"nightly": "the clock"}
 
 
 def test_run_now_runs_what_is_not_due_and_what_is_paused_and_counts(lake, rule, start):
