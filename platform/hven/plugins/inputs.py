@@ -55,6 +55,8 @@ class Variable:
         --------
         >>> Variable("<x>_fe", "dex").matches("mg_fe"), Variable("<x>_fe", "dex").matches("mg_fe_err")
         (True, False)
+        >>> Variable("<x>_h_<y>_h_corr", "").matches("mg_h_si_h_corr")
+        True
         """
         if not self.is_pattern:
             return name == self.name

@@ -39,24 +39,40 @@ MOCK_ELEMENTS = ("C", "N", "O", "Na", "Mg", "Al", "Si", "S", "Ca", "Cr", "Mn", "
         named_by="given",
     ),
     produces={
-        "correlation": "",
-        "correlation_err": "",
-        "correlation_naive": "",
-        "covariance": "dex2",
-        "sigma": "dex",
-        "sigma_err": "dex",
-        "error": "dex",
-        "mean": "dex",
-        "n_pairs": "",
-        "flag": "",
-        "replicates": "",
-        "conditional": "",
-        "conditional_err": "",
-        "conditional_sigma": "dex",
-        "conditional_sigma_err": "dex",
-        "conditional_n": "",
-        "conditional_flag": "",
-        "conditional_replicates": "",
+        "": {
+            "correlation": "",
+            "correlation_err": "",
+            "correlation_naive": "",
+            "covariance": "dex2",
+            "sigma": "dex",
+            "sigma_err": "dex",
+            "error": "dex",
+            "mean": "dex",
+            "n_pairs": "",
+            "flag": "",
+            "replicates": "",
+            "conditional": "",
+            "conditional_err": "",
+            "conditional_sigma": "dex",
+            "conditional_sigma_err": "dex",
+            "conditional_n": "",
+            "conditional_flag": "",
+            "conditional_replicates": "",
+        },
+        "pairs": {
+            "element": "",
+            "element2": "",
+            "correlation": "",
+            "correlation_err": "",
+            "correlation_naive": "",
+            "covariance": "dex2",
+            "n_pairs": "",
+            "flag": "",
+            "conditional": "",
+            "conditional_err": "",
+            "conditional_n": "",
+            "conditional_flag": "",
+        },
     },
     references=("2507.14572", "2102.04992"),
     version="2",
@@ -72,7 +88,7 @@ def abundance_correlations(
     n_boot: Annotated[int, Field(ge=20, le=20_000)] = 200,
     n_min: Annotated[int, Field(ge=3)] = 30,
     seed: int = 0,
-) -> xr.Dataset:
+) -> dict[str, xr.Dataset]:
     """Correlations of the abundances of stars, element by element, with the scatter of errors taken out.
 
     Errors of abundances add to every variance and to no covariance, so that what is measured is closer to zero than
@@ -101,6 +117,8 @@ def abundance_correlations(
     one, as chance may give when errors nearly explain the scatter; 'errors exceed the scatter in replicates' of one
     whose error cannot be told. Values with an error of zero, which tables write where none is known, are left out;
     leave the column of errors away to take values as exact.
+
+    The part ``pairs`` has the same as a table, a row for each pair of elements.
 
     Parameters
     ----------
@@ -153,7 +171,8 @@ def abundance_correlations(
     if held:
         fixed, surface = correlate_given(table, width, n_cell=n_cell, **options)
         attrs |= {"n_cells": len(surface.cells)}
-    return correlations_dataset(table.elements, free, fixed, attrs)
+    result = correlations_dataset(table.elements, free, fixed, attrs)
+    return {"": result, "pairs": table_of_pairs(result)}
 
 
 def correlations_dataset(
@@ -192,13 +211,23 @@ def correlations_dataset(
     )
 
 
+def table_of_pairs(result: xr.Dataset) -> xr.Dataset:
+    """Return the matrices as a table, a row for each pair of elements."""
+    i, j = np.tril_indices(result.sizes["element"], -1)
+    names = result["element"].values
+    columns = [str(name) for name, v in result.data_vars.items() if v.dims == ("element", "element2")]
+    pairs = {"element": ("pair", names[j]), "element2": ("pair", names[i])}
+    return xr.Dataset(pairs | {name: ("pair", result[name].values[i, j]) for name in columns})
+
+
 @abundance_correlations.figure
-def _figure(result: xr.Dataset) -> "dict[str, Figure]":
+def _figure(result: dict[str, xr.Dataset]) -> "dict[str, Figure]":
     from hven_plugins.abundances.figures import draw_matrix, draw_scatters
 
-    figures = {"matrix": draw_matrix(result), "scatter": draw_scatters(result)}
-    if np.isfinite(result["conditional"].values).any():
-        figures["conditional"] = draw_matrix(result, "conditional")
+    told = result[""]
+    figures = {"matrix": draw_matrix(told), "scatter": draw_scatters(told)}
+    if np.isfinite(told["conditional"].values).any():
+        figures["conditional"] = draw_matrix(told, "conditional")
     return figures
 
 

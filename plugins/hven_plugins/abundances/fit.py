@@ -89,7 +89,7 @@ def abundance_correlation_fit(
 ) -> xr.Dataset:
     """Mixing of the interstellar medium from the correlations of elements, with the posterior of its parameters.
 
-    The correlations that `abundance_correlations` has measured (give its result as ``measured``) are held against those
+    The correlations that `abundance_correlations` has measured (its matrices, as ``measured``) are held against those
     that `abundance_correlation_prediction` gives for the same elements, in Fisher's z = atanh(correlation), where their
     errors are nearly Gaussian. The covariance between pairs is that of the bootstrap replicates, widened by the factor
     of Hartlap et al. (2007) for their finite number; with fewer than two replicates a pair only its diagonal is used,
@@ -449,7 +449,7 @@ def _mock(size: int, seed: int) -> Mock:
     stars = abundance_stars(
         5000, seed, elements=MOCK_ELEMENTS, correlation=field.correlation(), sigma=0.04, errors=(0.003, 0.02)
     )
-    measured = abundance_correlations(stars.inputs["stars"], n_boot=300)
+    measured = abundance_correlations(stars.inputs["stars"], n_boot=300)[""]
     truth = np.array([*MOCK_PHYSICS.values(), np.nan])
     rows = table.to_dataset().drop_vars(["f_r", "t_r"]).isel(object=slice(0, max(size, 1)))
     return Mock({"channels": rows, "measured": measured}, {"value": truth})

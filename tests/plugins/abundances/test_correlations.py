@@ -30,7 +30,7 @@ def stars_of(columns, errors=0.01):
 
 
 def measure(stars, **parameters):
-    return abundance_correlations(stars, **{"n_boot": 50, **parameters})
+    return abundance_correlations(stars, **{"n_boot": 50, **parameters})[""]
 
 
 def test_the_family_brings_them():
@@ -261,21 +261,29 @@ def test_a_table_of_many_chunks_is_read_once_and_never_whole():
     np.testing.assert_allclose(result.correlation, measure(stars).correlation, rtol=1e-12)
 
 
-def test_its_result_rests_in_a_lake(tmp_path):
+def test_its_result_rests_in_a_lake_as_matrices_and_as_a_table_of_pairs(tmp_path):
     lake = hven.create(tmp_path / "lake")
     stars = abundance_stars(300, 15, elements=("O", "Mg", "Fe")).inputs["stars"]
-    result = measure(stars)
+    result = abundance_correlations(stars, n_boot=50)
     with lake.transaction("correlations") as tx:
-        tx.write("correlations", result)
+        tx.write("correlations", result[""])
+        tx.write("pairs", result["pairs"])
     back = lake["correlations"].dataset().compute()
     assert back.element.values.tolist() == ["O", "Mg", "Fe"]
-    assert back.flag.values.tolist() == result.flag.values.tolist()
-    np.testing.assert_array_equal(back.replicates, result.replicates)
+    assert back.flag.values.tolist() == result[""].flag.values.tolist()
+    np.testing.assert_array_equal(back.replicates, result[""].replicates)
+    rows = lake["pairs"].table().collect().to_dicts()
+    assert [(row["element"], row["element2"]) for row in rows] == [("O", "Mg"), ("O", "Fe"), ("Mg", "Fe")]
+    for row in rows:
+        at = {"element": row["element"], "element2": row["element2"]}
+        for name in ("correlation", "correlation_err", "covariance", "n_pairs"):
+            assert row[name] == float(back[name].sel(at))
 
 
 def test_the_figures_are_drawn_from_the_result_alone(tmp_path):
     stars = abundance_stars(800, 17, elements=("O", "Mg", "Si", "Y", "Eu", "Fe")).inputs["stars"]
-    result = measure(stars, elements=["O", "Mg", "Si", "Y", "Eu"], given=["feh"], n_cell=20, box=[0.1])
+    chosen = {"elements": ["O", "Mg", "Si", "Y", "Eu"], "given": ["feh"], "n_cell": 20, "box": [0.1]}
+    result = abundance_correlations(stars, n_boot=50, **chosen)
     figures = abundance_correlations.draw(result)
     assert set(figures) == {"matrix", "scatter", "conditional"}
     for name, figure in figures.items():
