@@ -12,9 +12,10 @@ except ImportError as _error:
         hint="Install it with: pip install 'hven[science]'",
     ) from _error
 
+from hven.methods._style_gan import ImageCritic, StyleGenerator
 from hven.methods._unet import DenoisingMLP, UNet
 
-__all__ = ["ACTIVATIONS", "MLP", "DenoisingMLP", "UNet"]
+__all__ = ["ACTIVATIONS", "MLP", "DenoisingMLP", "ImageCritic", "StyleGenerator", "UNet"]
 
 ACTIVATIONS = ("gelu", "relu", "silu", "softplus", "tanh")
 """Names of the activations that a network may have: those of `jax.nn`."""
