@@ -18,18 +18,22 @@ if TYPE_CHECKING:
     AskedCluster = str | Client
 
 _GUARD = 'In a script, put what starts the run under  if __name__ == "__main__":  (workers import the script).'
-# Each worker has one thread for tasks: libraries with thread pools of their own would take every core in every worker.
-_WORKER_ENVIRONMENT = {
+
+WORKER_ENVIRONMENT = {
     "POLARS_MAX_THREADS": "1",
     "RAYON_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
+    # What XLA makes its pools of on processors; it has no setting of its own for them.
+    "NPROC": "1",
     # Dask looks a hundred times a second at what a worker does, which costs a small block a fifth of its time.
     "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "100ms",
 }
-
+"""What workers are started with: each has one thread for tasks, and libraries with threads of their own would take every
+core in every worker. Who starts the workers of a cluster says it to them."""
 
 _PATIENCE = "10s"
 """How long a scheduler has to answer."""
@@ -246,7 +250,7 @@ def _worker_settings() -> Iterator[None]:
 
     environment = dask.config.get("distributed.nanny.pre-spawn-environ", {})
     settings = {
-        "distributed.nanny.pre-spawn-environ": {**environment, **_WORKER_ENVIRONMENT},
+        "distributed.nanny.pre-spawn-environ": {**environment, **WORKER_ENVIRONMENT},
         # A block that kills its worker is tried once more, alone, by us: no need to lose four workers to be sure.
         "distributed.scheduler.allowed-failures": 1,
     }

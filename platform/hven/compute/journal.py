@@ -5,6 +5,7 @@ A block is finished when the file that says so is stored. Whatever was computed 
 
 import json
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -72,8 +73,8 @@ class Journal:
         at most.
     known
         Objects that had a result before.
-    how
-        Block index -> ``computed``, ``moved`` or ``kept``, of those with a result.
+    how, hows
+        Block index -> ``computed``, ``moved`` or ``kept``, of those with a result; and how many there are of each.
     lines
         Block index -> line of the ledger before, of blocks that were kept.
     rows_seen, rows_failed
@@ -100,6 +101,7 @@ class Journal:
     peak: int = 0
     known: int = 0
     how: dict[int, str] = field(default_factory=dict)
+    hows: Counter[str] = field(default_factory=Counter)
     lines: dict[int, int] = field(default_factory=dict)
     rows_seen: int = 0
     rows_failed: dict[int, int] = field(default_factory=dict)
@@ -154,8 +156,9 @@ class Journal:
 
     def forget(self, index: int) -> None:
         """Take a block for not finished after all: what it stood upon is gone."""
-        for known in (self.finished, self.how, self.lines):
+        for known in (self.finished, self.lines):
             known.pop(index, None)
+        self.hows[self.how.pop(index, "")] -= 1
 
     def forget_failures(self) -> None:
         """Take the blocks that failed for blocks that nobody has tried: they are tried again."""
@@ -249,7 +252,9 @@ class Journal:
         self.rows_in += entry.get("rows_in", 0)
         self.rows_out += entry.get("rows_out", 0)
         if entry.get("rows_out"):
+            self.hows[self.how.get(index, "")] -= 1
             self.how[index] = entry.get("how", "computed")
+            self.hows[self.how[index]] += 1
         if "line" in entry:
             self.lines[index] = entry["line"]
         self.known += entry.get("known", 0)

@@ -183,7 +183,8 @@ class _Execution:
         self.stays = _stays(work)
         self.saved = perf_counter()
         self.lost_before = workers_lost(cluster)
-        self.deaf: set[tuple[str, str]] = set()
+        # Those that are on now listen to the end.
+        self.listeners, self.deaf = plugins(), set[tuple[str, str]]()
 
     def go(self) -> Run:
         """Compute, publish and record; whatever stops it is recorded before it goes on its way."""
@@ -336,12 +337,11 @@ class _Execution:
         record["stayed"] = stays["rows_in"]
         record["memory"] = {"idle": journal.idle, "grown": journal.grown, "peak": journal.peak}
         if self.work.previous is not None:
-            hows = Counter(journal.how.values())
             record["update"] = {
                 "before": self.work.previous.run.id,
-                "kept": stays["kept"] + hows["kept"],
-                "moved": hows["moved"],
-                "computed": hows["computed"],
+                "kept": stays["kept"] + journal.hows["kept"],
+                "moved": journal.hows["moved"],
+                "computed": journal.hows["computed"],
                 "withdrawn": None,
             }
 
@@ -370,7 +370,7 @@ class _Execution:
             self._end(state, began)
 
     def _hear(self, hook: str, **told: Any) -> None:
-        for answer in plugins().call(hook, run=self.run, **told):
+        for answer in self.listeners.call(hook, run=self.run, **told):
             # Told once: what fails at every block would fill the log.
             if answer.error is not None and (answer.plugin, hook) not in self.deaf:
                 self.deaf.add((answer.plugin, hook))
