@@ -77,11 +77,12 @@ def draw_scatters(result: xr.Dataset) -> "Figure":
             label=f"at fixed {given}", **plain,
         )  # fmt: skip
     gone = ~np.isfinite(result["sigma"].values)
-    axes.plot(at[gone], np.zeros(gone.sum()), "x", color=_INK, clip_on=False)
+    if gone.any():
+        axes.plot(at[gone], np.zeros(gone.sum()), "x", color=_INK, clip_on=False)
     _name_ticks(axes, names, _channels(result, names), both=False)
-    axes.set(ylabel="[dex]", xlim=(-0.7, len(names) - 0.3))
+    axes.set(ylabel="scatter and error [dex]", xlim=(-0.7, len(names) - 0.3))
     axes.set_ylim(0, 1.25 * np.nanmax(np.append(result["sigma"].values, error)))
-    figure.legend(frameon=False, fontsize=8, loc="outside upper left", ncols=3)
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=3)
     return figure
 
 
@@ -178,9 +179,10 @@ def draw_comparison(
 
 
 def _running_median(values: Any) -> Any:
-    """Return the median of each value and its neighbours, a twelfth of all of them."""
+    """Return the median of each value and its neighbours, a twelfth of all of them; NaN where none is known."""
     reach = max(len(values) // 24, 0)
-    return np.array([np.nanmedian(values[max(n - reach, 0) : n + reach + 1]) for n in range(len(values))])
+    near = [values[max(n - reach, 0) : n + reach + 1] for n in range(len(values))]
+    return np.array([np.nanmedian(some) if np.isfinite(some).any() else np.nan for some in near])
 
 
 def _examples(model: Any) -> list[tuple[int, int]]:
@@ -327,6 +329,9 @@ def draw_map_lags(result: xr.Dataset) -> "Figure":
     left.set(xlabel="lag [pc]", ylabel="correlation", xlim=(0, float(result["lag"].max())))
     right.set(xscale="log", yscale="log", xlabel="wave number [pc$^{-1}$]", ylabel="cross power [dex$^2$ pc$^2$]")
     powers = np.asarray(result["power"].values)
+    told = result["k"].values[np.isfinite(powers).any(axis=(0, 1, 2))]
+    if len(told) > 1:
+        right.set_xlim(0.9 * told[0], 1.1 * told[-1])
     top = float(np.nanmax(powers)) if np.isfinite(powers).any() else 1.0
     if top > 0:
         right.set_ylim(top * 1e-6, top * 3)

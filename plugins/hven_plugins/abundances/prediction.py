@@ -115,7 +115,8 @@ def abundance_correlation_prediction(
     ``correlation_model`` is what there is. ``correlation_stars`` is what stars with errors of `star_err` in [X/H] show:
     divided by (phi_X phi_Y)^1/2, phi = 1 + err^2 / sigma^2. ``correlation_gas`` is what maps with this beam show whose
     variance is `f_gas` times the true one. ``sigma`` is the scatter of each abundance. ``correlation_varied`` has the
-    matrix for kappa and sigma_v three times and l_corr twice as large and small.
+    matrix for kappa and sigma_v three times and l_corr twice as large and small; it is null for elements half of which
+    come later than the system has run then.
 
     Parameters
     ----------
@@ -178,7 +179,7 @@ def abundance_correlation_prediction(
         told = field_of(sources, physics, drift=drift)
         blurred = field_of(sources, physics.blurred(beam_sigma(beam_fwhm, compat=compat)), drift=drift)
         varied = [
-            field_of(sources, replace(physics, **{name: getattr(physics, name) * factor}), drift=drift).correlation()
+            _varied(table, sources, replace(physics, **{name: getattr(physics, name) * factor}), drift)
             for _, name, factor in VARIATIONS
         ]
         lags = np.append(0.0, np.geomspace(1.0, 5 * l_corr, n_lags - 1))
@@ -199,6 +200,13 @@ def abundance_correlation_prediction(
     with np.errstate(invalid="ignore", divide="ignore"):
         gas, power = blurred.observed_in_gas(f_gas), power / _outer(told.mean)[..., None]
         return _dataset(table, told, gas, varied, lagged, power, star_err=star_err, lags=lags, k=k, attrs=attrs)
+
+
+def _varied(table: Channels, sources: Any, physics: Physics, drift: Drift) -> Any:
+    """Return the correlations for other physics, NaN for elements half of which are not there yet."""
+    late = np.where(table.delays > physics.duration, table.fractions, 0.0).sum(axis=1) > 0.5
+    told = field_of(sources, physics, drift=drift).correlation()
+    return np.where(late[:, None] | late[None, :], np.nan, told)
 
 
 def beam_sigma(fwhm: float, *, compat: bool = False) -> float:

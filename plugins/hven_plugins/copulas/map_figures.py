@@ -9,11 +9,13 @@ from hven_plugins.copulas.figures import GUIDE, INK, LINE, bare, columns
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
 
 def draw_map(cube: xr.Dataset) -> "Figure":
     """Return rho over R and |z|, hatched where it is within two errors of zero, and its error."""
     from matplotlib.figure import Figure
+    from matplotlib.patches import Rectangle
 
     figure = Figure(figsize=(10.0, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -21,11 +23,10 @@ def draw_map(cube: xr.Dataset) -> "Figure":
     rho, error = cube["rho"].values.T, cube["rho_err"].values.T
     most = max(0.1, float(np.nanmax(np.abs(rho))))
     mesh = left.pcolormesh(r, height, rho, cmap="RdBu_r", vmin=-most, vmax=most, shading="nearest", rasterized=True)
-    if min(rho.shape) > 1 and np.isfinite(error).all():
-        near = (np.abs(rho) < 2 * error).astype(float)
-        if 0 < near.mean() < 1:
-            left.contour(r, height, near, levels=[0.5], colors=INK, linewidths=1.0)
-        left.contourf(r, height, near, levels=[0.5, 1.5], hatches=["///"], colors="none")
+    across, up = _edges(r), _edges(height)
+    for k, i in zip(*np.nonzero(np.abs(rho) < 2 * error), strict=True):
+        cell = (across[i], up[k]), across[i + 1] - across[i], up[k + 1] - up[k]
+        left.add_patch(Rectangle(*cell, fill=False, hatch="////", edgecolor=GUIDE, lw=0))
     first, second = columns(cube)
     figure.colorbar(mesh, ax=left, label=rf"$\rho$({bare(first)}, {bare(second)} | $R$, $|z|$)", pad=0.02)
     left.set_title(r"hatched: within $2\sigma$ of zero", fontsize=9, color=INK)
@@ -35,6 +36,12 @@ def draw_map(cube: xr.Dataset) -> "Figure":
     for axes in (left, right):
         axes.set_xlabel("$R$ [kpc]")
     return figure
+
+
+def _edges(centres: "NDArray[np.float64]") -> "NDArray[np.float64]":
+    """Return the edges of cells of equal width."""
+    half = 0.5 * (centres[1] - centres[0]) if len(centres) > 1 else 0.5
+    return np.append(centres - half, centres[-1] + half)
 
 
 def draw_profiles(cube: xr.Dataset) -> "Figure":
