@@ -1,4 +1,4 @@
-"""Runs that kill themselves (kill -9) at a moment that a seed chooses; a module of its own: processes import it."""
+"""Runs in processes of their own, and such as kill themselves (kill -9) at a moment that a seed chooses."""
 
 import multiprocessing
 import os
@@ -6,10 +6,10 @@ import random
 import signal
 import threading
 import time
-from pathlib import Path
 
 import hven
 import trial_analyses
+import trial_failures
 from hven.compute import run
 from hven.lake import StagedArrays, StagedTable
 from hven.lake.store import Store
@@ -53,6 +53,16 @@ def run_and_die(url, analysis, given, block_rows, seed):
     os._exit(0 if done.state == "succeeded" else 1)
 
 
+def run_held(url, analysis, folder, told):
+    """Run an analysis of `trial_failures`, block by block, and leave in a file what a process says that ends badly."""
+    with open(told, "w") as file:  # noqa: PTH123 - a descriptor is needed
+        os.dup2(file.fileno(), 2)
+    known = getattr(trial_failures, analysis)
+    rows = 300 if known.per_object else None
+    how = {"checkpoint_seconds": 0.1, "checkpoint_blocks": 2, "progress": False}
+    run(hven.open(url), known, {"stars": "stars"}, {"folder": folder}, cluster="synchronous", block_rows=rows, **how)
+
+
 def _die():
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -81,8 +91,3 @@ def _die_in(seconds):
         _die()
 
     threading.Thread(target=wait_and_die, daemon=True).start()
-
-
-def tests_folder():
-    """Return where this module is, for the path of processes."""
-    return str(Path(__file__).parent)

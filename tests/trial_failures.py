@@ -56,6 +56,47 @@ def dim(spectra: xr.Dataset, *, folder: str, kind: str = "TimeoutError", times: 
     return xr.Dataset({"halved": spectra.flux / 2}).assign_coords(wavelength=spectra.wavelength)
 
 
+def hold(folder, calls):
+    """Let calls beyond so many wait, until more are allowed; so a run cannot end while somebody looks at it."""
+    path = Path(folder).parent / "hold"
+    path.with_suffix(".new").write_text(str(calls))
+    path.with_suffix(".new").replace(path)
+
+
+def let_go(folder):
+    """Let all calls pass."""
+    (Path(folder).parent / "hold").unlink(missing_ok=True)
+
+
+def _wait(folder):
+    (Path(folder) / uuid.uuid4().hex).touch()
+    path = Path(folder).parent / "hold"
+    while path.exists() and len(list(Path(folder).iterdir())) > int(path.read_text()):
+        time.sleep(0.02)
+
+
+@hven.analysis(stars=Table(feh="dex"), produces={"doubled": "dex"}, per_object=True)
+def held(stars: xr.Dataset, *, folder: str) -> xr.Dataset:
+    """Twice the metallicity, once the call may pass."""
+    _wait(folder)
+    return xr.Dataset({"doubled": 2 * stars.feh})
+
+
+@hven.analysis(spectra=Spectra(flux="W", ivar=False), produces={"halved": "W"}, per_object=True)
+def held_spectra(spectra: xr.Dataset, *, folder: str) -> xr.Dataset:
+    """Half of the flux, once the call may pass."""
+    _wait(folder)
+    return xr.Dataset({"halved": spectra.flux / 2}).assign_coords(wavelength=spectra.wavelength)
+
+
+@hven.analysis(stars=Table(feh="dex"), produces={"mean_feh": "dex"})
+def held_mean(stars: xr.Dataset, *, folder: str) -> xr.Dataset:
+    """Mean metallicity of everything at once, once the call may pass."""
+    _wait(folder)
+    mean = xr.Dataset({"mean_feh": ("population", [float(stars.feh.mean())])})
+    return mean.assign_attrs(caveats=["Errors were not taken into account."])
+
+
 @hven.analysis(stars=Table(feh="dex"), produces={"doubled": "dex"}, per_object=True)
 def cautious(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     """Twice the metallicity, and a word of caution where one is above the worst."""
@@ -63,14 +104,3 @@ def cautious(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     return (
         doubled.assign_attrs(caveats="Some are beyond the calibration.") if float(stars.feh.max()) > worst else doubled
     )
-
-
-@hven.analysis(stars=Table(feh="dex"), produces={"mean_feh": "dex"})
-def slow_mean(stars: xr.Dataset, *, folder: str, seconds: float = 0.0) -> xr.Dataset:
-    """Mean metallicity of everything at once, slowly."""
-    (Path(folder) / uuid.uuid4().hex).touch()
-    ends = time.monotonic() + seconds
-    while time.monotonic() < ends:
-        time.sleep(0.02)
-    mean = xr.Dataset({"mean_feh": ("population", [float(stars.feh.mean())])})
-    return mean.assign_attrs(caveats=["Errors were not taken into account."])

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import threading
 import time
+from contextlib import contextmanager
 
 import polars as pl
 import pytest
@@ -15,41 +16,48 @@ import pytest
 import hven
 import trial_analyses as trial
 import trial_failures
+from dying import processes, run_held
 from hven import errors
-from hven.compute.presence import ask_to_stop, who_is_present
+from hven.compute.presence import ask_to_stop, present, who_is_present
 
 STARS = {"stars": "stars"}
 SCRIPT = """
-    import sys, hven, trial_analyses, trial_failures
+    import sys, hven, trial_failures
     if __name__ == "__main__":
-        lake, name, seconds, cluster = hven.open(sys.argv[1]), sys.argv[2], float(sys.argv[4]), sys.argv[5]
-        analysis = getattr(trial_analyses, name, None) or getattr(trial_failures, name)
-        parameters = {"folder": sys.argv[3], "seconds": seconds}
-        hven.run(lake, analysis, {"stars": "stars"}, parameters, workers=1, cluster=cluster,
-                 block_rows=300 if name == "doubled" else None, checkpoint_seconds=0.1, checkpoint_blocks=2)
+        lake, parameters = hven.open(sys.argv[1]), {"folder": sys.argv[2]}
+        hven.run(lake, trial_failures.held, {"stars": "stars"}, parameters, workers=1, block_rows=300)
 """
 
 
 @pytest.fixture
 def start(tmp_path, survey, calls):
-    """Start a run of 20 blocks in a process of its own, and wait until so many calls were made."""
-    path, started = tmp_path / "script.py", []
-    path.write_text(textwrap.dedent(SCRIPT))
+    """Start a run of 20 blocks in a process of its own; it comes as far as this many calls, and waits in the next."""
+    started = []
 
-    def begin(seconds, until, analysis="doubled", cluster="synchronous", **how):
-        command = [sys.executable, path, survey.url, analysis, calls, str(seconds), cluster]
-        environment = os.environ | {"PYTHONPATH": "tests"}
-        process = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True, env=environment, **how)
+    def begin(until, analysis="held"):
+        seen = len(list(calls.iterdir()))
+        trial_failures.hold(calls, seen + until)
+        told = tmp_path / f"told {len(started)}.txt"
+        process = processes().Process(target=run_held, args=(survey.url, analysis, str(calls), str(told)))
+        process.start()
+        process.told = told.read_text
         started.append(process)
-        before = len(list(calls.iterdir()))
-        wait_for(lambda: len(list(calls.iterdir())) >= before + until or process.poll() is not None)
+        wait_for(lambda: len(list(calls.iterdir())) > seen + until or not process.is_alive())
         return process
 
     yield begin
     for process in started:
-        if process.poll() is None:
-            process.kill()
-        process.communicate()
+        process.kill()
+        process.join()
+
+
+def end(process, number=None):
+    """Wait for the end of a process, after a signal if one is given, and return what it said."""
+    if number is not None:
+        os.kill(process.pid, number)
+    process.join(60)
+    assert process.exitcode, "it ends, and badly"
+    return process.told()
 
 
 def wait_for(happened, seconds=120):
@@ -61,6 +69,9 @@ def wait_for(happened, seconds=120):
 
 
 def resumed(lake, run):
+    """Go on with a run, which nobody holds any more."""
+    if "folder" in run.parameters:
+        trial_failures.let_go(run.parameters["folder"])
     return hven.resume(lake, run.id, cluster="synchronous")
 
 
@@ -68,9 +79,9 @@ def more_of(lake):
     return lake["stars"].table().collect().head(9).with_columns(object_id=pl.int_range(9, dtype=pl.Int64))
 
 
-def undisturbed(lake, **parameters):
-    run = hven.run(lake, trial.doubled, STARS, parameters, output="undisturbed", cluster="synchronous", block_rows=300)
-    return run.result.table().collect()
+def is_as_undisturbed(lake):
+    stars = lake["stars"].table().collect().select("object_id", doubled=2 * pl.col("feh")).sort("object_id")
+    return lake["held"].table(["object_id", "doubled"]).collect().sort("object_id").equals(stars)
 
 
 def worst_of(lake, block_rows, count):
@@ -81,114 +92,133 @@ def worst_of(lake, block_rows, count):
 
 
 def test_a_killed_run_is_interrupted_and_resumes(survey, start, calls):
-    process = start(0.03, until=6)
+    process = start(until=6)
     running = hven.runs(survey)[0]
     assert running.state == "running"
     assert who_is_present(survey.store, running.folder).endswith(f":{process.pid}")
-    with pytest.raises(errors.RunStateError, match="under way"):
-        resumed(survey, running)
-    process.kill()
+    for go_on in (hven.resume, hven.retry):
+        with pytest.raises(errors.RunStateError, match="under way"):
+            go_on(survey, running.id)
     # A process that nobody has waited for is dead all the same.
+    os.kill(process.pid, signal.SIGKILL)
     wait_for(lambda: hven.runs(survey)[0].state == "interrupted")
-    process.wait()
+    process.join()
     run = hven.runs(survey)[0]
     account = run.account()
-    assert account.told.startswith("interrupted: ")
-    assert f"{account.objects['done']:,} of 5,700 objects" in account.told
-    assert account.objects == {"of": 5_700, "done": account.objects["done"], "set_aside": 0} | {
-        "left": 5_700 - account.objects["done"]
-    }
-    assert account.objects["done"] == 300 * account.blocks["done"] > 0
+    done = account.objects["done"]
+    assert account.told == f"interrupted: {done:,} of 5,700 objects; {5_700 - done:,} left"
+    assert done == 300 * account.blocks["done"] > 0
     assert str(process.pid) in account.cause
     assert f"hven runs resume {run.id}" in account.next_step
+    with pytest.raises(errors.RunStateError, match="has not come to its end: interrupted"):
+        hven.retry(survey, run.id)
 
     with survey.transaction("meanwhile") as tx:
-        tx.append(
-            "stars", survey["stars"].table().collect().head(9).with_columns(object_id=pl.int_range(9, dtype=pl.Int64))
-        )
-    done = resumed(survey, run)
-    assert (done.id, done.state, done.blocks["reused"]) == (run.id, "succeeded", account.blocks["done"])
-    assert done.account().told == "succeeded: 5,700 of 5,700 objects"
-    assert (done.account().attempts, done.account().cause, done.account().next_step) == (2, "", "")
+        tx.append("stars", more_of(survey))
+    ended = resumed(survey, run)
+    assert (ended.id, ended.state, ended.blocks["reused"]) == (run.id, "succeeded", account.blocks["done"])
+    account = ended.account()
+    assert (account.told, account.attempts) == ("succeeded: 5,700 of 5,700 objects", 2)
+    assert (account.cause, account.next_step) == ("", "")
     # It is of the data as they were when it began; the result follows them afterwards.
-    assert [status.name for status in hven.status(survey) if status.is_stale] == ["doubled"]
+    assert [status.name for status in hven.status(survey) if status.is_stale] == ["held"]
     (updated,) = hven.update(survey, cluster="synchronous")
     assert (updated.update["kept"], updated.rows["out"]) == (20, 5_709)
+    assert is_as_undisturbed(survey)
 
 
-def test_control_c_and_sigterm_leave_a_run_that_resumes_with_the_same_result(survey, start, calls):
+def test_control_c_and_sigterm_leave_a_run_that_resumes_with_the_same_result(survey, start):
     for number in (signal.SIGINT, signal.SIGTERM):
-        process = start(0.03, until=4)
-        process.send_signal(number)
-        told = process.communicate(timeout=60)[1]
+        told = end(start(until=4), number)
         run = hven.runs(survey)[0]
-        assert (process.returncode != 0, run.state) == (True, "cancelled")
+        assert run.state == "cancelled"
         assert f"hven runs resume {run.id}" in told
         assert run.account().cause.startswith(number.name)
     assert len(hven.runs(survey)) == 1
     done = resumed(survey, run)
     assert (done.state, done.record["attempts"]) == ("succeeded", 3)
-    assert survey["doubled"].table().collect().equals(undisturbed(survey))
+    assert is_as_undisturbed(survey)
 
 
-def test_a_terminal_interrupts_workers_too_and_the_run_resumes(survey, start):
-    process = start(0.1, until=4, cluster="local", start_new_session=True)
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+@pytest.mark.parametrize("how", ["terminal", pytest.param("cancel", marks=pytest.mark.slow)])
+def test_a_run_on_workers_is_stopped_by_the_terminal_and_from_elsewhere_and_resumes(survey, calls, tmp_path, how):
+    path = tmp_path / "script.py"
+    path.write_text(textwrap.dedent(SCRIPT))
+    trial_failures.hold(calls, 4)
+    command = [sys.executable, str(path), survey.url, str(calls)]
+    environment = os.environ | {"PYTHONPATH": "tests"}
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
+        wait_for(lambda: len(list(calls.iterdir())) > 4)
+        if how == "terminal":
+            # As the terminal does it: all processes are told, the workers, too.
+            os.killpg(process.pid, signal.SIGINT)
+        else:
+            assert hven.cancel(survey, hven.runs(survey)[0].id).state == "cancelled"
+        trial_failures.let_go(calls)
+        told = process.communicate(timeout=60)[1].decode()
     run = hven.runs(survey)[0]
     assert (run.state, run.failures, run.blocks["failed"]) == ("cancelled", [], 0)
+    assert f"hven runs resume {run.id}" in told
     assert resumed(survey, run).state == "succeeded"
-    assert survey["doubled"].table().collect().equals(undisturbed(survey))
+    assert is_as_undisturbed(survey)
 
 
-def test_a_run_is_cancelled_from_another_process_between_blocks_and_in_the_middle_of_a_long_one(survey, start):
-    for seconds, cluster in ((0.05, "synchronous"), (60.0, "synchronous"), (60.0, "local")):
-        process = start(seconds, until=1, cluster=cluster)
-        cancelled = hven.cancel(survey, hven.runs(survey)[0].id)
-        told = process.communicate(timeout=60)[1]
-        assert (cancelled.state, process.returncode) == ("cancelled", 1)
-        assert "RunCancelledError" in told
-        assert f"by {cancelled.record['cancelled']['by']}" in cancelled.account().cause
-        assert who_is_present(survey.store, cancelled.folder) == ""
-        assert not survey.store.list(f"{cancelled.folder}/presence")
-    first = hven.runs(survey)[-1]
-    assert hven.cancel(survey, first.id).record == hven.runs(survey)[-1].record, "a second time changes nothing"
-    assert resumed(survey, first).state == "succeeded"
-    assert survey["doubled"].table().collect().equals(undisturbed(survey))
+def test_a_run_is_cancelled_from_another_process_in_the_middle_of_a_long_block(survey, start):
+    process = start(until=3)
+    cancelled = hven.cancel(survey, hven.runs(survey)[0].id)
+    told = end(process)
+    assert cancelled.state == "cancelled"
+    assert "RunCancelledError" in told
+    assert f"by {cancelled.record['cancelled']['by']}" in cancelled.account().cause
+    assert who_is_present(survey.store, cancelled.folder) == ""
+    assert not survey.store.list(f"{cancelled.folder}/presence")
+    assert hven.cancel(survey, cancelled.id).record == hven.runs(survey)[0].record, "a second time changes nothing"
+    assert resumed(survey, cancelled).state == "succeeded"
+    assert is_as_undisturbed(survey)
 
 
 def test_an_analysis_of_everything_at_once_is_cancelled_too(survey, start):
-    process = start(60.0, until=1, analysis="slow_mean")
+    process = start(until=0, analysis="held_mean")
     cancelled = hven.cancel(survey, hven.runs(survey)[0].id)
-    process.communicate(timeout=60)
-    assert (cancelled.state, "slow_mean" in survey) == ("cancelled", False)
-    assert cancelled.account().told.startswith("cancelled: of 5,700 objects")
+    end(process)
+    assert (cancelled.state, "held_mean" in survey) == ("cancelled", False)
+    assert cancelled.account().told == "cancelled: of 5,700 objects, all at once"
+    assert resumed(survey, cancelled).state == "succeeded with caveats"
 
 
-def test_a_run_in_a_thread_is_cancelled_between_two_blocks(survey, calls):
-    raised = []
+def test_a_run_in_a_thread_is_cancelled_between_two_blocks(survey, calls, monkeypatch):
+    raised, presences = [], []
+
+    @contextmanager
+    def watched(store, folder):
+        with present(store, folder) as presence:
+            presences.append(presence)
+            yield presence
 
     def run():
-        parameters = {"folder": str(calls), "seconds": 0.05}
         try:
-            hven.run(survey, trial.doubled, STARS, parameters, cluster="synchronous", block_rows=100)
+            hven.run(survey, trial_failures.held, STARS, {"folder": str(calls)}, cluster="synchronous", block_rows=300)
         except errors.RunCancelledError as error:
             raised.append(error)
 
+    monkeypatch.setattr("hven.compute.runner.present", watched)
+    trial_failures.hold(calls, 3)
     thread = threading.Thread(target=run)
     thread.start()
-    wait_for(lambda: len(list(calls.iterdir())) >= 3)
-    cancelled = hven.cancel(survey, hven.runs(survey)[0].id)
+    wait_for(lambda: len(list(calls.iterdir())) > 3)
+    assert hven.cancel(survey, hven.runs(survey)[0].id, patience=0.0).state == "running"
+    wait_for(lambda: presences[0].request)
+    # The block at hand is brought to its end, and no other is begun.
+    trial_failures.let_go(calls)
     thread.join()
+    cancelled = hven.runs(survey)[0]
     assert (cancelled.state, raised[0].code) == ("cancelled", "run-cancelled")
-    assert len(list(calls.iterdir())) < 57
+    assert (len(list(calls.iterdir())), cancelled.blocks["done"]) == (4, 4)
     assert resumed(survey, cancelled).rows["out"] == 5_700
 
 
 def test_a_dead_run_is_marked_as_cancelled_and_resumes(survey, start):
-    process = start(0.03, until=3)
-    process.kill()
-    process.wait()
+    end(start(until=3), signal.SIGKILL)
     run = hven.cancel(survey, hven.runs(survey)[0].id)
     assert (run.state, hven.runs(survey)[0].state) == ("cancelled", "cancelled")
     assert resumed(survey, run).state == "succeeded"
@@ -277,6 +307,7 @@ def test_what_an_analysis_says_of_its_result_makes_it_one_with_caveats(survey):
     assert run.account().told == "succeeded with caveats: 5,700 of 5,700 objects; Some are beyond the calibration."
     assert any(caveat.startswith("Some are beyond the calibration. (") for caveat in run.caveats)
     assert hven.plan(survey, trial_failures.cautious, STARS, parameters).action == "nothing"
-    whole = hven.run(survey, trial_failures.slow_mean, STARS, {"folder": str(survey.url)}, cluster="synchronous")
+    folder = survey.url
+    whole = hven.run(survey, trial_failures.held_mean, STARS, {"folder": folder}, cluster="synchronous")
     assert whole.state == "succeeded with caveats"
     assert whole.account().told == "succeeded with caveats: of 5,700 objects, all at once"
