@@ -1,6 +1,7 @@
 """A bivariate copula of six families and their rotations: what it is, without data."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,9 +99,7 @@ class Copula:
     @property
     def spearman(self) -> float:
         """Spearman's rho, 12 int int C du dv - 3, by Gauss-Legendre quadrature."""
-        nodes, weights = np.polynomial.legendre.leggauss(200)
-        u, w = 0.5 * (nodes + 1), 0.5 * weights
-        return float(12 * w @ self.distribution(u[:, None], u) @ w - 3)
+        return _spearman(self)
 
     @property
     def n_parameters(self) -> int:
@@ -218,3 +217,10 @@ def check_open(a: Array, b: Array) -> None:
             "a pseudo-observation is not between 0 and 1", expected="0 < u < 1",
             hint="Make them with ranks.pseudo_observations.",
         )  # fmt: skip
+
+
+@lru_cache(maxsize=256)
+def _spearman(copula: Copula) -> float:
+    nodes, weights = np.polynomial.legendre.leggauss(200)
+    u, w = 0.5 * (nodes + 1), 0.5 * weights
+    return float(12 * w @ copula.distribution(u[:, None], u) @ w - 3)
