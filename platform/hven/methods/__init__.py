@@ -21,10 +21,12 @@ from hven.methods import (
     mixtures,
     models,
     moments,
+    progress,
     ranks,
     scattering,
     stats,
     train,
+    twopoint,
 )
 from hven.methods.gather import gather
 from hven.methods.padding import pad, padded_length
@@ -42,6 +44,7 @@ __all__ = [
     "gan",
     "frechet",
     "gather",
+    "gp",
     "hmc",
     "image_statistics",
     "in_float64",
@@ -53,10 +56,12 @@ __all__ = [
     "nets",
     "pad",
     "padded_length",
+    "progress",
     "ranks",
     "scattering",
     "stats",
     "train",
+    "twopoint",
 ]
 
 
