@@ -1,0 +1,331 @@
+"""Which of two sets of images is like the other, how, and whether the difference can be trusted."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import Field
+
+import hven
+from hven.methods import fidelity, frechet, scattering, stats
+from hven.methods.moments import Moments
+from hven.mocks import Mock, bubble_maps
+from hven_plugins.generative.images import one_band
+from hven_plugins.generative.summary import (
+    LEVELS,
+    PDF_BINS,
+    PEAKS,
+    Settings,
+    Summary,
+    check_alike,
+    pixel_scale,
+    summarised,
+)
+from hven_plugins.generative.verdict import Evidence, verdict
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Array = NDArray[np.float64]
+
+SETS = ("reference", "generated")
+TWIN = 0.01
+_WHERE = "analysis 'generative_evaluation'"
+_COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "feature_<x>": None}
+
+
+@hven.analysis(
+    reference=hven.Images(optional=_COLUMNS),
+    generated=hven.Images(optional=_COLUMNS),
+    produces={
+        "fsd": "",
+        "fsd_err": "",
+        "fsd_limit": "",
+        "fsd_limit_err": "",
+        "fsd_floor": "",
+        "fsd_floor_err": "",
+        "mean_term": "",
+        "covariance_term": "",
+        "covariance_share": "",
+        "user_distance": "",
+        "user_distance_err": "",
+        "power_difference": "",
+        "power_sigmas": "",
+        "log_det_difference": "",
+        "precision": "",
+        "recall": "",
+        "density": "",
+        "coverage": "",
+        "duplicates": "",
+        "auc": "",
+        "auc_err": "",
+        "n": "",
+        "n_unusable": "",
+        "feature_mean": "",
+        "feature_spread": "",
+        "eigenvalue_ratio": "",
+        "subset_n": "",
+        "subset_fsd": "",
+        "subset_mean_term": "",
+        "subset_covariance_term": "",
+        "power": "",
+        "power_err": "",
+        "pdf": "",
+        "pdf_err": "",
+        "peaks": "",
+        "peaks_err": "",
+        "functionals": "",
+        "functionals_err": "",
+        "finding": "",
+        "finding_value": "",
+        "finding_limit": "",
+        "is_flagged": "",
+        "verdict": "",
+    },
+    references=("2307.09568", "2006.08561", "1904.06991", "2002.09797"),
+    version="1",
+)
+def generative_evaluation(
+    reference: xr.Dataset,
+    generated: xr.Dataset,
+    *,
+    band: str = "",
+    scales: Annotated[int | None, Field(ge=1)] = None,
+    angles: Annotated[int, Field(ge=2, multiple_of=2)] = 4,
+    exact: bool = False,
+    with_mean: bool = False,
+    neighbours: Annotated[int, Field(ge=1)] = 5,
+    rows: Annotated[int, Field(ge=20)] = 4000,
+    classifier_rows: Annotated[int, Field(ge=20)] = 500,
+    n_boot: Annotated[int, Field(ge=10)] = 100,
+    seed: int = 0,
+) -> xr.Dataset:
+    """How far generated images are from a reference, in what, and whether that can be trusted: a verdict with evidence.
+
+    The **Frechet scattering distance** compares the scattering features (see ``scattering_features``) of both sets as
+    two normal distributions: ``fsd``, and its error from a bootstrap. A finite number of images makes it too large, by
+    about b/N: ``fsd_floor`` is what two samples of the reference of these sizes have; ``fsd_limit`` is the line in 1/N
+    through distances of N, N/2, N/4 ... images (``subset_...``) at 1/N = 0. Distances at different N must not be
+    compared, limits may. ``mean_term`` and ``covariance_term`` are the two parts of the limit: lost variety shows
+    mainly in the second.
+
+    **Variety**: ``eigenvalue_ratio`` are the variances of the generated along the principal directions relative to the
+    reference (with parameters ``theta_...`` in both sets: at fixed parameters), ``log_det_difference`` the sum of their
+    logarithms; ``recall`` and ``coverage`` the shares of the reference near which something was generated; and
+    ``duplicates`` the share of images with a twin in their own set, 0.01 by definition for the reference. **Fidelity**:
+    ``precision`` and ``density``. All four are given for the generated and, as what to expect, for another part of the
+    reference, at equal numbers, in whitened features. ``auc`` is that of a classifier of features, their squares and
+    products: 0.5 when it cannot tell the sets apart.
+
+    **Classical statistics** of both sets, with errors of the mean: power spectrum (k in cycles per image), histogram of
+    pixels, counts of peaks, Minkowski functionals (area, boundary, Euler characteristic), thresholds in standard
+    deviations of the reference's pixels. ``power_difference`` is the rms relative difference of the mean spectra: what
+    it misses, a Gaussian field with the right spectrum, the FSD finds.
+
+    Columns ``feature_...`` of both sets (of a network of yours, say) get a Frechet distance of their own,
+    ``user_distance``.
+
+    Each ``finding`` says what was looked at, its value, the limit beyond which it is flagged, and ``verdict`` sums up.
+    All images are seen in one pass (one more of the reference finds the scale of its pixels), any number of them; what
+    needs neighbours uses up to `rows` of each set, chosen by their pixels.
+
+    Parameters
+    ----------
+    band
+        Which band; may be left out where there is only one.
+    scales
+        J of the scattering transform; as many as the images have room for when None.
+    angles
+        L, an even number.
+    exact
+        Whether all Fourier modes are kept.
+    with_mean
+        Whether the mean of an image, over the standard deviation of the reference's pixels, is a feature, too.
+    neighbours
+        k of precision, recall, density and coverage.
+    rows
+        Most images of each set that are compared by their neighbours.
+    classifier_rows
+        Most images of each set that train the classifier.
+    n_boot
+        Replicates of the bootstrap.
+    seed
+        Of the bootstrap.
+
+    Raises
+    ------
+    DataRefusedError
+        Images differ in shape, or all pixels of the reference are equal.
+    TooFewObjectsError
+        Fewer usable images than features + 2 in the generated, or twice that in the reference.
+    MissingColumnError
+        A parameter or feature is in one set only.
+    ParameterError
+        No such band, or more scales than the images have room for.
+    """
+    check_alike(reference, {"generated": generated}, _WHERE)
+    pixels = one_band(reference, band, "input 'reference'")
+    shape = (pixels.sizes["y"], pixels.sizes["x"])
+    mean, spread = pixel_scale(pixels)
+    settings = Settings(scales or scattering.largest(shape), angles, exact, mean, spread, with_mean, n_boot, seed, rows)
+    ours = summarised(reference, settings, band, "reference")
+    theirs = summarised(generated, settings, band, "generated")
+
+    apart = frechet.extrapolated(ours.features, theirs.features)
+    floor, floor_err = frechet.floor(ours.features, float(apart.n[0]))
+    user, user_err = _user_distance(ours, theirs)
+    panel = _panel(ours, theirs, neighbours)
+    auc, auc_err = _classified(ours, theirs, classifier_rows, seed)
+    ratio = frechet.covariance_ratio(*(_at_fixed_theta(one, len(settings.names)) for one in (ours, theirs)))
+    statistics = _statistics(ours.statistics, theirs.statistics, shape)
+    measured: dict[str, Any] = {
+        "fsd": float(apart.value[0]),
+        "fsd_err": apart.error,
+        "fsd_limit": float(apart.limit.value),
+        "fsd_limit_err": apart.limit_error,
+        "fsd_floor": floor,
+        "fsd_floor_err": floor_err,
+        "mean_term": float(apart.limit.mean_term if len(apart.n) > 1 else apart.mean_term[0]),
+        "covariance_term": float(apart.limit.covariance_term if len(apart.n) > 1 else apart.covariance_term[0]),
+        "user_distance": user,
+        "user_distance_err": user_err,
+        "log_det_difference": float(np.log(np.maximum(ratio, 1e-300)).sum()),
+        "auc": auc,
+        "auc_err": auc_err,
+    }
+    measured["covariance_share"] = _share(measured["mean_term"], measured["covariance_term"])
+    measured |= _difference_of_power(statistics)
+    told = verdict(
+        Evidence(
+            **{name: measured[name] for name in ("fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share")},
+            **{name: measured[name] for name in ("auc", "auc_err", "power_difference", "power_sigmas")},
+            **{name: tuple(values) for name, values in panel.items()},
+            smallest_ratio=float(ratio[0]),
+            unusable=theirs.n_unusable / max(theirs.n, 1),
+        )
+    )
+    return xr.Dataset(
+        {
+            **{name: ((), value) for name, value in measured.items()},
+            **{name: ("set", values) for name, values in panel.items()},
+            "n": ("set", [ours.n, theirs.n]),
+            "n_unusable": ("set", [ours.n_unusable, theirs.n_unusable]),
+            "feature_mean": (("set", "feature"), [one.features.moments.means for one in (ours, theirs)]),
+            "feature_spread": (
+                ("set", "feature"),
+                [np.sqrt(np.diag(one.features.moments.covariance())) for one in (ours, theirs)],
+            ),
+            "eigenvalue_ratio": ("direction", ratio),
+            "subset_n": ("subset", apart.n),
+            "subset_fsd": ("subset", apart.value),
+            "subset_mean_term": ("subset", apart.mean_term),
+            "subset_covariance_term": ("subset", apart.covariance_term),
+            **statistics,
+            "finding": ("finding_number", [f.text for f in told.findings]),
+            "finding_value": ("finding_number", [f.value for f in told.findings]),
+            "finding_limit": ("finding_number", [f.limit for f in told.findings]),
+            "is_flagged": ("finding_number", [f.is_flagged for f in told.findings]),
+            "verdict": ((), told.text),
+        },
+        coords={
+            "set": list(SETS),
+            "feature": list(settings.names),
+            "k": np.arange(1.0, min(shape) // 2 + 1),
+            "sigma": 0.5 * (PDF_BINS[1:] + PDF_BINS[:-1]),
+            "peak_level": PEAKS,
+            "level": LEVELS,
+            "functional": ["area", "boundary", "Euler characteristic"],
+        },
+        attrs={"pixel_mean": mean, "pixel_spread": spread, "scales": settings.scales, "angles": angles},
+    )
+
+
+def _share(mean_term: float, covariance_term: float) -> float:
+    """Return the part of a distance that is the covariances', within [0, 1]: limits of terms may be negative."""
+    one, other = max(mean_term, 0.0), max(covariance_term, 0.0)
+    return other / (one + other) if one + other > 0 else np.nan
+
+
+def _user_distance(ours: Summary, theirs: Summary) -> tuple[float, float]:
+    if ours.user is None or theirs.user is None:
+        return np.nan, np.nan
+    apart = frechet.extrapolated(ours.user, theirs.user)
+    has_limit = len(apart.n) > 1
+    return float(apart.limit.value if has_limit else apart.value[0]), apart.limit_error if has_limit else apart.error
+
+
+def _at_fixed_theta(summary: Summary, features: int) -> Array:
+    """Return the covariance of the features, parameters held fixed where there are any that vary."""
+    plain = summary.features.moments.covariance()
+    if summary.with_theta is None:
+        return plain
+    moments = summary.with_theta.moments
+    varies = [features + i for i, v in enumerate(np.diag(moments.covariance())[features:]) if v > 0]
+    return (
+        moments.select([*range(features), *varies]).partial_covariance(range(features, features + len(varies)))
+        if varies
+        else plain
+    )
+
+
+def _panel(ours: Summary, theirs: Summary, k: int) -> dict[str, list[float]]:
+    """Return precision, recall, density, coverage and duplicates of (another part of the reference, the generated)."""
+    m = min(len(ours.rows) // 2, len(theirs.rows))
+    if m <= k:
+        raise hven.errors.TooFewObjectsError(
+            f"{len(ours.rows)} images of the reference and {len(theirs.rows)} generated have features", where=_WHERE,
+            expected=f"more than {2 * k} and {k}", hint="Add images.",
+        )  # fmt: skip
+    base, usual, made = fidelity.whitened(ours.rows[0 : 2 * m : 2], ours.rows[1 : 2 * m : 2], theirs.rows[:m])
+    both = [fidelity.neighbourhoods(base, one, k=k) for one in (usual, made)]
+    told = {name: [getattr(one, name) for one in both] for name in ("precision", "recall", "density", "coverage")}
+    told["duplicates"] = [fidelity.duplicates(base, one, quantile=TWIN)[0] for one in (usual, made)]
+    return told
+
+
+def _classified(ours: Summary, theirs: Summary, rows: int, seed: int) -> tuple[float, float]:
+    one, other = ours.rows[:rows], theirs.rows[:rows]
+    found = stats.classifier_test(one, other, n_permutations=0, seed=seed)
+    n, m = found.n
+    return found.statistic, float(np.sqrt((n + m + 1) / (12 * n * m)))
+
+
+def _statistics(ours: Moments, theirs: Moments, shape: tuple[int, int]) -> dict[str, Any]:
+    """Return means and errors of the statistics of both sets, by name."""
+    sizes = {"power": min(shape) // 2, "pdf": len(PDF_BINS) - 1, "peaks": len(PEAKS), "functionals": 3 * len(LEVELS)}
+    dims = {"power": ("k",), "pdf": ("sigma",), "peaks": ("peak_level",), "functionals": ("functional", "level")}
+    means = np.array([one.means for one in (ours, theirs)])
+    errors = np.array([np.sqrt(np.diag(one.covariance()) / np.diag(one.n)) for one in (ours, theirs)])
+    told, start = {}, 0
+    for name, size in sizes.items():
+        tail = (3, len(LEVELS)) if name == "functionals" else (size,)
+        for suffix, values in (("", means), ("_err", errors)):
+            told[name + suffix] = (("set", *dims[name]), values[:, start : start + size].reshape(2, *tail))
+        start += size
+    return told
+
+
+def _difference_of_power(statistics: dict[str, Any]) -> dict[str, float]:
+    """Return the rms relative difference of the mean spectra, and the rms difference in standard errors."""
+    power, error = statistics["power"][1], statistics["power_err"][1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        relative = (power[1] - power[0]) / power[0]
+        sigmas = (power[1] - power[0]) / np.hypot(*error)
+    return {
+        "power_difference": float(np.sqrt(np.nanmean(relative**2))),
+        "power_sigmas": float(np.sqrt(np.nanmean(sigmas**2))),
+    }
+
+
+@generative_evaluation.figure
+def _figure(result: xr.Dataset) -> "dict[str, Figure]":
+    from hven_plugins.generative.figures import draw_evaluation
+
+    return draw_evaluation(result)
+
+
+@generative_evaluation.mock
+def _mock(size: int, seed: int) -> Mock:
+    sets = {name: bubble_maps(size, seed + 1000 * i, pixels=32).inputs["images"] for i, name in enumerate(SETS)}
+    return Mock(sets, {"fsd_limit": 0.0})

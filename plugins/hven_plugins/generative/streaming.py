@@ -1,0 +1,84 @@
+"""Images of any number, block by block: what is kept of each block is merged, and no block is kept."""
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+from typing import Any, TypeVar
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+T = TypeVar("T")
+
+_ROWS = 1024
+_FAN_IN = 8
+
+
+def streamed(
+    images: xr.DataArray, columns: Array, work: Callable[[NDArray[Any], Array], T], merge: Callable[[T, T], T]
+) -> T:
+    """Return what `work` makes of all images, merged.
+
+    Blocks of lazy images are computed where the Dask cluster has its workers, merged there in a tree, and only the
+    result comes back. Images in memory are taken 1024 at a time.
+
+    Parameters
+    ----------
+    images
+        Pixels over (object, y, x).
+    columns
+        What goes with each image, shape (n, c).
+    work
+        Takes pixels (m, y, x) and columns (m, c), m up to 1024.
+    merge
+        Makes one of two; the order must not matter.
+    """
+    import dask
+
+    if images.chunks is None:
+        return _in_memory(np.asarray(images.values), columns, work, merge)
+    blocks = images.data.rechunk({1: -1, 2: -1})
+    ends = np.cumsum(blocks.chunks[0])
+    delayed = [
+        dask.delayed(_in_memory)(block, columns[end - size : end], work, merge)
+        for block, end, size in zip(blocks.to_delayed().ravel(), ends, blocks.chunks[0], strict=True)
+        if size
+    ]
+    if not delayed:
+        return _in_memory(np.empty(images.shape), columns, work, merge)
+    while len(delayed) > 1:
+        delayed = [
+            dask.delayed(_merged)(delayed[start : start + _FAN_IN], merge) for start in range(0, len(delayed), _FAN_IN)
+        ]
+    (result,) = dask.compute(delayed[0])
+    return result  # type: ignore[no-any-return]
+
+
+def content_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
+    """Return a number for each image (n, y, x) that depends on its pixels alone: equal for equal images.
+
+    Choices made by it are the same whichever way images are ordered, cut or numbered.
+
+    Examples
+    --------
+    >>> image = np.ones((1, 4, 4))
+    >>> content_ids(image).tolist() == content_ids(image.copy()).tolist() != content_ids(2 * image).tolist()
+    True
+    """
+    values = np.ascontiguousarray(pixels.reshape(len(pixels), -1), dtype=np.float64) + 0.0
+    words = values.view(np.uint64).reshape(len(values), -1)
+    factors = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    mixed = (words ^ (words >> np.uint64(29))) @ factors
+    return np.asarray((mixed ^ (mixed >> np.uint64(32))) >> np.uint64(1)).astype(np.int64)
+
+
+def _in_memory(
+    pixels: NDArray[Any], columns: Array, work: Callable[[NDArray[Any], Array], T], merge: Callable[[T, T], T]
+) -> T:
+    starts = range(0, max(len(pixels), 1), _ROWS)
+    return reduce(merge, (work(pixels[a : a + _ROWS], columns[a : a + _ROWS]) for a in starts))
+
+
+def _merged(parts: Sequence[T], merge: Callable[[T, T], T]) -> T:
+    return reduce(merge, parts)

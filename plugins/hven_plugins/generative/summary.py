@@ -1,0 +1,222 @@
+"""What an evaluation keeps of a set of images: moments of its features and statistics, and some thousand rows."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hven.errors import DataRefusedError, MissingColumnError, TooFewObjectsError
+from hven.methods import image_statistics, scattering
+from hven.methods.frechet import Sample
+from hven.methods.moments import Moments
+from hven_plugins.generative.images import one_band
+from hven_plugins.generative.streaming import content_ids, streamed
+
+Array = NDArray[np.float64]
+
+PDF_BINS = np.linspace(-4, 4, 33)
+PEAKS = np.linspace(0, 4, 9)
+LEVELS = np.linspace(-2, 2, 9)
+"""Edges of the histogram and thresholds of peaks and functionals, in standard deviations of pixels of the reference."""
+
+THETA, USER = "theta_", "feature_"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How images are looked at; the same for all sets that are compared.
+
+    Attributes
+    ----------
+    scales, angles, exact
+        Of the scattering transform.
+    mean, spread
+        Of the pixels of the reference.
+    with_mean
+        Whether S0, over `spread`, is one of the features.
+    n_boot, seed
+        Of the bootstrap.
+    rows
+        How many rows are kept for what needs neighbours.
+    """
+
+    scales: int
+    angles: int
+    exact: bool
+    mean: float
+    spread: float
+    with_mean: bool
+    n_boot: int
+    seed: int
+    rows: int
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        every = scattering.feature_names(self.scales)
+        return every if self.with_mean else every[1:]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A set of images, summarised; summaries of parts merge to that of the whole.
+
+    Attributes
+    ----------
+    n, n_unusable
+        Number of images, and of those that have no features.
+    features
+        Of the scattering features.
+    with_theta
+        Of the features and parameters, where there are any.
+    user
+        Of the user's own features, where there are any.
+    statistics
+        Of spectrum, histogram, peaks and functionals, in this order.
+    ids, rows, theta
+        The kept images: numbers made of their pixels (m,), features (m, p) and parameters (m, t).
+    """
+
+    n: int
+    n_unusable: int
+    features: Sample
+    with_theta: Sample | None
+    user: Sample | None
+    statistics: Moments
+    ids: NDArray[np.int64]
+    rows: Array
+    theta: Array
+
+    def merge(self, other: "Summary", keep: int) -> "Summary":
+        """Return the summary of both sets of images, keeping at most so many rows."""
+        ids = np.concatenate([self.ids, other.ids])
+        # equal ids are equal images, in whichever order
+        chosen = np.argsort(ids, kind="stable")[:keep]
+        return Summary(
+            self.n + other.n,
+            self.n_unusable + other.n_unusable,
+            self.features.merge(other.features),
+            None if self.with_theta is None or other.with_theta is None else self.with_theta.merge(other.with_theta),
+            None if self.user is None or other.user is None else self.user.merge(other.user),
+            self.statistics.merge(other.statistics),
+            ids[chosen],
+            np.concatenate([self.rows, other.rows])[chosen],
+            np.concatenate([self.theta, other.theta])[chosen],
+        )
+
+
+def pixel_scale(images: xr.DataArray) -> tuple[float, float]:
+    """Return mean and standard deviation of all finite pixels.
+
+    Raises
+    ------
+    TooFewObjectsError
+        There are none.
+    DataRefusedError
+        All are equal.
+    """
+
+    def look(pixels: NDArray[Any], columns: Array) -> Moments:
+        del columns
+        return Moments.from_array(np.asarray(pixels, dtype=np.float64).reshape(-1, 1))
+
+    told = streamed(images, np.empty((images.sizes["object"], 0)), look, Moments.merge)
+    if not told.n[0, 0]:
+        raise TooFewObjectsError(
+            "the reference has no pixel with a value", where="input 'reference'", hint="Add images."
+        )
+    spread = float(np.sqrt(told.covariance()[0, 0]))
+    if not spread > 0:
+        raise DataRefusedError(
+            "all pixels of the reference are equal", where="input 'reference'", expected="images of something",
+            hint="Choose another dataset or band.",
+        )  # fmt: skip
+    return float(told.means[0]), spread
+
+
+def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) -> Summary:
+    """Return the summary of a set of images."""
+    pixels = one_band(images, band, f"input {which!r}")
+    theta, user = (columns_like(images, head) for head in (THETA, USER))
+    columns = np.column_stack([np.empty((images.sizes["object"], 0)), *theta.values(), *user.values()])
+    work = partial(_of_block, settings=settings, n_theta=len(theta), n_user=len(user))
+    return streamed(pixels, columns, work, lambda one, other: one.merge(other, settings.rows))
+
+
+def columns_like(images: xr.Dataset, head: str) -> dict[str, Array]:
+    """Return the columns whose names begin with `head`, by the rest of their names, in alphabetical order."""
+    names = sorted(str(n) for n in images.data_vars if str(n).startswith(head))
+    return {name.removeprefix(head): np.asarray(images[name].values, dtype=np.float64) for name in names}
+
+
+def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str) -> None:
+    """Refuse sets of images of unequal shapes, or that do not have the same parameters or features of the user.
+
+    Raises
+    ------
+    DataRefusedError
+        Shapes differ.
+    MissingColumnError
+        A parameter or feature is in one set and not in the other.
+    """
+    shape = tuple(reference["flux"].sizes[axis] for axis in ("y", "x"))
+    for name, images in others.items():
+        found = tuple(images["flux"].sizes[axis] for axis in ("y", "x"))
+        if found != shape:
+            raise DataRefusedError(
+                f"images of {name!r} have {found[0]} x {found[1]} pixels",
+                where=where, expected=f"{shape[0]} x {shape[1]}, as in the reference",
+                hint="Cut or bin them to the same size.",
+            )  # fmt: skip
+        for head in (THETA, USER):
+            ours, theirs = ({str(n) for n in one.data_vars if str(n).startswith(head)} for one in (reference, images))
+            if ours != theirs:
+                missing = min(ours ^ theirs)
+                raise MissingColumnError(
+                    f"{missing!r} is in one set of images and not in the other", where=where,
+                    expected="the same parameters and features in both",
+                    hint=f"Leave it out of one (reference has {', '.join(sorted(ours)) or 'none'}), or add it.",
+                )  # fmt: skip
+
+
+def statistics_of(pixels: Array, mean: float, spread: float) -> Array:
+    """Return spectrum, histogram, peaks and functionals of images (n, y, x) beside each other, one row an image."""
+    _, power = image_statistics.power_spectrum(pixels)
+    return np.column_stack(
+        [
+            power,
+            image_statistics.histograms(pixels, mean + spread * PDF_BINS),
+            image_statistics.peak_counts(pixels, mean + spread * PEAKS),
+            image_statistics.minkowski(pixels, mean + spread * LEVELS).reshape(len(pixels), -1),
+        ]
+    )
+
+
+def _of_block(pixels: NDArray[Any], columns: Array, *, settings: Settings, n_theta: int, n_user: int) -> Summary:
+    values = np.asarray(pixels, dtype=np.float64)
+    ids = content_ids(values)
+    told = scattering.coefficients(values, settings.scales, settings.angles, exact=settings.exact)
+    features = np.asarray(scattering.features(told))
+    features[:, 0] /= settings.spread
+    is_usable = np.isfinite(features).all(axis=1)
+    features = features if settings.with_mean else features[:, 1:]
+    seen = np.where(np.isfinite(values).all(axis=(1, 2))[:, None, None], values, settings.mean)
+    statistics = statistics_of(seen, settings.mean, settings.spread)
+    statistics[~np.isfinite(values).all(axis=(1, 2))] = np.nan
+    sample = partial(Sample.of, n_boot=settings.n_boot, seed=settings.seed)
+    chosen = np.flatnonzero(is_usable)
+    chosen = chosen[np.argsort(ids[chosen], kind="stable")][: settings.rows]
+    return Summary(
+        len(values),
+        int(np.sum(~is_usable)),
+        sample(features, ids),
+        sample(np.column_stack([features, columns[:, :n_theta]]), ids) if n_theta else None,
+        sample(columns[:, n_theta:], ids) if n_user else None,
+        Moments.from_array(statistics),
+        ids[chosen],
+        features[chosen],
+        columns[chosen, :n_theta],
+    )

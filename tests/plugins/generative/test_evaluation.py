@@ -1,0 +1,184 @@
+"""Evaluations of generated images: conformance, what each way of failing looks like, and the acceptance experiments."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from hven.errors import DataRefusedError, MissingColumnError, TooFewObjectsError
+from hven.mocks import bubble_maps, gaussian_fields
+from hven.testing import AnalysisSuite
+from hven_plugins.generative import generative_evaluation
+from hven_plugins.generative.streaming import content_ids
+
+QUICK = {"scales": 3, "n_boot": 10, "classifier_rows": 60}
+
+
+class TestGenerativeEvaluation(AnalysisSuite):
+    analysis = generative_evaluation
+    parameters: ClassVar = QUICK
+    size = 160
+    rtol = 1e-5
+    atol = 1e-7
+
+
+def maps(n, seed, **knobs):
+    return bubble_maps(n, seed, **{"pixels": 32, **knobs}).inputs["images"]
+
+
+def evaluated(n=300, **knobs):
+    return generative_evaluation(maps(n, 1), maps(n, 2, **knobs), **QUICK)
+
+
+def flagged(result):
+    return {str(t) for t, f in zip(result.finding.values, result.is_flagged.values, strict=True) if f}
+
+
+def test_images_of_one_kind_are_found_to_be_so():
+    result = evaluated()
+    assert str(result.verdict.values) == "No difference from the reference is found."
+    assert abs(float(result.fsd_limit)) < 3 * float(result.fsd_limit_err)
+    assert float(result.coverage[1]) > 0.8
+    assert not result.is_flagged.any()
+
+
+def test_collapse_is_found_and_named():
+    result = evaluated(unique=10)
+    assert "collapsed" in str(result.verdict.values)
+    assert float(result.coverage[1]) < 0.4 * float(result.coverage[0])
+    assert float(result.duplicates[1]) > 0.9
+    assert float(result.log_det_difference) < -4
+    assert "variety: share of images with a twin" in flagged(result)
+
+
+def test_a_gaussian_field_with_the_right_spectrum_is_found_though_its_spectrum_is_right():
+    result = evaluated(is_gaussian=True)
+    more = evaluated(bubbles=16)
+    assert float(result.fsd) > 5 * float(more.fsd)
+    assert float(result.power_difference) < float(more.power_difference)
+    assert "power spectrum would not show it" in str(result.verdict.values)
+    assert float(result.precision[1]) < 0.1
+    assert float(result.auc) > 0.95
+
+
+def test_parameters_that_both_sets_share_are_held_fixed():
+    """Sets that span different ranges of a parameter have different covariances, but not at fixed parameters."""
+
+    def spanning(low, high, seed):
+        bubbles = np.linspace(low, high, 8)
+        parts = [maps(40, seed + i, bubbles=b) for i, b in enumerate(bubbles)]
+        flux = np.concatenate([p.flux for p in parts])
+        theta = np.concatenate([p.theta_bubbles for p in parts])
+        return (
+            parts[0]
+            .isel(object=np.zeros(len(flux), dtype=int))
+            .assign(flux=(parts[0].flux.dims, flux), theta_bubbles=("object", theta))
+        )
+
+    wide, narrow = spanning(6, 18, 10), spanning(11, 13, 50)
+    fixed = generative_evaluation(wide, narrow, **QUICK)
+    free = generative_evaluation(*(s.drop_vars("theta_bubbles") for s in (wide, narrow)), **QUICK)
+    assert float(free.log_det_difference) < float(fixed.log_det_difference) - 0.5
+    assert abs(float(fixed.log_det_difference)) < 1.5
+
+
+def test_features_of_the_user_get_a_distance_of_their_own():
+    rng = np.random.default_rng(0)
+    sets = [maps(200, s).assign(feature_a=("object", rng.normal(m, 1, 200))) for s, m in ((1, 0.0), (2, 2.0))]
+    result = generative_evaluation(*sets, **QUICK)
+    assert float(result.user_distance) == pytest.approx(4.0, abs=5 * float(result.user_distance_err))
+    assert np.isnan(evaluated(60).user_distance)
+
+
+def test_lazy_images_of_any_blocks_give_the_same_in_one_pass():
+    sets = maps(150, 1), maps(150, 2)
+    whole = generative_evaluation(*sets, **QUICK)
+    lazy = generative_evaluation(*(s.chunk({"object": size}) for s, size in zip(sets, (40, 77), strict=True)), **QUICK)
+    for name in ("fsd", "fsd_err", "fsd_limit", "coverage", "auc", "power_difference", "eigenvalue_ratio"):
+        np.testing.assert_allclose(lazy[name], whole[name], rtol=1e-6, atol=1e-9)
+
+
+def test_images_without_features_are_left_out_and_counted():
+    sets = [maps(120, 1), maps(120, 2)]
+    sets[1].flux[3], sets[1].flux[5, 0, 2, 2] = 0.7, np.nan
+    result = generative_evaluation(*sets, **QUICK)
+    assert result.n_unusable.values.tolist() == [0, 2]
+    assert np.isfinite(result.fsd)
+    assert "share of images without features" in flagged(result)
+
+
+def test_images_of_unequal_shapes_are_refused():
+    with pytest.raises(DataRefusedError, match="16 x 16"):
+        generative_evaluation(maps(40, 1), maps(40, 2, pixels=16), **QUICK)
+
+
+def test_constant_images_are_refused_as_a_reference_and_lost_as_generated_ones():
+    flat = maps(60, 1)
+    flat["flux"] = 0 * flat.flux + 2
+    with pytest.raises(DataRefusedError, match="equal"):
+        generative_evaluation(flat, maps(60, 2), **QUICK)
+    with pytest.raises(TooFewObjectsError):
+        generative_evaluation(maps(60, 2), flat, **QUICK)
+
+
+def test_images_of_nothing_but_nan_are_refused():
+    holes = maps(60, 1)
+    holes["flux"] = holes.flux * np.nan
+    with pytest.raises(TooFewObjectsError, match="no pixel"):
+        generative_evaluation(holes, maps(60, 2), **QUICK)
+
+
+def test_fewer_images_than_features_are_refused():
+    with pytest.raises(TooFewObjectsError, match="9 features"):
+        generative_evaluation(maps(60, 1), maps(10, 2), **QUICK)
+
+
+def test_parameters_in_one_set_only_are_refused_by_name():
+    with pytest.raises(MissingColumnError, match="theta_bubbles"):
+        generative_evaluation(maps(60, 1), maps(60, 2).drop_vars("theta_bubbles"), **QUICK)
+
+
+def test_equal_images_have_equal_numbers_and_no_others_do():
+    images = gaussian_fields(2000, 1, pixels=8).inputs["images"].flux.values[:, 0]
+    ids = content_ids(images)
+    assert len(set(ids.tolist())) == 2000
+    assert np.array_equal(content_ids(images[::-1]), ids[::-1])
+    assert np.array_equal(content_ids(images.astype(np.float64)), ids)
+    assert ids.min() >= 0
+
+
+@pytest.mark.t1
+@pytest.mark.slow
+def test_the_acceptance_experiments_on_toy_maps():
+    """N = 2000, 64 x 64, J = 5, L = 4.
+
+    | generated | target (prototype) | measured |
+    | --- | --- | --- |
+    | the same, FSD / limit | .0011 / |limit| < .001 | .0013 / -.0004 |
+    | 11, 13, 16 bubbles, FSD | monotone in the difference (.0040 .0040 .0435) | .0068 .0025 .0323 |
+    | 20 unique | covariance share > .6 (.88), coverage < .2, ln det -65 | .60 to .75 by seed, .07, -59 |
+    | Gaussian twins | > 50 x that of 16 bubbles; missed by the spectrum | 95 x; 1.9 % in power (16 bubbles: 7.4 %) |
+    | blur of .6 pixels | (.20) | .31 |
+    """
+    reference = bubble_maps(2000, 1).inputs["images"]
+
+    def against(seed=3, n=2000, **knobs):
+        made = bubble_maps(n, seed, **knobs).inputs["images"]
+        return generative_evaluation(reference, made, n_boot=10, classifier_rows=100)
+
+    same = against()
+    assert abs(float(same.fsd_limit)) < 1e-3
+    assert float(same.fsd) < 2e-3
+    assert float(same.subset_fsd[2] / same.subset_fsd[0]) == pytest.approx(4.0, rel=0.25)
+    near, far, twins = against(bubbles=13), against(bubbles=16), against(is_gaussian=True)
+    fewer = against(bubbles=11)
+    assert float(same.fsd) < min(float(near.fsd), float(fewer.fsd)) < max(float(near.fsd), float(fewer.fsd))
+    assert float(far.fsd) > 4 * max(float(near.fsd), float(fewer.fsd))
+    assert float(twins.fsd) > 50 * float(far.fsd)
+    assert float(twins.power_difference) < 0.5 * float(far.power_difference)
+    collapsed = against(unique=20)
+    assert float(collapsed.covariance_share) > 0.6
+    assert float(collapsed.coverage[1]) < 0.2
+    assert float(collapsed.log_det_difference) < -40
+    assert "collapsed" in str(collapsed.verdict.values)
+    assert float(against(blur=0.6).fsd) > 0.1
