@@ -78,7 +78,7 @@ class Recipe:
         AnalysisNotFoundError
             If no plugin that is loaded brings the analysis.
         RecipeError
-            If it cannot be followed because a condition was given as an expression, which has no text.
+            If it cannot be followed because a condition was given as an expression that has no SQL text.
         """
         analysis = analysis or self.analysis
         if analysis is None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import NameRefusedError
-from hven.lake import where_text
+from hven.lake import where_sql, where_text
 from hven.schema import check_name
 from hven.sky import parse_region
 
@@ -49,7 +49,7 @@ class Selection:
     datasets
         The dataset whose objects are taken, and those that are joined to it by ``object_id``.
     where
-        A condition on the columns of all of them, or None.
+        A condition on the columns of all of them, or None: SQL text, or a Polars expression that has none.
     region
         Part of the sky, or None.
     columns
@@ -91,7 +91,9 @@ def select(
         ``"s3://surveys/lake#apogee@dr1"`` (of another lake, read only). ``"apogee+distances"`` joins: the objects
         of the first that every other one has, by ``object_id``. A column that several have is the first one's.
     where
-        SQL text such as ``"logg > 2.3"``, or a Polars expression, over the columns of all joined datasets.
+        SQL text such as ``"logg > 2.3"``, or a Polars expression, over the columns of all joined datasets. An
+        expression is kept as the SQL text that means the same, where there is one (comparisons, ``&``, ``|``, ``~``,
+        ``is_null``, ``is_between``, sums); others are kept as they are, and a recipe cannot be followed with them.
     region
         Part of the sky, as `hven.sky` makes it or as text (``"cone(190, 5, 1)"``).
     columns
@@ -110,9 +112,16 @@ def select(
     {'datasets': 'apogee@dr1+distances', 'where': 'logg > 2.3', 'region': '', 'columns': {'feh': 'm_h'}}
     """
     asked = parse_region(region) if isinstance(region, str) else region
-    return Selection(
-        _references(datasets), where or None if isinstance(where, str) else where, asked, dict(columns or {})
-    )
+    return Selection(_references(datasets), _as_text(where), asked, dict(columns or {}))
+
+
+def _as_text(where: "str | pl.Expr | None") -> "str | pl.Expr | None":
+    """Return a condition as SQL text, where it has one."""
+    import polars as pl
+
+    if isinstance(where, pl.Expr):
+        return where_sql(where) or where
+    return None if where == "" else where
 
 
 def _references(text: str) -> tuple[Reference, ...]:

@@ -9,6 +9,7 @@ from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.tables import WrittenPart, new_segment
 from hven.lake.transaction import Transaction
 from hven.lake.where import check_columns, parse_where, where_text
+from hven.lake.where_sql import where_sql
 
 __all__ = [
     "BLOCK_ROWS",
@@ -29,5 +30,6 @@ __all__ = [
     "new_segment",
     "open",
     "parse_where",
+    "where_sql",
     "where_text",
 ]

@@ -343,10 +343,14 @@ def test_results_know_the_pipeline_that_they_were_made_by(lake, chain, tmp_path)
 
 
 def test_a_condition_that_has_no_text_runs_but_is_not_written_down(lake):
-    by_expression = Pipeline([Step(trial.ranked, {"stars": hven.select("stars", where=pl.col("feh") < 0)})])
-    assert hven.run_pipeline(lake, by_expression, **SYNCHRONOUS).is_well
+    def of(where):
+        return Pipeline([Step(trial.ranked, {"stars": hven.select("stars", where=where)})])
+
+    assert of(pl.col("feh") < 0).to_json()["steps"][0]["where"] == {"stars": '("feh" < 0)'}
+    rounded = of(pl.col("feh").round(1) < 0)
+    assert hven.run_pipeline(lake, rounded, **SYNCHRONOUS).is_well
     with pytest.raises(errors.RecipeError, match="Polars expression"):
-        by_expression.to_yaml()
+        rounded.to_yaml()
 
 
 def test_a_lake_of_the_past_cannot_be_run_in(lake):

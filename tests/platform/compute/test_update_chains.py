@@ -137,7 +137,7 @@ def test_datasets_that_parameters_name_are_followed_too(lake):
 
 
 def test_what_cannot_be_followed_is_refused_by_its_own_error(lake):
-    chosen = hven.select("stars", where=pl.col("feh") < 1)
+    chosen = hven.select("stars", where=pl.col("feh").round(2) < 1)
     hven.run(lake, trial.doubled, {"stars": chosen}, **CLUSTER, output="by_expression")
     with lake.transaction() as tx:
         tx.append("stars", make_stars(COUNT, 30))
@@ -149,6 +149,19 @@ def test_what_cannot_be_followed_is_refused_by_its_own_error(lake):
         hven.update(lake, "stars", **CLUSTER)
     with pytest.raises(errors.DatasetNotFoundError, match="doubled"):
         hven.update(lake, "doubld", **CLUSTER)
+
+
+def test_a_condition_given_as_an_expression_is_followed_by_an_update(lake):
+    chosen = hven.select("stars", where=(pl.col("feh") < 0.1) & pl.col("feh").is_not_null())
+    hven.run(lake, trial.doubled, {"stars": chosen}, **CLUSTER, output="by_expression")
+    more = make_stars(COUNT, 30)
+    with lake.transaction() as tx:
+        tx.append("stars", more)
+    (run,) = hven.update(lake, "by_expression", **CLUSTER)
+    assert run.update["computed"] == 1
+    assert lake["by_expression"].entry.counts.rows == lake["stars"].table(where="feh < 0.1").collect().height
+    by_text = hven.select("stars", where='(("feh" < 0.1e0) AND ("feh" IS NOT NULL))')
+    assert hven.run(lake, trial.doubled, {"stars": by_text}, **CLUSTER, output="by_expression").id == run.id
 
 
 def test_an_analysis_that_is_gone_is_named_and_nothing_is_imported_for_it(lake, monkeypatch):
