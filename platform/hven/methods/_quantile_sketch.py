@@ -9,6 +9,7 @@ distinct values (a catalog's two decimals) keep all 64 bits, and all ranks are e
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -168,6 +169,7 @@ class QuantileSketch:
 def exact_ranks(
     parts: Sequence[ArrayLike | Callable[[], ArrayLike]],
     *,
+    weights: Sequence[ArrayLike | Callable[[], ArrayLike]] | None = None,
     rows_in_memory: int = 20_000_000,
     sketch: QuantileSketch | None = None,
 ) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
@@ -176,16 +178,24 @@ def exact_ranks(
     A first pass makes a `QuantileSketch`. When that is exact the ranks are read off it in a second pass. Otherwise
     neighbouring cells are taken together until they hold `rows_in_memory` values; those are collected from all parts
     and sorted, which gives their ranks, because the number of values below the first of them is known exactly. A single
-    cell that holds more is sketched again, finer. Every value is yielded once, NaN never.
+    cell that holds more is sketched again, finer. Every value is yielded once, NaN and what has no weight never.
 
     Parameters
     ----------
     parts
         Arrays of shape (n_i,), or functions that read one.
+    weights
+        How often each value counts, cut in the same way: ranks are W(below) + (W(equal) + 1) / 2, as those of
+        `average_ranks`.
     rows_in_memory
         The most values of all parts that are held at a time, besides one part.
     sketch
-        Of all parts, when there is one already.
+        Of all parts, when there is one already; with weights only its capacity counts.
+
+    Raises
+    ------
+    DataRefusedError
+        Weights are cut in another way than the values.
 
     Examples
     --------
@@ -196,50 +206,102 @@ def exact_ranks(
     >>> [r.tolist() for r in ranks]
     [[2.5, nan], [1.0, 2.5]]
     """
-    read = [part if callable(part) else (lambda part=part: part) for part in parts]
+    read = _readers(parts) if weights is None else _readers(parts, weights)
+    if weights is not None:
+        held = rows = QuantileSketch() if sketch is None else QuantileSketch(sketch.capacity)
+        for load in read:
+            x, w = load()
+            held, rows = held.update(x, w), rows.update(x, w > 0)
+        yield from _refine(read, held, rows, rows_in_memory, below=0.0)
+        return
     if sketch is None:
         sketch = QuantileSketch()
         for load in read:
-            sketch = sketch.update(load())
-    yield from _refine(read, sketch, rows_in_memory, below=0.0)
+            sketch = sketch.update(load()[0])
+    yield from _refine(read, sketch, sketch, rows_in_memory, below=0.0)
+
+
+Read = Callable[[], tuple[Array, Array | None]]
+
+
+def _readers(
+    parts: Sequence[ArrayLike | Callable[[], ArrayLike]],
+    weights: Sequence[ArrayLike | Callable[[], ArrayLike]] | None = None,
+) -> list[Any]:
+    """Return functions that read the values of a part and their weights, None for none."""
+    if weights is not None and len(weights) != len(parts):
+        raise DataRefusedError(
+            f"{len(weights)} parts of weights for {len(parts)} of values", expected="as many", hint="Cut them alike."
+        )
+
+    def loaded(part: ArrayLike | Callable[[], ArrayLike]) -> Array:
+        return np.asarray(part() if callable(part) else part, dtype=np.float64)
+
+    def reader(part: Any, weight: Any) -> Read:
+        return lambda: (loaded(part), None if weights is None else loaded(weight))
+
+    if weights is None:
+        return [reader(part, None) for part in parts]
+    return [reader(part, weight) for part, weight in zip(parts, weights, strict=True)]
 
 
 def _refine(
-    read: Sequence[Callable[[], ArrayLike]], sketch: QuantileSketch, limit: int, *, below: float
+    read: Sequence[Read], sketch: QuantileSketch, rows: QuantileSketch, limit: int, *, below: float
 ) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
-    """Yield the ranks of the values in the cells of `sketch`; `below` values of the column are smaller than those."""
+    """Yield the ranks of the values in the cells of `sketch`; `below` is the weight of all smaller values.
+
+    `rows` has the same cells, each row counting once.
+    """
     if not len(sketch.cells):
         return
     shift = np.uint64(64 - sketch.bits)
-    for first, stop in _batches(sketch.counts, limit) if not sketch.is_exact else [(0, len(sketch.cells))]:
+    for first, stop in _batches(rows.counts, limit) if not sketch.is_exact else [(0, len(sketch.cells))]:
         base = below + float(sketch.counts[:first].sum())
         low, high = sketch.cells[first] << shift, (sketch.cells[stop - 1] << shift) | ((np.uint64(1) << shift) - _ONE)
-        if not sketch.is_exact and sketch.counts[first:stop].sum() > limit:
-            finer = QuantileSketch(sketch.capacity)
+        if not sketch.is_exact and rows.counts[first:stop].sum() > limit:
+            finer, finer_rows = QuantileSketch(sketch.capacity), QuantileSketch(sketch.capacity)
             for load in read:
-                positions, keys = _between(load(), low, high)
-                finer = finer.update(values_of(keys))
-            yield from _refine(read, finer, limit, below=base)
+                _, keys, w = _between(*load(), low, high)
+                finer = finer.update(values_of(keys), w)
+                finer_rows = finer if w is None else finer_rows.update(values_of(keys))
+            yield from _refine(read, finer, finer_rows, limit, below=base)
         elif sketch.is_exact:
             for i, load in enumerate(read):
-                positions, keys = _between(load(), low, high)
+                positions, keys, _ = _between(*load(), low, high)
                 yield i, positions, base + sketch.rank(values_of(keys))
         else:
-            found = [_between(load(), low, high) for load in read]
-            sorted_ = np.sort(np.concatenate([keys for _, keys in found]))
-            for i, (positions, keys) in enumerate(found):
-                under, upto = (np.searchsorted(sorted_, keys, side=side) for side in ("left", "right"))
-                yield i, positions, np.asarray(base + 0.5 * (under + upto + 1), dtype=np.float64)
+            yield from _ranked_together([_between(*load(), low, high) for load in read], base)
+
+
+def _ranked_together(
+    found: Sequence[tuple[NDArray[np.intp], Keys, Array | None]], base: float
+) -> Iterator[tuple[int, NDArray[np.intp], Array]]:
+    """Yield the ranks of all keys of some parts, above values of the weight `base`."""
+    every = np.concatenate([keys for _, keys, _ in found])
+    order = np.argsort(every)
+    sorted_ = every[order]
+    reached = np.arange(len(every) + 1, dtype=np.float64)
+    if found and found[0][2] is not None:
+        weights = np.concatenate([w for _, _, w in found if w is not None])[order]
+        reached = np.concatenate([[0.0], np.cumsum(weights)])
+    for i, (positions, keys, _) in enumerate(found):
+        under, upto = (reached[np.searchsorted(sorted_, keys, side=side)] for side in ("left", "right"))
+        yield i, positions, np.asarray(base + 0.5 * (under + upto + 1), dtype=np.float64)
 
 
 _ONE = np.uint64(1)
 
 
-def _between(x: ArrayLike, low: np.uint64, high: np.uint64) -> tuple[NDArray[np.intp], Keys]:
-    values = np.asarray(x, dtype=np.float64)
+def _between(
+    values: Array, w: Array | None, low: np.uint64, high: np.uint64
+) -> tuple[NDArray[np.intp], Keys, Array | None]:
     keys = ordered_keys(values)
-    positions = np.flatnonzero((keys >= low) & (keys <= high) & ~np.isnan(values))
-    return positions, keys[positions]
+    inside = (keys >= low) & (keys <= high) & ~np.isnan(values)
+    if w is None:
+        positions = np.flatnonzero(inside)
+        return positions, keys[positions], None
+    positions = np.flatnonzero(inside & (w > 0))
+    return positions, keys[positions], w[positions]
 
 
 def _batches(counts: Array, limit: int) -> Iterator[tuple[int, int]]:

@@ -88,22 +88,20 @@ def copula_density(
     seed
         Of the bootstrap.
     memory
-        Lazy columns that are larger are ranked out of core, exactly, in several passes; groups and weights need them
-        in memory.
+        Lazy columns that are larger are ranked out of core, exactly, in several passes, each group in passes of its
+        own. Ranks, weights and groups are held in memory.
 
     Raises
     ------
     TooFewObjectsError
         No group has `n_min` stars.
-    TooMuchDataError
-        The columns are larger than `memory`, and there are groups or weights.
     ParameterError
         Both columns are the same.
     DataRefusedError
         A column does not hold numbers.
     """
     if is_too_long(stars, columns, memory):
-        groups = [pairs_out_of_core(stars, columns, n_min=n_min, where=_WHERE)]
+        groups = pairs_out_of_core(stars, columns, n_min=n_min, where=_WHERE)
     else:
         groups = pairs_by_group(stars, columns, n_min=n_min, where=_WHERE)
     u = np.full((2, stars.sizes["object"]), np.nan)

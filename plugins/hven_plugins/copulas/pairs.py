@@ -1,6 +1,6 @@
 """Two columns, group by group, as pseudo-observations: what every analysis of this family starts from."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +57,7 @@ class Pairs:
     @property
     def n(self) -> int:
         """Number of stars."""
-        return len(self.u)
+        return len(self.rows)
 
     def some(self, most: int, seed: int) -> "Pairs":
         """Return the group with at most so many of its stars, ranked anew when some are left out."""
@@ -136,39 +136,49 @@ def is_too_long(stars: xr.Dataset, columns: Sequence[str], memory: str) -> bool:
     return all(column.chunks is not None for column in held) and sum(c.nbytes for c in held) > parse_bytes(memory)
 
 
-def pairs_out_of_core(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> Pairs:
-    """Return the pairs of all stars of lazy columns, ranked out of core; values are float32, ranks exact.
+def pairs_out_of_core(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> list[Pairs]:
+    """Return the pairs of each group of stars, ranked out of core; values are float32, ranks exact.
+
+    Weights and the names of the groups are held in memory. Each group takes passes of its own.
 
     Raises
     ------
-    TooMuchDataError
-        There are groups or weights.
     TooFewObjectsError
-        There are fewer than `n_min` stars.
+        No group has `n_min` stars.
     """
-    for name in ("group", "weight"):
-        if name in stars:
-            raise hven.errors.TooMuchDataError(
-                f"the columns are too long for memory, and {name!r} is bound", where=where,
-                expected="columns alone, or fewer stars", hint=f"Select fewer stars, raise memory, or leave {name!r}.",
-            )  # fmt: skip
     x, y = (stars[name] for name in columns)
     known = np.asarray(x.notnull() & y.notnull())
-    rows = np.flatnonzero(known)
-    if len(rows) < n_min:
+    w = None
+    if "weight" in stars:
+        w = np.asarray(stars["weight"].values, dtype=np.float64)
+        known &= np.nan_to_num(w) > 0
+    groups = []
+    for label, here in _labels(stars, known):
+        mine = known & here
+        rows = np.flatnonzero(mine)
+        if len(rows) < n_min:
+            nothing = np.empty(0)
+            groups.append(Pairs(label, rows, nothing, nothing, nothing, nothing, None, None, None, TOO_FEW))
+            continue
+        u, v = (exact_observations(column.data, mine, w)[rows] for column in (x, y))
+        order = np.lexsort((v, u))
+        raw = [np.asarray(column.data.astype(np.float32).compute())[rows][order] for column in (x, y)]
+        rows, u, v = rows[order], u[order], v[order]
+        reason = CONSTANT if np.ptp(u) == 0 or np.ptp(v) == 0 else MEASURED
+        counts = None if w is None else w[rows]
+        groups.append(Pairs(label, rows, raw[0], raw[1], u, v, counts, None, None, reason))
+    if all(g.reason == TOO_FEW for g in groups):
+        most = max((len(g.rows) for g in groups), default=0)
         raise hven.errors.TooFewObjectsError(
-            f"{len(rows)} stars with both {columns[0]} and {columns[1]}", where=where, expected=f"{n_min}",
+            f"no group has {n_min} stars with both {columns[0]} and {columns[1]}; the largest has {most}", where=where,
             hint="Loosen the selection, or lower n_min.",
         )  # fmt: skip
-    u, v = (exact_observations(column.data, known)[rows] for column in (x, y))
-    order = np.lexsort((v, u))
-    raw = [np.asarray(column.data.astype(np.float32).compute())[rows][order] for column in (x, y)]
-    rows, u, v = rows[order], u[order], v[order]
-    reason = CONSTANT if np.ptp(u) == 0 or np.ptp(v) == 0 else MEASURED
-    return Pairs("all", rows, raw[0], raw[1], u, v, None, None, None, reason)
+    return groups
 
 
-def exact_observations(column: Any, known: NDArray[np.bool_], rows_in_memory: int = 4_000_000) -> Array:
+def exact_observations(
+    column: Any, known: NDArray[np.bool_], weights: Array | None = None, rows_in_memory: int = 4_000_000
+) -> Array:
     """Return the pseudo-observations of a lazy column, its values never all in memory; NaN where not `known`.
 
     Examples
@@ -184,13 +194,16 @@ def exact_observations(column: Any, known: NDArray[np.bool_], rows_in_memory: in
     def reader(a: int, b: int) -> Callable[[], Array]:
         return lambda: np.where(known[a:b], np.asarray(column[a:b].compute(), dtype=np.float64), np.nan)
 
+    parts = [reader(a, b) for a, b in spans]
+    counts = None if weights is None else [np.where(known[a:b], weights[a:b], 0.0) for a, b in spans]
     out = np.full(len(known), np.nan)
-    for part, positions, found in ranks.exact_ranks([reader(a, b) for a, b in spans], rows_in_memory=rows_in_memory):
+    for part, positions, found in ranks.exact_ranks(parts, weights=counts, rows_in_memory=rows_in_memory):
         out[spans[part][0] + positions] = found
-    return out / (int(known.sum()) + 1)
+    total = float(known.sum()) if weights is None else float(weights[known].sum())
+    return out / (total + 1)
 
 
-def _labels(held: xr.Dataset, x: Array) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+def _labels(held: xr.Dataset, x: Sized) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     if "group" not in held:
         yield "all", np.ones(len(x), dtype=bool)
         return

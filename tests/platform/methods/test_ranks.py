@@ -118,6 +118,28 @@ def test_ranks_out_of_core_are_exact_for_any_values_capacity_and_parts(x, capaci
 
 
 @pytest.mark.t0
+@given(
+    st.lists(st.tuples(st.one_of(st.floats(-3, 3), st.just(np.nan), st.just(0.5)), st.integers(0, 3)), min_size=1),
+    st.integers(2, 9),
+    st.integers(0, 40),
+    st.integers(1, 20),
+)
+@settings(max_examples=100, deadline=None)
+def test_weighted_ranks_out_of_core_are_those_in_memory(rows, capacity, cut, rows_in_memory):
+    x, w = (np.array(column, dtype=float) for column in zip(*rows, strict=True))
+    parts, weights = np.split(x, [cut]), np.split(w / 2, [cut])
+    got = [np.full(len(part), np.nan) for part in parts]
+    empty = ranks.QuantileSketch(capacity)
+    for part, positions, found in ranks.exact_ranks(
+        parts, weights=[lambda v=v: v for v in weights], rows_in_memory=rows_in_memory, sketch=empty
+    ):
+        got[part][positions] = found
+    np.testing.assert_allclose(np.concatenate(got), ranks.average_ranks(x, w / 2), rtol=1e-12)
+    with pytest.raises(DataRefusedError, match="1 parts of weights for 2"):
+        next(ranks.exact_ranks(parts, weights=[w]))
+
+
+@pytest.mark.t0
 def test_ranks_of_a_large_column_in_a_twentieth_of_its_memory_are_exact():
     rng = np.random.default_rng(1)
     x = np.concatenate([rng.normal(size=150_000), 1e8 + rng.normal(size=50_000), np.full(20_000, 0.5)])

@@ -5,7 +5,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError, TooMuchDataError
+from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 from hven.methods.copulas import CORNERS, Copula
 from hven.mocks import copula_stars
 from hven.testing import AnalysisSuite
@@ -119,11 +119,22 @@ def test_columns_too_long_for_memory_give_the_same_ranks_and_correlations():
     assert lazy["stars"].identical(whole["stars"])
     for name in ("n", "spearman", "spearman_err", "kendall", "kendall_err", "density"):
         assert np.array_equal(lazy[""][name], whole[""][name])
-    grouped = stars.assign(group=("object", np.arange(5000) % 2)).chunk({"object": 700})
-    with pytest.raises(TooMuchDataError, match="group"):
-        copula_density(grouped, memory="10 kB")
-    with pytest.raises(TooFewObjectsError, match="4950 stars"):
+    with pytest.raises(TooFewObjectsError, match="the largest has 4950"):
         copula_density(stars.chunk({"object": 700}), memory="10 kB", n_min=10_000)
+
+
+def test_groups_and_weights_count_out_of_core_as_in_memory():
+    rng = np.random.default_rng(13)
+    stars = stars_of(Copula("gumbel", 1.8), 3000, 13).assign(
+        group=("object", np.where(np.arange(3000) < 30, 2, np.arange(3000) % 2)), weight=("object", rng.random(3000))
+    )
+    stars["weight"][40:80] = 0.0
+    whole, lazy = copula_density(stars), copula_density(stars.chunk({"object": 700}), memory="10 kB")
+    for name in lazy["stars"].data_vars:
+        np.testing.assert_allclose(lazy["stars"][name], whole["stars"][name], rtol=1e-12)
+    assert lazy[""].reason.values.tolist() == whole[""].reason.values.tolist() == ["ok", "ok", "too few stars"]
+    for name in ("n", "spearman", "spearman_err", "kendall", "kendall_err", "density"):
+        np.testing.assert_allclose(lazy[""][name], whole[""][name], rtol=1e-9)
 
 
 def test_what_says_nothing_is_refused_or_told():
