@@ -105,10 +105,12 @@ class StyleGenerator(eqx.Module):
     def __call__(self, z: Any, theta: Any, key: Any) -> Any:
         """Return an image (channels, y, x), in standardised units."""
         style, value, image = self.style(z, theta), self.start, None
-        keys = jax.random.split(key, 2 * len(self.levels))
-        for i, (first, second, show) in enumerate(self.levels):
-            value = doubled(value) if i else value
-            value = second(first(value, style, keys[2 * i]), style, keys[2 * i + 1])
+        sizes = [(self.size[0] >> level) * (self.size[1] >> level) for level in range(len(self.levels) - 1, -1, -1)]
+        # All noise is drawn at once: XLA compiles each draw for as long as a convolution.
+        fresh = jnp.split(jax.random.normal(key, (2, sum(sizes)), jnp.float32), np.cumsum(sizes)[:-1], axis=1)
+        for (first, second, show), noise in zip(self.levels, fresh, strict=True):
+            value = value if image is None else doubled(value)
+            value = second(first(value, style, noise[0]), style, noise[1])
             shown = show(value)
             image = shown if image is None else doubled(image) + shown
         return image
@@ -239,12 +241,11 @@ class Styled(eqx.Module):
         self.weight = Convolution(n_in, n_out, 3, rng).weight
         self.bias, self.noise = (jnp.asarray(np.zeros((n_out, 1, 1)), jnp.float32) for _ in range(2))
 
-    def __call__(self, x: Any, style: Any, key: Any) -> Any:
+    def __call__(self, x: Any, style: Any, fresh: Any) -> Any:
         scale = 1 + self.scale(style)
         size = jnp.sqrt(jnp.sum((self.weight * scale[:, None, None]) ** 2, axis=(1, 2, 3)) + 1e-8)
         value = convolved(x * scale[:, None, None], self.weight, periodic=self.periodic) / size[:, None, None]
-        fresh = jax.random.normal(key, (1, *value.shape[1:]), jnp.float32)
-        return bent(value + self.noise * fresh + self.bias)
+        return bent(value + self.noise * fresh.reshape(1, *value.shape[1:]) + self.bias)
 
 
 def bent(x: Any) -> Any:

@@ -1,13 +1,32 @@
 """Generative models of images: what statistics tell of real and made-up images, and which to trust."""
 
 import hven
+from hven_plugins.generative.diffusion import image_diffusion_sample, image_diffusion_train
 from hven_plugins.generative.evaluation import generative_evaluation
 from hven_plugins.generative.features import scattering_features
+from hven_plugins.generative.forecast import generative_forecast
+from hven_plugins.generative.gan import image_gan_sample, image_gan_train
+from hven_plugins.generative.memorisation import generative_memorisation
 
-__all__ = ["generative_evaluation", "hven_analyses", "scattering_features"]
+__all__ = [
+    "generative_evaluation",
+    "generative_forecast",
+    "generative_memorisation",
+    "hven_analyses",
+    "scattering_features",
+]
 
 
 @hven.hookimpl
 def hven_analyses() -> list[hven.Analysis]:
     """Return the analyses of this family."""
-    return [scattering_features, generative_evaluation]
+    return [
+        scattering_features,
+        generative_evaluation,
+        generative_forecast,
+        generative_memorisation,
+        image_diffusion_train,
+        image_diffusion_sample,
+        image_gan_train,
+        image_gan_sample,
+    ]

@@ -1,0 +1,63 @@
+"""Images drawn from a trained model for the objects of a table, marked as what they are: synthetic."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hven import errors
+from hven.methods import models
+from hven_plugins.generative.training import PREFIX, conditions_of
+
+Draw = Callable[[Any, NDArray[np.int64]], NDArray[np.float32]]
+
+
+def model_of(data: xr.Dataset, kind: type[Any], where: str, made_by: str) -> Any:
+    """Return the model in a Dataset, or refuse one of another kind."""
+    model = models.from_dataset(data)
+    if not isinstance(model, kind):
+        raise errors.DataRefusedError(
+            f"the model is a {type(model).__name__}", where=where, expected=f"one of {made_by}",
+            hint="Name its result as the model.",
+        )  # fmt: skip
+    return model
+
+
+def synthetic_images(conditions: xr.Dataset, model: Any, data: xr.Dataset, draw: Draw, where: str) -> xr.Dataset:
+    """Return one image for each object of `conditions`, with its parameters, synthetic and by which model in attrs.
+
+    ``draw(theta, ids)`` gives images for rows of parameters; objects without all of them get NaN.
+    """
+    names = model.names
+    theta = conditions_of(conditions, names["theta"], where)
+    n = len(theta)
+    ids = np.asarray(conditions["object_id"].values if "object_id" in conditions else np.arange(n)).astype(np.int64)
+    known = np.isfinite(theta).all(axis=1)
+    flux = np.full((n, *model.shape), np.nan, dtype=np.float32)
+    if known.any():
+        flux[known] = draw(theta[known] if names["theta"] else None, ids[known])
+    outside = known & ~model.theta.hold(np.where(known[:, None], theta, model.theta.low))
+    coordinates: dict[str, Any] = {"band": ("band", np.array(names["bands"], dtype=np.dtypes.StringDType()))}
+    for i, (name, unit) in enumerate(zip(names["theta"], names["theta_units"], strict=True)):
+        coordinates[PREFIX + name] = ("object", theta[:, i], {"units": unit} if unit else {})
+    return xr.Dataset(
+        {"flux": (("object", "band", "y", "x"), flux), "is_extrapolated": ("object", outside)},
+        coordinates,
+        {
+            "synthetic": True,
+            "model": digest_of(data),
+            "model_data": names["data"],
+            "flux_unit": names["flux_unit"],
+        },
+    )
+
+
+def digest_of(data: xr.Dataset) -> str:
+    """Return what tells a model from all others: the SHA-256 of its spec and arrays."""
+    digest = hashlib.sha256(str(data.attrs["spec"]).encode())
+    for name in sorted(map(str, data.data_vars)):
+        digest.update(name.encode() + np.ascontiguousarray(data[name].values).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,114 @@
+"""Images and their parameters made ready to train on, and a training that tells how far it is and can be killed."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+
+from hven import errors
+from hven.methods import gather, models, progress, train
+
+PREFIX = "theta_"
+THETA = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "theta_<x>_<y>_<z>_<u>": None}
+"""Columns of parameters."""
+LIMIT = "16 GB"
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """Images (n, band, y, x), their parameters (n, p), and texts to keep with the model."""
+
+    x: NDArray[np.float32]
+    theta: NDArray[np.float64]
+    names: dict[str, Any]
+
+
+def training_set(images: xr.Dataset, chosen: tuple[str, ...], n_min: int, where: str) -> TrainingSet:
+    """Return the images that have all their pixels and parameters, in an order that their content gives.
+
+    Raises
+    ------
+    MissingColumnError
+        A chosen parameter is not there.
+    TooFewObjectsError
+        Fewer than `n_min` such images.
+    """
+    columns = theta_columns(images, chosen, where)
+    held = gather(images, ["flux", *columns, *(f"{c}_valid" for c in columns if f"{c}_valid" in images)], LIMIT)
+    x = np.asarray(held["flux"].values, dtype=np.float32)
+    theta = _columns_of(held, columns)
+    usable = np.isfinite(x).all(axis=(1, 2, 3)) & np.isfinite(theta).all(axis=1)
+    if usable.sum() < n_min:
+        raise errors.TooFewObjectsError(
+            f"{int(usable.sum())} of {len(x)} images have all pixels and parameters", where=where,
+            expected=f"{n_min} or more", hint="Give more images, or lower n_min.",
+        )  # fmt: skip
+    x, theta = x[usable], theta[usable]
+    digests = [hashlib.sha256(image.tobytes() + row.tobytes()).digest() for image, row in zip(x, theta, strict=True)]
+    order = np.array(sorted(range(len(x)), key=digests.__getitem__))
+    names = {
+        "theta": [c.removeprefix(PREFIX) for c in columns],
+        "theta_units": [str(held[c].attrs.get("units", "")) for c in columns],
+        "bands": band_names(images),
+        "flux_unit": str(held["flux"].attrs.get("units", "")),
+        "data": hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest(),
+        "n_images": len(x),
+        "n_left_out": int((~usable).sum()),
+    }
+    return TrainingSet(x[order], theta[order], names)
+
+
+def theta_columns(data: xr.Dataset, chosen: tuple[str, ...] | list[str], where: str) -> list[str]:
+    """Return the columns of the parameters called `chosen`, or of all there are when none is; in alphabetical order."""
+    there = sorted(str(n) for n in data.variables if str(n).startswith(PREFIX) and not str(n).endswith("_valid"))
+    wanted = [name if name.startswith(PREFIX) else PREFIX + name for name in chosen] or there
+    for column in wanted:
+        if column not in there:
+            known = ", ".join(there) or "none"
+            raise errors.MissingColumnError(
+                f"no column {column!r}", where=where,
+                hint=errors.did_you_mean(column, there, f"The columns of parameters are: {known}."),
+            )  # fmt: skip
+    return wanted
+
+
+def conditions_of(table: xr.Dataset, names: list[str], where: str) -> NDArray[np.float64]:
+    """Return the parameters (n, p) of a table, those that a model was trained with; NaN where there is none."""
+    return _columns_of(table, theta_columns(table, names, where) if names else [])
+
+
+def trained(
+    call: Callable[..., Any], data: TrainingSet, *, steps: int, check_every: int, checkpoint_every: int
+) -> xr.Dataset:
+    """Return the model that ``call(resume=, on_check=)`` trains, as a Dataset; what was killed goes on where it was."""
+    name = f"training-{data.names['data'][:16]}.npz"
+    stored = progress.kept(name)
+
+    def on_check(checkpoint: train.Checkpoint) -> None:
+        loss = float(np.ravel(checkpoint.arrays["record"][-1, 0])[0])
+        progress.tell(checkpoint.step, steps, f"loss {loss:.4g}")
+        if checkpoint.step // checkpoint_every > (checkpoint.step - check_every) // checkpoint_every:
+            progress.keep(name, checkpoint.to_bytes())
+
+    model = call(resume=None if stored is None else train.Checkpoint.from_bytes(stored), on_check=on_check)
+    return models.to_dataset(model)
+
+
+def band_names(images: xr.Dataset) -> list[str]:
+    """Return the names of the bands, numbers where they have none."""
+    if "band" in images.variables:
+        return [str(name) for name in images["band"].values]
+    return [str(i) for i in range(images["flux"].sizes["band"])]
+
+
+def _columns_of(table: xr.Dataset, columns: list[str]) -> NDArray[np.float64]:
+    out = np.empty((table.sizes.get("object", 0), len(columns)))
+    for i, column in enumerate(columns):
+        out[:, i] = np.asarray(table[column].values, dtype=np.float64)
+        if f"{column}_valid" in table:
+            out[~np.asarray(table[f"{column}_valid"].values), i] = np.nan
+    return out

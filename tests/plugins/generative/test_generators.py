@@ -1,0 +1,132 @@
+"""Generators as analyses: conformance, what a model and what synthetic images carry, and what is refused."""
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from hven.errors import DataRefusedError, MissingColumnError, ParameterError, TooFewObjectsError
+from hven.methods import models, nets
+from hven.testing import AnalysisSuite
+from hven_plugins.generative.diffusion import image_diffusion_sample, image_diffusion_train
+from hven_plugins.generative.gan import image_gan_sample, image_gan_train
+from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
+
+QUICK = {
+    "base": 4, "multipliers": (1,), "levels": 100, "steps": 30, "periodic": True, "learning_rate": 1e-2,
+    "check_every": 10,
+}  # fmt: skip
+QUICK_GAN = {"base": 4, "n_latent": 4, "steps": 20, "batch": 16, "periodic": True, "check_every": 10}
+
+
+class TestImageDiffusionTrain(AnalysisSuite):
+    analysis = image_diffusion_train
+    parameters: ClassVar = QUICK
+    size = 64
+
+
+class TestImageDiffusionSample(AnalysisSuite):
+    analysis = image_diffusion_sample
+    parameters: ClassVar = {"steps": 5, "guidance": 0.5, "batch": 16}
+    size = 40
+
+
+@pytest.mark.slow
+class TestImageGanTrain(AnalysisSuite):
+    analysis = image_gan_train
+    parameters: ClassVar = QUICK_GAN
+    size = 64
+
+
+class TestImageGanSample(AnalysisSuite):
+    analysis = image_gan_sample
+    parameters: ClassVar = {"batch": 16}
+    size = 40
+
+
+HOW = {"steps": 3, "guidance": 0.5, "batch": 16}
+
+
+@pytest.fixture(scope="module")
+def made():
+    return image_diffusion_sample.make_mock(20, 3).inputs
+
+
+def test_a_model_tells_what_it_was_trained_on(made):
+    model = models.from_dataset(made["model"])
+    assert model.names["theta"] == ["amplitude"]
+    assert (model.names["n_images"], model.names["n_left_out"]) == (128, 0)
+    assert len(model.names["data"]) == 64
+    assert model.settings["steps"] == 30
+    assert 0.5 <= model.theta.low[0] < model.theta.high[0] <= 2
+    assert made["model"].ema.shape == made["model"]["last"].shape
+    assert not np.array_equal(made["model"].ema, made["model"]["last"])
+
+
+def test_synthetic_images_say_so_and_carry_their_parameters(made):
+    drawn = image_diffusion_sample(made["conditions"], made["model"], **HOW)
+    assert drawn.attrs["synthetic"] is True
+    assert drawn.attrs["model_data"] == models.from_dataset(made["model"]).names["data"]
+    assert np.array_equal(drawn.theta_amplitude, made["conditions"].theta_amplitude)
+    assert drawn.band.values.tolist() == ["map"]
+    assert drawn.flux.dims == ("object", "band", "y", "x")
+    other = made["model"].assign(ema=made["model"]["ema"] * 1.01)
+    assert image_diffusion_sample(made["conditions"], other, **HOW).attrs["model"] != drawn.attrs["model"]
+
+
+def test_conditions_out_of_the_range_of_training_are_marked_and_missing_ones_give_no_image(made):
+    amplitude = np.array([1.0, 3.0, np.nan])
+    table = toy_conditions(3, 0).assign(theta_amplitude=("object", amplitude))
+    drawn = image_diffusion_sample(table, made["model"], **HOW)
+    assert drawn.is_extrapolated.values.tolist() == [False, True, False]
+    assert np.isfinite(drawn.flux[:2]).all()
+    assert np.isnan(drawn.flux[2]).all()
+
+
+def test_objects_without_id_are_told_apart_by_their_place(made):
+    table = made["conditions"]
+    numbered = table.assign(object_id=("object", np.arange(20)))
+    one, other = (image_diffusion_sample(t, made["model"], **HOW) for t in (table.drop_vars("object_id"), numbered))
+    assert np.array_equal(one.flux, other.flux)
+
+
+def test_images_without_all_pixels_and_parameters_are_left_out_and_counted():
+    fields = toy_fields(64, 1).inputs["images"]
+    holed = fields.copy(deep=True)
+    holed["flux"][3, 0, 1, 1] = np.nan
+    holed["theta_amplitude"][7] = np.nan
+    kept = np.delete(np.arange(64), [3, 7])
+    one, other = (image_diffusion_train(f, **QUICK) for f in (holed, fields.isel(object=kept)))
+    assert np.array_equal(one.ema, other.ema)
+    assert models.from_dataset(one).names["n_left_out"] == 2
+
+
+def test_without_parameters_a_model_is_unconditional():
+    fields = toy_fields(64, 1).inputs["images"].drop_vars("theta_amplitude")
+    model = image_diffusion_train(fields, **QUICK)
+    drawn = image_diffusion_sample(toy_conditions(5, 1), model, steps=3, batch=16)
+    assert drawn.flux.shape == (5, 1, 4, 4)
+    assert "theta_amplitude" not in drawn.variables
+    with pytest.raises(ParameterError, match="without parameters"):
+        image_diffusion_sample(toy_conditions(5, 1), model, steps=3, guidance=1.0)
+
+
+def test_what_cannot_be_learned_or_drawn_is_refused_by_name(made):
+    fields = toy_fields(64, 1).inputs["images"]
+    with pytest.raises(MissingColumnError, match="theta_amplitud'"):
+        image_diffusion_train(fields, theta=("amplitud",), **QUICK)
+    with pytest.raises(TooFewObjectsError, match="64 of 64 images have all"):
+        image_diffusion_train(fields, n_min=100, **QUICK)
+    with pytest.raises(TooFewObjectsError, match="0 of 64 images have all"):
+        image_gan_train(fields.assign(flux=fields.flux * np.nan), **QUICK_GAN)
+    with pytest.raises(ParameterError, match="4 x 4 pixels cannot be halved 3 times"):
+        image_diffusion_train(fields, **{**QUICK, "multipliers": (1, 1, 1, 1)})
+    with pytest.raises(DataRefusedError, match="one value only"):
+        image_gan_train(fields.assign(flux=fields.flux * 0), **QUICK_GAN)
+    with pytest.raises(MissingColumnError, match="theta_amplitude"):
+        image_diffusion_sample(made["conditions"].drop_vars("theta_amplitude"), made["model"])
+    with pytest.raises(DataRefusedError, match="no model"):
+        image_diffusion_sample(made["conditions"], xr.Dataset())
+    with pytest.raises(DataRefusedError, match="the model is a MLP"):
+        image_gan_sample(made["conditions"], models.to_dataset(nets.MLP(2, 1, width=2, depth=1)))
