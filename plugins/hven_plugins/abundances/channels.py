@@ -54,6 +54,23 @@ class Channels:
         """The channel that most of each element comes from."""
         return tuple(CHANNELS[i] for i in np.argmax(self.fractions, axis=1))
 
+    def net(self, returned: float) -> "Channels":
+        """Return the channels without what AGB stars merely give back, the share `returned` of each gross yield.
+
+        Of iron, which they do not make, it is all that the table gives them (0.21 of the default one). It is the same
+        share for every element whose gross yields have solar proportions: an assumption, not the paper's.
+
+        Examples
+        --------
+        >>> net = default_channels().net(0.21).select(["Fe", "Ba"])
+        >>> net.fractions[:, 1].round(2).tolist()
+        [0.0, 0.94]
+        """
+        agb = CHANNELS.index("agb")
+        fractions = self.fractions.copy()
+        fractions[:, agb] = np.maximum(fractions[:, agb] - returned, 0.0)
+        return Channels(self.elements, fractions / fractions.sum(axis=1, keepdims=True), self.delays)
+
     def at_once(self) -> Sources:
         """Return sources that release everything at the half-time, as the paper has it."""
         return sources_at(self.fractions, self.delays)

@@ -77,6 +77,7 @@ def abundance_correlation_prediction(
     sigma_r: Annotated[float, hven.Unit("pc"), Positive] = 60.0,
     weight_variance: Annotated[float, NotNegative] = 120.0,
     rate: Annotated[float, hven.Unit("1/(Myr pc2)"), Positive] = 3e-6,
+    returned: Annotated[float, Range(ge=0, lt=1)] = 0.0,
     drift: Drift = "isotropic",
     delays: Literal["single", "distribution"] = "single",
     cc_dex: Annotated[float, NotNegative] = 0.2,
@@ -109,8 +110,9 @@ def abundance_correlation_prediction(
     half-times, t^-1.1 for type Ia. Their widths are assumptions. Correlations then rise everywhere (to 0.98 for these).
 
     The table says what each element comes from; ``hven_plugins.abundances.default_channels()`` is that of the paper, of
-    gross yields, which count as made what AGB stars merely give back (21 % of the iron). Give a table of your own for
-    other yields, or for net ones. Elements with a missing value are left out and named in the attributes.
+    gross yields, which count as made what AGB stars merely give back (21 % of the iron). ``returned=0.21`` takes that
+    share out of the AGB part of every element: net yields, as far as gross ones have solar proportions. Give a table of
+    your own for better ones. Elements with a missing value are left out and named in the attributes.
 
     ``correlation_model`` is what there is. ``correlation_stars`` is what stars with errors of `star_err` in [X/H] show:
     divided by (phi_X phi_Y)^1/2, phi = 1 + err^2 / sigma^2. ``correlation_gas`` is what maps with this beam show whose
@@ -132,6 +134,8 @@ def abundance_correlation_prediction(
         Variance of the clusters' weights in units of their squared mean.
     rate
         Clusters per time and area. Sets the scatters, not the correlations.
+    returned
+        Share of each gross yield that AGB stars give back without having made it; 0 takes the table as it is.
     drift
         'isotropic', or 'published' to compare with the paper.
     delays
@@ -156,6 +160,7 @@ def abundance_correlation_prediction(
         The table has an element twice, fractions that do not sum up to one, or delays that are not positive.
     """
     table, incomplete = Channels.from_dataset(channels)
+    table = table.net(returned) if returned > 0 else table
     physics = Physics(
         l_corr=l_corr,
         kappa=scale_height * sigma_gas * PC_PER_MYR / 3,
@@ -192,6 +197,7 @@ def abundance_correlation_prediction(
         "incomplete": ", ".join(incomplete),
         "drift": drift,
         "delays": delays,
+        "returned": returned,
         "kappa_pc2_per_myr": physics.kappa,
         "duration_myr": physics.duration,
         "star_err_dex": star_err,

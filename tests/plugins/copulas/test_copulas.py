@@ -172,7 +172,9 @@ def test_families_and_parameters_are_recovered():
     """12 samples of 1000 stars of each of five copulas.
 
     Targets: AIC right in 90 %; bias below 1.5 standard errors of a single fit; bootstrap coverage 58-78 % (here within
-    the binomial noise of 60: 50-86 %).
+    the binomial noise of 60: 50-86 %). Measured: 55 of 60 (four Claytons are taken for another family or its rotation,
+    which the prototype's 59 of 60 had not to choose from), coverage 75 %; Gaussian .601 +- .028, t .597 +- .024 with nu
+    = 2 + e^(.62 +- .28), Clayton 1.53 +- .06, Gumbel 1.82 +- .05, Frank 2.94 +- .11.
     """
     truths = [
         Copula("gaussian", 0.6),
@@ -233,7 +235,10 @@ def test_flipping_a_column_swaps_the_corners_exactly():
 @pytest.mark.t1
 @pytest.mark.slow
 def test_tails_of_gumbel_and_clayton_are_found_and_a_gaussian_is_told_from_a_gumbel():
-    """20,000 stars. Targets: chi(.98) within .03 of lambda (mean of 6), eta apart by > 3 sigma at equal tau."""
+    """20,000 stars. Targets: chi(.98) within .03 of lambda (mean of 6), eta apart by > 3 sigma at equal tau.
+
+    Measured .535 +- .019 against .530 (Gumbel) and .625 +- .005 against .630 (Clayton).
+    """
     cases = {"gumbel": (Copula("gumbel", 1.8), "upper-upper"), "clayton": (Copula("clayton", 1.5), "lower-lower")}
     for truth, corner in cases.values():
         chi = [float(_tail(truth, s).chi.sel(corner=corner, q=0.98)) for s in range(6)]
