@@ -2,13 +2,16 @@
 
 import pickle
 
+import numpy as np
 import polars as pl
 import pytest
+import xarray as xr
 
 import hven
 import trial_analyses as trial
 from hven import Pipeline, Step, errors
 from hven.compute import Intake, check_pipeline, pipeline_of, runs
+from hven.plugins import DatasetPath
 from simulated import make_stars
 
 COUNT = 3_000
@@ -123,13 +126,50 @@ def test_a_step_that_fails_stops_what_depends_on_it_and_nothing_else(lake, chain
     assert not done.is_well
     assert isinstance(done["fourfold"].error, errors.RunFailedError)
     assert any("fourfold: failed. [run-failed]" in line for line in said)
-    assert "mean_feh: not run, because fourfold failed" in said
+    assert "mean_feh: not run, because there is no fourfold" in said
     assert set(lake) == {"stars", "doubled", "ranked"}
     assert done.to_json()["steps"][1]["error"]["code"] == "run-failed"
     (calls.parent / "mended").touch()
     again = hven.run_pipeline(lake, Pipeline([mean, breaking, *others]), **SYNCHRONOUS)
     assert [step.state for step in again.steps] == ["up to date", "succeeded", "succeeded", "up to date"]
     assert after.takes == ("stars", "mean_feh")
+
+
+def test_a_step_that_somebody_cancels_is_not_called_failed(lake, chain, monkeypatch):
+    from hven.compute.pipelines import running
+
+    def cancelled(lake, analysis, inputs, parameters, *, output, **how):
+        if output == "fourfold":
+            raise errors.RunCancelledError("the run was cancelled", hint="Resume it.")
+        return hven.run(lake, analysis, inputs, parameters, output=output, **how)
+
+    monkeypatch.setattr(running, "run", cancelled)
+    done = hven.run_pipeline(lake, chain, **SYNCHRONOUS)
+    assert [step.state for step in done.steps] == ["succeeded", "cancelled", "not run", "succeeded"]
+    with pytest.raises(errors.RunCancelledError):
+        done.check()
+
+
+def test_a_pipeline_that_is_interrupted_goes_on_where_it_was(lake, calls):
+    pipeline = Pipeline(
+        [
+            Step(trial.doubled, {"stars": "stars"}),
+            Step(trial.interrupted, {"stars": "more"}, {"folder": str(calls)}),
+            Step(trial.ranked, {"stars": hven.select("interrupted", columns={"feh": "doubled"})}),
+        ]
+    )
+    with lake.transaction("stars in many files") as tx:
+        tx.write("more", make_stars(0, 500))
+        for one in range(1, 5):
+            tx.append("more", make_stars(500 * one, 500))
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        hven.run_pipeline(lake, pipeline, **SYNCHRONOUS)
+    assert "run it again to go on" in " ".join(stopped.value.__notes__)
+    assert ("doubled" in lake, "interrupted" in lake, "ranked" in lake) == (True, False, False)
+    done = hven.run_pipeline(lake, pipeline, **SYNCHRONOUS)
+    assert [step.state for step in done.steps] == ["up to date", "succeeded", "succeeded"]
+    assert len(list(calls.iterdir())) == 5 + 1, "of the five blocks only the one that was interrupted is tried again"
+    assert lake["ranked"].entry.counts.rows == 2_500
 
 
 def test_what_fails_in_an_update_stops_only_what_is_made_of_it(lake, chain, calls):
@@ -291,6 +331,36 @@ def test_names_that_a_pattern_promises_may_be_asked_for(lake):
     wants = hven.select("unit_ranks", columns={"feh": "v_feh"})
     told = misfits(lake, Step(unit_ranks, {"stars": "stars"}), Step(trial.ranked, {"stars": wants}))
     assert [code for _, code, _ in told] == ["missing-column"]
+
+
+def test_a_trained_model_and_a_dataset_that_a_parameter_names_are_steps_before(lake):
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"weights": ""})
+    def learnt(stars):
+        """A model: as much as there are stars."""
+        return xr.Dataset({"weights": (("i", "j"), np.full((2, 2), stars.sizes["object"] / 4))})
+
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"n": ""})
+    def rows_beside(stars, *, other: DatasetPath):
+        """How many objects another dataset has."""
+        return xr.Dataset({"n": ("population", [other.handle().entry.counts.rows])})
+
+    with lake.transaction() as tx:
+        tx.write("offset", pl.DataFrame({"offset": [0.25]}))
+    steps = [
+        Step(rows_beside, {"stars": "stars"}, {"other": "scaled"}),
+        Step(trial.scaled, {"stars": "stars", "scale": "learnt", "zero": "offset"}),
+        Step(learnt, {"stars": "stars"}),
+    ]
+    done = hven.run_pipeline(lake, Pipeline(steps), **SYNCHRONOUS)
+    assert [(step.name, step.state) for step in done.steps] == [
+        ("learnt", "succeeded"),
+        ("scaled", "succeeded"),
+        ("rows_beside", "succeeded"),
+    ]
+    assert lake["rows_beside"].table().collect()["n"].item() == COUNT
+    ((_, code, text),) = misfits(lake, Step(rows_beside, {"stars": "stars"}, {"other": "scald"}, "beside"))
+    assert code == "dataset-not-found"
+    assert "Did you mean 'scaled'" in text
 
 
 def test_survey_files_are_ingested_once_and_columns_are_checked_before_the_first_step(lake, tmp_path):

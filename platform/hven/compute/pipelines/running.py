@@ -187,9 +187,9 @@ def run_pipeline(
         ended = []
         for one in in_turn(told.needs, do):
             if one.error is not None:
-                tell(f"{one.name}: failed. [{one.error.code}] {one.error}")
+                tell(f"{one.name}: {one.state}. [{one.error.code}] {one.error}")
             elif one.because:
-                tell(f"{one.name}: not run, because {' and '.join(one.because)} failed")
+                tell(f"{one.name}: not run, because there is no {' and no '.join(one.because)}")
             ended.append(one)
     return PipelineRun(ingested, tuple(ended))
 

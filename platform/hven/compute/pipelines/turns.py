@@ -4,12 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import HvenError, RunFailedError
+from hven.errors import HvenError, RunCancelledError, RunFailedError
 
 if TYPE_CHECKING:
     from hven.compute.records import Run
 
-UP_TO_DATE, FAILED, NOT_RUN = "up to date", "failed", "not run"
+UP_TO_DATE, FAILED, CANCELLED, NOT_RUN = "up to date", "failed", "cancelled", "not run"
 
 
 @dataclass(frozen=True)
@@ -21,14 +21,14 @@ class StepRun:
     name
         The step: what its result is called.
     state
-        That of its run (``succeeded``, ``partial`` and so on); ``up to date``; ``failed`` when there is no result, or
-        ``not run`` because one that it depends on failed.
+        That of its run (``succeeded``, ``partial`` and so on); ``up to date``; ``failed`` when there is no result,
+        ``cancelled`` when somebody stopped just this run, or ``not run`` because one that it depends on was either.
     run
         The run that it took, or that had made the result before; None without one.
     error
-        Why it failed.
+        Why there is no result.
     because
-        The steps that failed, for one that was not run.
+        The steps that failed or were cancelled, for one that was not run.
     """
 
     name: str
@@ -40,7 +40,7 @@ class StepRun:
     @property
     def is_well(self) -> bool:
         """Whether its result is there, and whole."""
-        return self.state == UP_TO_DATE or self.state.startswith("succeeded")
+        return self.state == UP_TO_DATE or (self.run is not None and self.run.is_complete)
 
     def to_json(self) -> dict[str, Any]:
         """Return how it went as plain values, for ``--json``."""
@@ -75,7 +75,7 @@ def in_turn(needs: Mapping[str, Sequence[str]], do: Callable[[str], StepRun]) ->
             yield do(name)
         except HvenError as error:
             broken[name] = (name,)
-            yield StepRun(name, FAILED, error=error)
+            yield StepRun(name, CANCELLED if isinstance(error, RunCancelledError) else FAILED, error=error)
 
 
 def check_ended(ended: Sequence[StepRun]) -> None:
