@@ -6,6 +6,7 @@ from hven.mocks.bubble_maps import bubble_maps
 from hven.mocks.copulas import conditional_stars, copula_stars, two_sequence_stars
 from hven.mocks.diffusion_field import diffusion_field
 from hven.mocks.disc import gradient_stars, red_clump_stars
+from hven.mocks.disc_residuals import residual_stars
 from hven.mocks.fields import gaussian_fields
 from hven.mocks.mock import Mock
 from hven.mocks.reionisation import reionisation_maps
@@ -22,5 +23,6 @@ __all__ = [
     "gradient_stars",
     "red_clump_stars",
     "reionisation_maps",
+    "residual_stars",
     "two_sequence_stars",
 ]

@@ -21,6 +21,7 @@ def gradient_stars(
     intercept: float = 0.05,
     sigma_int: float = 0.06,
     r_ref: float = SOLAR.r0,
+    teff_err: float = 0.0,
 ) -> Mock:
     """Return stars along a radial metallicity gradient, with errors in radius and [Fe/H].
 
@@ -41,11 +42,14 @@ def gradient_stars(
         Standard deviation of [Fe/H] at one radius, in dex.
     r_ref
         Radius in kpc that the intercept belongs to.
+    teff_err
+        Error of the temperatures in K, which mixes the populations; without one there is no column of it.
 
     Returns
     -------
     Mock
-        Input ``stars``: r_gal, feh with errors, and teff between 7500 and 12,500 K, which tells populations apart.
+        Input ``stars``: r_gal, feh with errors, and teff, truly between 7500 and 12,500 K, which tells populations
+        apart.
         Truth: slope, intercept, sigma_int, over ``population`` when there are several.
 
     Examples
@@ -62,13 +66,19 @@ def gradient_stars(
     r_gal_err = 0.08 * np.abs(r_gal - 7.2) + 0.02
     feh_err = rng.uniform(0.03, 0.1, size)
     feh = intercept + slopes[population] * (r_gal - r_ref) + rng.normal(scale=sigma_int, size=size)
-    stars = _table(
+    stars = table_of(
         r_gal=(r_gal + r_gal_err * rng.standard_normal(size), "kpc"),
         r_gal_err=(r_gal_err, "kpc"),
         feh=(feh + feh_err * rng.standard_normal(size), "dex"),
         feh_err=(feh_err, "dex"),
         teff=(teff, "K"),
     )
+    if teff_err:
+        noise = teff_err * rng.standard_normal(size)
+        stars = stars.assign(
+            teff=("object", teff + noise, {"units": "K"}),
+            teff_err=("object", np.full(size, teff_err), {"units": "K"}),
+        )
     several = np.ones(len(slopes)) if len(slopes) > 1 else 1.0
     truth = {
         "slope": slopes if len(slopes) > 1 else float(slopes[0]),
@@ -134,7 +144,7 @@ def red_clump_stars(
     ks_mag = absolute_mag + scatter * rng.standard_normal(size) + 5 * np.log10(distance) + 10 + a_k
     feh_err = rng.uniform(0.01, 0.05, size)
     feh = slope * (true.r_gal - SOLAR.r0) + rng.normal(scale=sigma_int, size=size)
-    stars = _table(
+    stars = table_of(
         ra=(ra, "deg"),
         dec=(dec, "deg"),
         ks_mag=(ks_mag + ks_mag_err * rng.standard_normal(size), "mag"),
@@ -164,7 +174,8 @@ def _disc_around_the_sun(
     return x, y
 
 
-def _table(**columns: "tuple[NDArray[np.float64], str]") -> "xr.Dataset":
+def table_of(**columns: "tuple[NDArray[np.float64], str]") -> "xr.Dataset":
+    """Return a table over ``object`` with ids, of columns given as (values, unit)."""
     import xarray as xr
 
     variables = {name: ("object", values, {"units": unit}) for name, (values, unit) in columns.items()}

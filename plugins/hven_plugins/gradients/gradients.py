@@ -8,18 +8,18 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import eiv, gather
-from hven.methods.frames import SolarFrame, galactocentric
+from hven.methods import gather
+from hven.methods.frames import SolarFrame
 from hven.mocks import Mock, gradient_stars
+from hven_plugins.gradients.lines import Options, deblurred, fitted, refuse_blurring
+from hven_plugins.gradients.places import COLUMNS, places
 from hven_plugins.gradients.populations import Population, limits_and_medians, split
 from hven_plugins.gradients.profiles import counts_and_medians
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-Array = NDArray[np.float64]
-
-FITTED, TOO_FEW, NOT_CONVERGED = "ok", "too few stars", "not converged"
+_WHERE = "analysis 'metallicity_gradients'"
 
 
 @hven.analysis(
@@ -28,13 +28,11 @@ FITTED, TOO_FEW, NOT_CONVERGED = "ok", "too few stars", "not converged"
         one_of=[("r_gal", "distance")],
         optional={
             "feh_err": "dex",
-            "r_gal_err": "kpc",
-            "z_gal": "kpc",
-            "ra": "deg",
-            "dec": "deg",
-            "distance_err": "kpc",
+            **COLUMNS,
             "teff": "K",
+            "teff_err": "K",
             "age": "Gyr",
+            "age_err": "Gyr",
         },
     ),
     produces={
@@ -66,9 +64,13 @@ FITTED, TOO_FEW, NOT_CONVERGED = "ok", "too few stars", "not converged"
         "counts": "",
         "feh_median": "dex",
         "feh_median_err": "dex",
+        "r_ref": "kpc",
+        "prior_weight": "",
+        "prior_mean": "kpc",
+        "prior_width": "kpc",
     },
     references=("2304.02958",),
-    version="1",
+    version="2",
 )
 def metallicity_gradients(
     stars: xr.Dataset,
@@ -80,9 +82,13 @@ def metallicity_gradients(
     n_components: Annotated[int | None, Field(ge=1, le=3)] = None,
     outliers: bool = False,
     vertical: bool = False,
+    z_max: Annotated[float | None, hven.Unit("kpc"), Field(gt=0)] = None,
+    deblur: bool = False,
+    errors: Literal["information", "hmc"] = "information",
     n_min: Annotated[int, Field(ge=30)] = 50,
     r0: Annotated[float, hven.Unit("kpc"), Field(gt=0)] = 8.122,
     z_sun: Annotated[float, hven.Unit("kpc")] = 0.0208,
+    seed: int = 0,
 ) -> xr.Dataset:
     """Radial [Fe/H] gradient of each population, errors in both variables taken into account.
 
@@ -99,10 +105,19 @@ def metallicity_gradients(
     Radii come from ``r_gal``, or from ``ra, dec, distance`` when there is none. Errors of R count as known and as
     independent of the true R; where they grow with distance, the slope keeps a bias of about 1 %.
 
+    Errors of the age (or temperature) mix neighbouring populations and flatten the trend of their gradients. `deblur`
+    takes this into account: each star belongs to all populations, with the chances that follow from its error and from
+    the distribution of the true ages (itself deconvolved), and all lines are fitted together. Stars beyond the outer
+    edges take part as neighbours.
+
     The result has one row for each population, from the youngest or coolest, over the dimension ``population``;
-    `fit` says 'ok', 'too few stars' (fewer than `n_min`, values null) or 'not converged'. A `sigma_int` of 0 means that
-    the errors explain all the scatter; its error is then an upper limit. ``counts`` (stars by R and [Fe/H]) and
-    ``feh_median`` (running median) let the figure be drawn without the stars.
+    `fit` says 'ok', 'too few stars' (fewer than `n_min`) or 'all stars at one radius' (values null), 'not converged',
+    or 'errors exceed the scatter': `sigma_int` is then 0, and its error an upper limit. ``counts`` (stars by R and
+    [Fe/H]) and ``feh_median`` (running median) let the figure be drawn without the stars. ``prior_weight``,
+    ``prior_mean`` and ``prior_width`` are the mixture that the true radii follow, for `metallicity_residuals`.
+
+    The hot stars of the paper: ``edges=[7500, 8500, 9500, 10500, 11500, 12500]``, ``z_max=0.15``. Its exact bins are
+    not known here.
 
     Parameters
     ----------
@@ -120,71 +135,77 @@ def metallicity_gradients(
         Adds a broad component for stars that do not follow the line, and gives their fraction.
     vertical
         Fits a vertical gradient along, in |z|.
+    z_max
+        Leaves out stars farther from the plane, if given.
+    deblur
+        Takes errors of the age or temperature into account, ``age_err`` or ``teff_err``.
+    errors
+        'information' takes errors from the observed information, 'hmc' from the posterior, sampled; the latter takes
+        minutes and holds where the likelihood is not Gaussian. Values are those of maximum likelihood either way.
     n_min
         Fewest stars for a population to be fitted.
     r0
         Distance of the Sun from the Galactic centre in kpc, for radii computed here.
     z_sun
         Height of the Sun above the plane in kpc, for radii computed here.
+    seed
+        Of the chains.
 
     Raises
     ------
     MissingColumnError
-        Populations are asked for and neither age nor teff is there, or `vertical` without heights.
+        Populations are asked for and neither age nor teff is there; `vertical` or `z_max` without heights; `deblur`
+        without errors.
     ParameterError
-        The edges do not ascend.
+        The edges do not ascend, or `deblur` comes with one population, outliers, heights or chains.
+    DataRefusedError
+        An error is negative.
     TooFewObjectsError
         No population has `n_min` stars.
     """
-    stars, assumed = located(gather(stars), SolarFrame(r0=r0, z_sun=z_sun), vertical=vertical)
+    solar = SolarFrame(r0=r0, z_sun=z_sun)
+    stars, assumed = located(gather(stars), solar, needs_height=vertical or z_max is not None)
     usable = complete(stars)
-    populations = split(stars.isel(object=usable), by=by, bins=bins, edges=edges)
+    flat = stars.isel(object=np.flatnonzero(usable if z_max is None else usable & (abs(stars.z_gal.values) < z_max)))
+    populations = split(flat, by=by, bins=bins, edges=edges)
     if not any(len(p.stars.feh) >= n_min for p in populations):
         raise hven.errors.TooFewObjectsError(
             f"no population has {n_min} stars with all values; the largest has "
             f"{max(len(p.stars.feh) for p in populations)}",
-            where="analysis 'metallicity_gradients'",
+            where=_WHERE,
             hint="Loosen the selection, ask for fewer bins, or lower n_min.",
         )
-    options: dict[str, Any] = {"r_ref": r_ref, "n_components": n_components, "outliers": outliers}
-    rows = [fitted(p, vertical=vertical, n_min=n_min, **options) for p in populations]
+    options = Options(r_ref, n_components, outliers, vertical, errors, n_min, seed)
+    variable = populations[0].variable
+    rows = [fitted(p, options) for p in populations]
+    if deblur:
+        refuse_blurring(variable, flat, options)
+        rows = deblurred(rows, populations, beyond(flat, populations), options)
+    n_inside = sum(len(p.stars.feh) for p in populations)
     attrs = {
-        "population_variable": populations[0].variable,
+        "population_variable": variable,
         "r_ref_kpc": r_ref,
         "assumed": assumed,
         "n_given": stars.sizes["object"],
         "n_incomplete": int(stars.sizes["object"] - usable.sum()),
-        "n_outside": int(usable.sum()) - sum(len(p.stars.feh) for p in populations),
-        **SolarFrame(r0=r0, z_sun=z_sun).attrs(),
+        "n_high": int(usable.sum()) - flat.sizes["object"],
+        "n_outside": flat.sizes["object"] - n_inside,
+        **solar.attrs(),
     }
-    columns = {name: ("population", np.array([row[name] for row in rows])) for name in rows[0]}
-    limits = limits_and_medians(populations)
-    return xr.Dataset({**columns, **limits, **counts_and_medians(populations)}, attrs=attrs)
+    columns: dict[str, Any] = {}
+    for name, value in rows[0].items():
+        dims = ("population", "component") if isinstance(value, np.ndarray) else ("population",)
+        columns[name] = (dims, np.array([row[name] for row in rows]))
+    columns["r_ref"] = ("population", np.full(len(rows), r_ref))
+    return xr.Dataset({**columns, **limits_and_medians(populations), **counts_and_medians(populations)}, attrs=attrs)
 
 
-def located(stars: xr.Dataset, solar: SolarFrame, *, vertical: bool) -> tuple[xr.Dataset, str]:
+def located(stars: xr.Dataset, solar: SolarFrame, *, needs_height: bool) -> tuple[xr.Dataset, str]:
     """Return the stars with r_gal, errors and, when asked for, heights; and in words what had to be assumed."""
-    names = ["feh", "r_gal", "feh_err", "r_gal_err", "z_gal", "teff", "age"]
-    columns = {n: np.asarray(stars[n].values, dtype=np.float64) for n in names if n in stars}
-    if "r_gal" not in columns or (vertical and "z_gal" not in columns):
-        for name in ("ra", "dec", "distance"):
-            if name not in stars:
-                raise hven.errors.MissingColumnError(
-                    f"there is no column {name!r} to compute the place in the Galaxy from",
-                    where="analysis 'metallicity_gradients'",
-                    expected="r_gal (and z_gal for a vertical gradient), or ra, dec and distance",
-                    hint="Bind the missing columns.",
-                )
-        ra, dec, distance = (np.asarray(stars[n].values, dtype=np.float64) for n in ("ra", "dec", "distance"))
-        error = np.asarray(stars["distance_err"].values, dtype=np.float64) if "distance_err" in stars else None
-        place = galactocentric(ra, dec, distance, error, solar=solar)
-        columns.setdefault("z_gal", place.z_gal)
-        if "r_gal" not in columns:
-            columns["r_gal"] = place.r_gal
-            if error is not None:
-                columns["r_gal_err"] = place.r_gal_err
-    if not vertical:
-        columns.pop("z_gal", None)
+    kept = [n for n in ("feh", "feh_err", "teff", "teff_err", "age", "age_err") if n in stars]
+    columns = {name: np.asarray(stars[name].values, dtype=np.float64) for name in kept}
+    names = ["r_gal", "z_gal"] if needs_height else ["r_gal"]
+    columns |= places(stars, names, solar, where=_WHERE)
     without = [name for name in ("r_gal", "feh") if f"{name}_err" not in columns]
     for name in without:
         columns[f"{name}_err"] = np.zeros(stars.sizes["object"])
@@ -194,64 +215,22 @@ def located(stars: xr.Dataset, solar: SolarFrame, *, vertical: bool) -> tuple[xr
 
 def complete(stars: xr.Dataset) -> NDArray[np.bool_]:
     """Return which stars have all that a fit needs, (n,)."""
-    needed = [name for name in stars if name not in {"teff", "age"}]
+    needed = [name for name in stars if name not in {"teff", "teff_err", "age", "age_err"}]
     return np.asarray(np.logical_and.reduce([np.isfinite(stars[name].values) for name in needed]))
 
 
-def fitted(
-    population: Population, *, r_ref: float, n_components: int | None, outliers: bool, vertical: bool, n_min: int
-) -> dict[str, Any]:
-    """Return the values of one population, by name of the result variable; NaN where it has too few stars."""
-    stars = population.stars
-    row: dict[str, Any] = {"n": len(stars.feh), "n_components": 0, "fit": TOO_FEW}
-    if len(stars.feh) < n_min:
-        return {**row, **dict.fromkeys(_NUMBERS, np.nan)}
-    x, y, x_err, y_err = (stars[name].values for name in ("r_gal", "feh", "r_gal_err", "feh_err"))
-    heights = np.abs(stars.z_gal.values) if vertical else None
-    line = eiv.fit(
-        x, y, x_err, y_err, x0=r_ref, n_components=n_components, outliers=outliers, covariates=heights
-    )  # fmt: skip
-    return {
-        "n": line.n,
-        "n_components": line.n_components,
-        "fit": FITTED if line.converged else NOT_CONVERGED,
-        "slope": line.slope,
-        "slope_err": line.slope_err,
-        "intercept": line.intercept,
-        "intercept_err": line.intercept_err,
-        "sigma_int": line.sigma_int,
-        "sigma_int_err": line.sigma_int_err,
-        "slope_intercept_cov": line.cov[0, 1],
-        "slope_sigma_int_cov": line.cov[0, 2],
-        "intercept_sigma_int_cov": line.cov[1, 2],
-        "slope_ols": line.ols.slope,
-        "slope_ols_err": line.ols.slope_err,
-        "intercept_ols": line.ols.intercept,
-        "slope_z": line.coefficients[0] if vertical else np.nan,
-        "slope_z_err": line.coefficients_err[0] if vertical else np.nan,
-        "outlier_fraction": line.outlier_fraction,
-        "bic": line.bic,
-    }
-
-
-_NUMBERS = (
-    "slope",
-    "slope_err",
-    "intercept",
-    "intercept_err",
-    "sigma_int",
-    "sigma_int_err",
-    "slope_intercept_cov",
-    "slope_sigma_int_cov",
-    "intercept_sigma_int_cov",
-    "slope_ols",
-    "slope_ols_err",
-    "intercept_ols",
-    "slope_z",
-    "slope_z_err",
-    "outlier_fraction",
-    "bic",
-)
+def beyond(stars: xr.Dataset, populations: list[Population]) -> list[Population]:
+    """Return what lies below and above all populations, as one more of each where there are stars."""
+    variable = populations[0].variable
+    values = stars[variable].values
+    low, high = populations[0].low, populations[-1].high
+    parts = []
+    if np.any(values < low):
+        parts.append(Population(variable, float(np.nanmin(values)), low, stars.isel(object=values < low)))
+    if np.any(values >= high):
+        top = float(np.nextafter(np.nanmax(values), np.inf))
+        parts.append(Population(variable, high, top, stars.isel(object=values >= high)))
+    return [part for part in parts if part.high > part.low]
 
 
 @metallicity_gradients.figure

@@ -12,7 +12,7 @@ import hven
 VARIABLES = ("age", "teff")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Population:
     """Stars between two values of what cuts them; all stars when `variable` is empty.
 

@@ -35,7 +35,12 @@ def gradient(stars, **parameters):
 
 
 def test_the_family_brings_it():
-    assert [a.name for a in hven_analyses()] == ["metallicity_gradients"]
+    assert [a.name for a in hven_analyses()] == [
+        "metallicity_gradients",
+        "metallicity_residuals",
+        "metallicity_maps",
+        "metallicity_substructures",
+    ]
 
 
 @pytest.mark.t1
@@ -167,7 +172,7 @@ def test_a_vertical_gradient_is_told_from_the_radial_one():
     assert abs(float(result.slope_z[0]) + 0.3) < 3 * float(result.slope_z_err[0])
     assert abs(float(result.slope[0]) + 0.07) < 3 * float(result.slope_err[0])
     assert np.isnan(gradient(tilted).slope_z).all()
-    with pytest.raises(MissingColumnError, match="vertical gradient"):
+    with pytest.raises(MissingColumnError, match="compute z_gal from"):
         gradient(stars, vertical=True)
 
 

@@ -1,0 +1,169 @@
+"""Cells of a map, of one size or of as many stars as they need, and the mean and scatter of the stars in each."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+MOST_PIXELS = 400
+OK, TOO_FEW, NO_SCATTER, CONSTANT = "ok", "too few stars", "errors exceed the scatter", "does not vary"
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """A square grid of pixels in the plane of the Galaxy.
+
+    Attributes
+    ----------
+    x, y
+        Edges in kpc, (nx + 1,) and (ny + 1,), multiples of the width of a pixel.
+    width
+        Of a pixel, in kpc.
+    """
+
+    x: Array
+    y: Array
+    width: float
+
+    @classmethod
+    def around(cls, x: Array, y: Array, width: float) -> "Pixels":
+        """Return pixels that hold all but the outermost 0.2 % of the stars along each axis, 400 a side at most."""
+        edges = []
+        for values in (x, y):
+            low, high = np.quantile(values, [0.001, 0.999])
+            edges.append((low, high))
+        wide = max(high - low for low, high in edges) / MOST_PIXELS
+        width = width * max(1.0, float(np.ceil(wide / width)))
+        axes = [width * np.arange(np.floor(low / width), np.floor(high / width) + 2) for low, high in edges]
+        return cls(axes[0], axes[1], width)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Number of pixels, (ny, nx)."""
+        return len(self.y) - 1, len(self.x) - 1
+
+    def of(self, x: Array, y: Array) -> Integers:
+        """Return the pixel of each star (n,), counted along x first; -1 outside."""
+        i = np.searchsorted(self.y, y, side="right") - 1
+        j = np.searchsorted(self.x, x, side="right") - 1
+        rows, columns = self.shape
+        inside = (i >= 0) & (i < rows) & (j >= 0) & (j < columns)
+        return np.where(inside, i * columns + j, -1)
+
+    def centres(self) -> tuple[Array, Array]:
+        """Return the middles of the pixels along x and y."""
+        return (self.x[1:] + self.x[:-1]) / 2, (self.y[1:] + self.y[:-1]) / 2
+
+
+def merged(count: Integers, n_min: int, levels: int) -> tuple[Integers, Integers]:
+    """Return the cell of each pixel (ny, nx), numbered from 0, and how many pixels wide that cell is.
+
+    A quadtree: squares of 2^levels pixels are cut into four as long as each quarter that has stars at all has `n_min`.
+
+    Parameters
+    ----------
+    count
+        Stars in each pixel, (ny, nx).
+    n_min, levels
+        Stars that a cell should have, and how often pixels may be merged; 0 leaves them as they are.
+
+    Examples
+    --------
+    >>> cell, width = merged(np.array([[9, 9, 1, 0], [9, 9, 0, 2]]), n_min=5, levels=1)
+    >>> cell.tolist(), width.tolist()
+    ([[0, 1, 2, 2], [3, 4, 2, 2]], [[1, 1, 2, 2], [1, 1, 2, 2]])
+    """
+    rows, columns = count.shape
+    step = 2**levels
+    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), dtype=np.int64)
+    padded[:rows, :columns] = count
+    sums = [padded]
+    for _ in range(levels):
+        sums.append(sums[-1].reshape(sums[-1].shape[0] // 2, 2, -1, 2).sum(axis=(1, 3)))
+    width = np.full(sums[-1].shape, step)
+    for level in range(levels, 0, -1):
+        quarters = sums[level - 1].reshape(sums[level].shape[0], 2, -1, 2)
+        rich = np.all((quarters >= n_min) | (quarters == 0), axis=(1, 3)) & (sums[level] > 0)
+        width = np.where(rich & (width == 2**level), 2 ** (level - 1), width)
+        width = width.repeat(2, axis=0).repeat(2, axis=1)
+    i, j = np.indices(padded.shape)
+    corner = (i // width * width) * padded.shape[1] + j // width * width
+    cell = np.unique(corner[:rows, :columns], return_inverse=True)[1].reshape(rows, columns)
+    order = np.full(cell.max() + 1, rows * columns)
+    np.minimum.at(order, cell.ravel(), np.arange(rows * columns))
+    ranks = np.argsort(np.argsort(order))
+    return ranks[cell], width[:rows, :columns]
+
+
+class Told(NamedTuple):
+    """Mean and intrinsic scatter of g groups of stars, (g,) each; `flag` says why one is NaN."""
+
+    n: Integers
+    mean: Array
+    mean_err: Array
+    scatter: Array
+    scatter_err: Array
+    flag: NDArray[np.str_]
+
+
+def mean_and_scatter(
+    values: Array, errors: Array, group: Integers, n_groups: int, *, n_min: int, mean: float | None = None
+) -> Told:
+    """Return the maximum-likelihood mean and scatter of N(mean, scatter^2 + error^2) in each group of stars.
+
+    Where the errors explain more than all the scatter (the error-corrected variance is negative), the scatter is NaN
+    and the mean that of no scatter at all.
+
+    Parameters
+    ----------
+    values, errors
+        Of each star, with its 1-sigma error, (n,).
+    group
+        Of each star, 0 to `n_groups` - 1.
+    n_groups, n_min
+        Number of groups, and the fewest stars of one that is told of.
+    mean
+        Fixes the mean, if given.
+    """
+    n = np.bincount(group, minlength=n_groups)
+    middle = np.bincount(group, values, n_groups) / np.maximum(n, 1) if mean is None else np.full(n_groups, mean)
+    off = values - middle[group]
+    widest = np.zeros(n_groups)
+    np.maximum.at(widest, group, off**2)
+    varies = widest > (1e-12 * np.maximum(np.abs(middle), 1e-3)) ** 2
+    floor = np.where(varies, 1e-12 * widest, 1.0)
+
+    def at(variance: Array) -> tuple[Array, Array, Array, Array]:
+        w = 1 / (variance[group] + errors**2)
+        total = np.bincount(group, w, n_groups)
+        centre = middle
+        if mean is None:
+            centre = middle + np.bincount(group, w * off, n_groups) / np.maximum(total, 1e-300)
+        rest = (values - centre[group]) ** 2
+        score = np.bincount(group, w**2 * rest, n_groups) - total
+        return w, total, centre, score
+
+    low, high = floor.copy(), 4 * widest + floor
+    nothing_left = at(low)[3] <= 0
+    for _ in range(45):
+        between = np.where(low > 1e-3 * high, 0.5 * (low + high), np.sqrt(low * high))
+        rises = at(between)[3] > 0
+        low, high = np.where(rises, between, low), np.where(rises, high, between)
+    variance = np.where(nothing_left, 0.0, 0.5 * (low + high))
+    w, total, centre, _ = at(np.where(nothing_left, floor, variance))
+    rest = (values - centre[group]) ** 2
+    information = np.bincount(group, w**3 * rest - 0.5 * w**2, n_groups)
+    expected = 0.5 * np.bincount(group, w**2, n_groups)
+    information = np.where(information > 0.1 * expected, information, expected)
+    few, constant = n < n_min, ~varies
+    lost = few | constant | nothing_left
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scatter = np.where(lost, np.nan, np.sqrt(variance))
+        scatter_err = np.where(lost, np.nan, 0.5 / np.sqrt(information) / scatter)
+        mean_err = np.where(few | constant, np.nan, 1 / np.sqrt(total))
+    flag = np.select([few, constant, nothing_left], [TOO_FEW, CONSTANT, NO_SCATTER], OK)
+    return Told(n, np.where(few, np.nan, centre), mean_err, scatter, scatter_err, flag)

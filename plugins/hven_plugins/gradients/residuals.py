@@ -1,0 +1,176 @@
+"""What is left of each star's metallicity when the gradient of its population is taken out."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import xarray as xr
+from numpy.typing import NDArray
+from pydantic import Field
+
+import hven
+from hven.methods.frames import SolarFrame
+from hven.mocks import Mock, residual_stars
+from hven_plugins.gradients.gradients import metallicity_gradients
+from hven_plugins.gradients.places import COLUMNS, column, places
+from hven_plugins.gradients.populations import VARIABLES
+
+Array = NDArray[np.float64]
+
+_WHERE = "analysis 'metallicity_residuals'"
+
+
+@hven.analysis(
+    stars=hven.Table(
+        feh="dex",
+        one_of=[("r_gal", "distance")],
+        optional={"feh_err": "dex", **COLUMNS, "teff": "K", "age": "Gyr"},
+    ),
+    gradients=hven.Model(),
+    produces={"delta_feh": "dex", "delta_feh_err": "dex", "pop_bin": ""},
+    references=("2304.02958",),
+    version="1",
+    per_object=True,
+)
+def metallicity_residuals(
+    stars: xr.Dataset,
+    gradients: xr.Dataset,
+    *,
+    radius: Literal["expected", "observed"] = "expected",
+    r0: Annotated[float, hven.Unit("kpc"), Field(gt=0)] = 8.122,
+    z_sun: Annotated[float, hven.Unit("kpc")] = 0.0208,
+) -> xr.Dataset:
+    """[Fe/H] of each star less the gradient of its population at its radius.
+
+    The gradients are a result of `metallicity_gradients`; ``pop_bin`` is the row of it that a star belongs to by its
+    age or temperature, and -1 for a star that belongs to none (its residual is null).
+
+    Of a star that is observed far out, some of the distance is error: its radius is rather closer to where most stars
+    are. With ``radius="expected"`` the line is taken at the mean of its true radius given the observed one, by the
+    mixture that the fit found; then residuals do not depend, on average, on the observed radius, and no ring of a map
+    is rich or poor for this reason alone. ``radius="observed"`` takes the observed radius as it is, and so do gradients
+    of other makers, without a mixture.
+
+    ``delta_feh_err`` combines the errors of [Fe/H] and of the radius, the latter times the slope; the intrinsic scatter
+    is no part of it.
+
+    Parameters
+    ----------
+    radius
+        Where the line is taken: at the 'expected' or the 'observed' radius.
+    r0, z_sun
+        Where the Sun is in kpc, for radii computed here; those of the gradients.
+
+    Raises
+    ------
+    MissingColumnError
+        ``gradients`` is no result of `metallicity_gradients`, or the stars lack the age or temperature it is cut by.
+    """
+    lines = Lines.of(gradients)
+    known = places(stars, ["r_gal"], SolarFrame(r0=r0, z_sun=z_sun), where=_WHERE)
+    r, feh = known["r_gal"], column(stars, "feh")
+    r_err = known.get("r_gal_err", np.zeros(len(r)))
+    feh_err = column(stars, "feh_err") if "feh_err" in stars else np.zeros(len(r))
+    member = lines.members(stars, len(r))
+    delta, error = np.full((2, len(r)), np.nan)
+    for i in np.unique(member[member >= 0]):
+        rows = np.flatnonzero(member == i)
+        place, place_err = lines.radius(i, r[rows], r_err[rows], radius)
+        delta[rows] = feh[rows] - lines.intercept[i] - lines.slope[i] * (place - lines.r_ref[i])
+        error[rows] = np.hypot(feh_err[rows], lines.slope[i] * place_err)
+    error[~np.isfinite(delta)] = np.nan
+    return xr.Dataset(
+        {"delta_feh": ("object", delta), "delta_feh_err": ("object", error), "pop_bin": ("object", member)},
+        attrs=SolarFrame(r0=r0, z_sun=z_sun).attrs(),
+    )
+
+
+@dataclass(frozen=True)
+class Lines:
+    """The lines of k populations and what cuts them.
+
+    Attributes
+    ----------
+    variable
+        ``"age"``, ``"teff"``, or empty for one population of all stars.
+    low, high
+        Edges (k,), the upper one excluded.
+    slope, intercept, r_ref
+        Of each line, (k,).
+    weight, mean, width
+        The mixtures of the true radii, (k, components), NaN where there is none.
+    """
+
+    variable: str
+    low: Array
+    high: Array
+    slope: Array
+    intercept: Array
+    r_ref: Array
+    weight: Array
+    mean: Array
+    width: Array
+
+    @classmethod
+    def of(cls, gradients: xr.Dataset) -> "Lines":
+        """Return the lines of a result of `metallicity_gradients`."""
+        for name in ("slope", "intercept", "r_ref"):
+            if name not in gradients:
+                raise hven.errors.MissingColumnError(
+                    f"the gradients have no {name!r}", where=_WHERE, expected="a result of metallicity_gradients",
+                    hint="Name its dataset as the input 'gradients'.",
+                )  # fmt: skip
+        slope = np.atleast_1d(column(gradients, "slope"))
+        nothing: Any = np.full((len(slope), 1), np.nan)
+        prior = [
+            column(gradients, name) if name in gradients else nothing
+            for name in ("prior_weight", "prior_mean", "prior_width")
+        ]
+        edges = {
+            v: [np.atleast_1d(column(gradients, f"{v}_{end}")) for end in ("low", "high")]
+            for v in VARIABLES
+            if f"{v}_low" in gradients
+        }
+        variable = next((v for v, (low, _) in edges.items() if np.isfinite(low).any()), "")
+        low, high = edges.get(variable, [nothing[:, 0], nothing[:, 0]])
+        rest = [np.atleast_1d(column(gradients, name)) for name in ("intercept", "r_ref")]
+        return cls(variable, low, high, slope, *rest, *prior)
+
+    def members(self, stars: xr.Dataset, n: int) -> NDArray[np.int64]:
+        """Return the population of each star, (n,), -1 for none."""
+        if not self.variable:
+            return np.zeros(n, dtype=np.int64)
+        if self.variable not in stars:
+            raise hven.errors.MissingColumnError(
+                f"there is no column {self.variable!r}, which cuts the populations of the gradients",
+                where=_WHERE, hint="Bind it.",
+            )  # fmt: skip
+        values = column(stars, self.variable)
+        member = np.full(n, -1, dtype=np.int64)
+        for i, (low, high) in enumerate(zip(self.low, self.high, strict=True)):
+            member[(values >= low) & (values < high)] = i
+        return member
+
+    def radius(self, i: int, r: Array, r_err: Array, which: str) -> tuple[Array, Array]:
+        """Return the radius to take the line of population `i` at, and its error, (n,) both."""
+        known = np.isfinite(self.weight[i])
+        if which == "observed" or not known.any():
+            return r, r_err
+        weight, mean, width = (v[i][known] for v in (self.weight, self.mean, self.width))
+        total = width**2 + r_err[:, None] ** 2
+        height = np.log(weight) - 0.5 * np.log(total) - 0.5 * (r[:, None] - mean) ** 2 / total
+        share = np.exp(height - height.max(axis=1, keepdims=True))
+        share /= share.sum(axis=1, keepdims=True)
+        keep = width**2 / total
+        each = keep * r[:, None] + (1 - keep) * mean
+        place = np.sum(share * each, axis=1)
+        variance = np.sum(share * (keep * r_err[:, None] ** 2 + each**2), axis=1) - place**2
+        return place, np.sqrt(np.maximum(variance, 0.0))
+
+
+@metallicity_residuals.mock
+def _mock(size: int, seed: int) -> Mock:
+    """Return stars with metal-poor patches, and the gradients of others like them."""
+    stars = residual_stars(size, seed).inputs["stars"]
+    gradients = metallicity_gradients(residual_stars(4000, 0).inputs["stars"], n_components=1)
+    return Mock({"stars": stars.drop_vars(["delta_feh", "delta_feh_err"]), "gradients": gradients}, {})
