@@ -1,7 +1,7 @@
 """Toy maps of reionisation, bubbles in a log-normal density, and ways in which a generator of them can fail."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import ParameterError
 from hven.mocks.fields import gaussian, images, power_law
@@ -18,8 +18,8 @@ def bubble_maps(
     size: int,
     seed: int,
     *,
-    bubbles: float = 12.0,
-    radius: float = 4.0,
+    bubbles: ArrayLike = 12.0,
+    radius: ArrayLike = 4.0,
     pixels: int = 64,
     unique: int | None = None,
     is_gaussian: bool = False,
@@ -38,9 +38,9 @@ def bubble_maps(
     seed
         Of the random numbers; map i is the same whatever `size` is, but where `unique` or `is_gaussian` is set.
     bubbles
-        Mean number of bubbles of a map.
+        Mean number of bubbles of a map, one for all or one for each (n,).
     radius
-        Their median radius in pixels.
+        Their median radius in pixels, one for all or one for each (n,), which then is a column, too.
     pixels
         Along each side.
     unique
@@ -55,12 +55,13 @@ def bubble_maps(
     Returns
     -------
     Mock
-        Input ``images``: ``flux`` (object, band, y, x), ``theta_bubbles``. Truth: the mean number of ``bubbles``.
+        Input ``images``: ``flux`` (object, band, y, x), ``theta_bubbles``, ``theta_radius``. Truth: the mean
+        number of ``bubbles``.
 
     Raises
     ------
     ParameterError
-        `unique` is less than 1.
+        `unique` is less than 1, or comes with a number of bubbles for each map.
 
     Examples
     --------
@@ -70,20 +71,31 @@ def bubble_maps(
     """
     if unique is not None and unique < 1:
         raise ParameterError(f"{unique} unique maps", where="bubble_maps", expected="at least 1", hint="Leave it out.")
+    of_each = [np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for v in (bubbles, radius)]
+    if (unique is not None or is_gaussian) and (np.ndim(bubbles) or np.ndim(radius)):
+        raise ParameterError(
+            "collapsed or Gaussian maps with parameters of their own", where="bubble_maps",
+            expected="one number of bubbles and one radius for all", hint="Make a set for each.",
+        )  # fmt: skip
     different = size if unique is None else min(unique, size)
     if is_gaussian:
-        maps = _twins(bubble_fields(256, [seed, 2], bubbles, radius, pixels), different, seed)
+        maps = _twins(
+            bubble_fields(256, [seed, 2], float(np.max(bubbles)), float(np.max(radius)), pixels), different, seed
+        )
     else:
-        maps = bubble_fields(different, [seed, 0], bubbles, radius, pixels)
+        maps = bubble_fields(different, [seed, 0], of_each[0][:different], of_each[1][:different], pixels)
     if blur:
         maps = _blurred(maps, blur)
     if different < size:
         maps = maps[np.random.default_rng([seed, 3]).integers(0, different, size)]
     maps = maps + noise * _white([seed, 1], size, pixels)
-    return Mock({"images": images(maps, theta_bubbles=(np.full(size, float(bubbles)), ""))}, {"bubbles": bubbles})
+    columns = {"theta_bubbles": (of_each[0].copy(), "")}
+    if np.ndim(radius):
+        columns["theta_radius"] = (of_each[1].copy(), "pix")
+    return Mock({"images": images(maps, **columns)}, {"bubbles": bubbles})
 
 
-def bubble_fields(size: int, seed: list[int], bubbles: float, radius: float, pixels: int) -> Array:
+def bubble_fields(size: int, seed: list[int], bubbles: ArrayLike, radius: ArrayLike, pixels: int) -> Array:
     """Return maps without noise or blur, (size, y, x), each from the seed and its number.
 
     Examples
@@ -94,10 +106,11 @@ def bubble_fields(size: int, seed: list[int], bubbles: float, radius: float, pix
     power = power_law(pixels, _SLOPE)
     maps = np.empty((size, pixels, pixels))
     at = np.arange(pixels)
+    number, median = (np.broadcast_to(np.asarray(v, dtype=np.float64), (size,)) for v in (bubbles, radius))
     for i in range(size):
         rng = np.random.default_rng([*seed, i])
         density = np.exp(_SIGMA * gaussian(power, rng) - _SIGMA**2 / 2)
-        radii = radius * np.exp(_SPREAD * rng.standard_normal(rng.poisson(bubbles)))
+        radii = median[i] * np.exp(_SPREAD * rng.standard_normal(rng.poisson(number[i])))
         centres = rng.uniform(0, pixels, (2, len(radii), 1))
         y, x = (np.abs((at - centre + pixels / 2) % pixels - pixels / 2) for centre in centres)
         distance = np.sqrt(y[:, :, None] ** 2 + x[:, None, :] ** 2)

@@ -113,7 +113,7 @@ def _growth(z: float) -> float:
         matter, rest = _OMEGA_M * (1 + redshift) ** 3 / total, (1 - _OMEGA_M) / total
         return 2.5 * matter / (matter ** (4 / 7) - rest + (1 + matter / 2) * (1 + rest / 70)) / (1 + redshift)
 
-    return shape(z) / shape(0.0)
+    return float(shape(z) / shape(0.0))
 
 
 def _power(k: Array) -> Array:
@@ -152,7 +152,7 @@ def _plane_power(pixels: int, box: float) -> Array:
     across = np.linspace(0, np.pi * pixels / box, 400)
     total = np.sqrt(flat[..., None] ** 2 + across**2)
     total[0, 0, 0] = total[0, 0, 1]
-    plane = np.trapezoid(_power(total), across, axis=-1) / np.pi
+    plane = np.asarray(np.trapezoid(_power(total), across, axis=-1)) / np.pi
     plane[0, 0] = 0.0
     return np.asarray(plane * (pixels / box) ** 2)
 

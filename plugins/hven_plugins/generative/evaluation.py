@@ -31,6 +31,10 @@ Array = NDArray[np.float64]
 
 SETS = ("reference", "generated")
 TWIN = 0.01
+_JUDGED = (
+    "fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share", "auc", "auc_err", "power_difference",
+    "power_sigmas",
+)  # fmt: skip
 _WHERE = "analysis 'generative_evaluation'"
 _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "feature_<x>": None}
 
@@ -198,9 +202,8 @@ def generative_evaluation(
     measured |= _difference_of_power(statistics)
     told = verdict(
         Evidence(
-            **{name: measured[name] for name in ("fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share")},
-            **{name: measured[name] for name in ("auc", "auc_err", "power_difference", "power_sigmas")},
-            **{name: tuple(values) for name, values in panel.items()},
+            **{name: measured[name] for name in _JUDGED},
+            **{name: (values[0], values[1]) for name, values in panel.items()},  # type: ignore[arg-type]
             smallest_ratio=float(ratio[0]),
             unusable=theirs.n_unusable / max(theirs.n, 1),
         )

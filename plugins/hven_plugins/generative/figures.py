@@ -159,3 +159,32 @@ def _both(axes: "Axes", x: Array, values: Array, errors: Array) -> None:
     for i, (colour, label) in enumerate(((REFERENCE, "reference"), (GENERATED, "generated"))):
         axes.fill_between(x, values[i] - 2 * errors[i], values[i] + 2 * errors[i], color=colour, alpha=0.25, lw=0)
         axes.plot(x, values[i], color=colour, lw=1.2, ls="-" if i == 0 else "--", label=label)
+
+
+def draw_pairs(result: xr.Dataset) -> "Figure":
+    """Return the generated images that are nearest to training images, above those, and how near all are."""
+    from matplotlib.figure import Figure
+
+    images = result["pair_image"].values
+    columns = images.shape[1]
+    figure = Figure(figsize=(1.15 * columns + 0.4, 4.6), layout="constrained")
+    above, below = figure.subfigures(2, 1, height_ratios=(2.5, 2))
+    panels = above.subplots(2, columns, squeeze=False)
+    low, high = np.nanquantile(images, [0.01, 0.99])
+    for row, name in enumerate(("generated", "nearest training")):
+        for column in range(columns):
+            axes = panels[row, column]
+            axes.imshow(images[row, column], vmin=low, vmax=high, cmap="viridis", origin="lower")
+            axes.set(xticks=[], yticks=[])
+            if row == 0:
+                axes.set_title(f"{float(result['relative_distance'][column]):.2g}", fontsize=8, color=INK)
+        panels[row, 0].set_ylabel(name, fontsize=8)
+    axes = below.subplots()
+    distance = np.clip(result["relative_distance"].values, 1e-3, None)
+    axes.hist(np.log10(distance), 40, color=GENERATED, alpha=0.7)
+    axes.axvline(0, color=INK, lw=1, ls="--")
+    axes.set(xlabel="log distance to the nearest training image / limit for a copy", ylabel="images")
+    axes.set_title(
+        f"copies: {float(result['copies']):.1%}, expected {float(result['copies_expected']):.1%}", fontsize=8, color=INK
+    )
+    return figure

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
@@ -14,6 +14,9 @@ from hven.methods.frechet import Sample
 from hven.methods.moments import Moments
 from hven_plugins.generative.images import one_band
 from hven_plugins.generative.streaming import content_ids, streamed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Array = NDArray[np.float64]
 
@@ -76,8 +79,8 @@ class Summary:
         Of the user's own features, where there are any.
     statistics
         Of spectrum, histogram, peaks and functionals, in this order.
-    ids, rows, theta
-        The kept images: numbers made of their pixels (m,), features (m, p) and parameters (m, t).
+    ids, rows, at
+        The kept images: numbers made of their pixels (m,), features (m, p) and where they stand in the set (m,).
     """
 
     n: int
@@ -88,7 +91,7 @@ class Summary:
     statistics: Moments
     ids: NDArray[np.int64]
     rows: Array
-    theta: Array
+    at: NDArray[np.int64]
 
     def merge(self, other: "Summary", keep: int) -> "Summary":
         """Return the summary of both sets of images, keeping at most so many rows."""
@@ -104,7 +107,7 @@ class Summary:
             self.statistics.merge(other.statistics),
             ids[chosen],
             np.concatenate([self.rows, other.rows])[chosen],
-            np.concatenate([self.theta, other.theta])[chosen],
+            np.concatenate([self.at, other.at])[chosen],
         )
 
 
@@ -141,9 +144,15 @@ def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) ->
     """Return the summary of a set of images."""
     pixels = one_band(images, band, f"input {which!r}")
     theta, user = (columns_like(images, head) for head in (THETA, USER))
-    columns = np.column_stack([np.empty((images.sizes["object"], 0)), *theta.values(), *user.values()])
-    work = partial(_of_block, settings=settings, n_theta=len(theta), n_user=len(user))
-    return streamed(pixels, columns, work, lambda one, other: one.merge(other, settings.rows))
+    columns = np.column_stack([*theta.values(), *user.values(), np.arange(images.sizes["object"], dtype=np.float64)])
+    work: Callable[[NDArray[Any], Array], Summary] = partial(
+        _of_block, settings=settings, n_theta=len(theta), n_user=len(user)
+    )
+
+    def merge(one: Summary, other: Summary) -> Summary:
+        return one.merge(other, settings.rows)
+
+    return streamed(pixels, columns, work, merge)
 
 
 def columns_like(images: xr.Dataset, head: str) -> dict[str, Array]:
@@ -214,9 +223,9 @@ def _of_block(pixels: NDArray[Any], columns: Array, *, settings: Settings, n_the
         int(np.sum(~is_usable)),
         sample(features, ids),
         sample(np.column_stack([features, columns[:, :n_theta]]), ids) if n_theta else None,
-        sample(columns[:, n_theta:], ids) if n_user else None,
+        sample(columns[:, n_theta:-1], ids) if n_user else None,
         Moments.from_array(statistics),
         ids[chosen],
         features[chosen],
-        columns[chosen, :n_theta],
+        columns[chosen, -1].astype(np.int64),
     )

@@ -169,7 +169,7 @@ def test_the_acceptance_experiments_on_toy_maps():
     same = against()
     assert abs(float(same.fsd_limit)) < 1e-3
     assert float(same.fsd) < 2e-3
-    assert float(same.subset_fsd[2] / same.subset_fsd[0]) == pytest.approx(4.0, rel=0.25)
+    assert 3 < float(same.subset_fsd[2] / same.subset_fsd[0]) < 6
     near, far, twins = against(bubbles=13), against(bubbles=16), against(is_gaussian=True)
     fewer = against(bubbles=11)
     assert float(same.fsd) < min(float(near.fsd), float(fewer.fsd)) < max(float(near.fsd), float(fewer.fsd))
