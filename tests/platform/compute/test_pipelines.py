@@ -172,6 +172,16 @@ def test_a_pipeline_that_is_interrupted_goes_on_where_it_was(lake, calls):
     assert lake["ranked"].entry.counts.rows == 2_500
 
 
+def test_several_that_fail_are_named_in_one_error(lake, calls):
+    steps = [
+        Step(trial.fragile, {"stars": "stars"}, {"folder": str(calls), "worst": -99.0}, output=name) for name in "ab"
+    ]
+    done = hven.run_pipeline(lake, Pipeline([*steps, Step(trial.ranked, {"stars": "stars"})]), **SYNCHRONOUS)
+    assert [step.state for step in done.steps] == ["failed", "failed", "succeeded"]
+    with pytest.raises(errors.RunFailedError, match=r"2 results could not be made: 'a', because .*; 'b', because"):
+        done.check()
+
+
 def test_what_fails_in_an_update_stops_only_what_is_made_of_it(lake, chain, calls):
     mean, fourfold, *others = chain.steps
     highest = 4 * float(lake["stars"].table().collect()["feh"].max())
@@ -361,6 +371,24 @@ def test_a_trained_model_and_a_dataset_that_a_parameter_names_are_steps_before(l
     ((_, code, text),) = misfits(lake, Step(rows_beside, {"stars": "stars"}, {"other": "scald"}, "beside"))
     assert code == "dataset-not-found"
     assert "Did you mean 'scaled'" in text
+
+
+def test_spectra_models_and_whole_tables_of_the_lake_are_held_against_what_is_asked_for(survey):
+    steps = [
+        Step(trial.scaled, {"stars": "stars", "scale": "weights", "zero": "offset"}),
+        Step(trial.smoothed, {"spectra": "spectra"}),
+        Step(trial.weighted, {"stars": "stars", "spectra": hven.select("smoothed", columns={"flux": "smoothed"})}),
+    ]
+    done = hven.run_pipeline(survey, Pipeline(steps), **SYNCHRONOUS)
+    assert done.is_well
+    assert [step.name for step in done.steps] == ["scaled", "smoothed", "weighted"]
+    told = misfits(
+        survey,
+        Step(trial.scaled, {"stars": "stars", "scale": "weights", "zero": "weights"}, output="a"),
+        Step(trial.smoothed, {"spectra": "stars"}, output="b"),
+        Step(trial.scaled, {"stars": "stars", "scale": "weights+stars", "zero": "offset"}, output="c"),
+    )
+    assert [step for step, *_ in told] == ["a", "b", "c"]
 
 
 def test_survey_files_are_ingested_once_and_columns_are_checked_before_the_first_step(lake, tmp_path):
