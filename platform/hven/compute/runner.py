@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers, workers_lost
+from hven.compute.following import RunFollower
 from hven.compute.forecast import check_fits, forecast
 from hven.compute.journal import caveats_in
 from hven.compute.presence import Presence, me, present, who_is_present
@@ -34,6 +35,7 @@ from hven.errors import (
     TooFewObjectsError,
 )
 from hven.lake import Block, Lake
+from hven.methods.progress import followed_by
 from hven.plugins import Analysis, plugins
 
 if TYPE_CHECKING:
@@ -287,7 +289,13 @@ class _Execution:
             self.run.record["rows"]["in"] = rows
             self.run.save()
 
-        parts, _ = compute_whole(self.request, self.cluster, counted)
+        def told(done: int, total: int, text: str) -> None:
+            self._hear("hven_run_told", done=done, total=total, text=text)
+            self.presence.check()
+
+        follower = RunFollower(self.run, told)
+        with followed_by(follower):
+            parts, _ = compute_whole(self.request, self.cluster, counted)
         self.presence.close()
         rows = self.run.record["rows"]["in"]
         self.run.record["objects"] = {"of": rows, "done": rows, "set_aside": 0, "left": 0}
@@ -296,6 +304,7 @@ class _Execution:
         self.run.record["rows"]["out"] = sum(map(_rows, parts.values()))
         self.run.record["blocks"]["done"] = len(self.blocks)
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
+        follower.forget()
 
     def _outcome(self, block: Block, outcome: Outcome) -> None:
         """Take note of a block that has ended, and tell those who listen."""

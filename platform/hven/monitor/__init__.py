@@ -3,7 +3,7 @@
 from typing import Any
 
 import hven
-from hven.monitor.progress import advance, begin, end
+from hven.monitor.progress import advance, begin, end, show
 from hven.monitor.report import report_html, write_report
 
 __all__ = ["report_html", "write_report"]
@@ -25,6 +25,12 @@ def hven_block_done(run: Any) -> None:
 def hven_block_failed(run: Any) -> None:
     """Move the bar, and count the failure on it."""
     advance(run, failed=True)
+
+
+@hven.hookimpl
+def hven_run_told(run: Any, done: int, total: int, text: str) -> None:
+    """Show how far the analysis says it is."""
+    show(run, done, total, text)
 
 
 @hven.hookimpl

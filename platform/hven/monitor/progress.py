@@ -25,12 +25,12 @@ def begin(run: "Run") -> None:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("blocks[red]{task.fields[failed]}"),
+        TextColumn("{task.fields[of]}[red]{task.fields[failed]}"),
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
     )
-    progress.add_task(run.analysis, total=run.blocks["total"], completed=run.done, failed="")
+    progress.add_task(run.analysis, total=run.blocks["total"], completed=run.done, failed="", of="blocks")
     progress.start()
     _BARS[run.id] = progress
 
@@ -44,6 +44,13 @@ def advance(run: "Run", *, failed: bool = False) -> None:
     count = run.blocks["failed"]
     text = f", {count} failed" if count or failed else ""
     progress.update(task.id, completed=run.done + count, failed=text)
+
+
+def show(run: "Run", done: int, total: int, text: str) -> None:
+    """Move the bar of a run to where its analysis says that it is."""
+    progress = _BARS.get(run.id)
+    if progress is not None:
+        progress.update(progress.tasks[0].id, completed=done, total=total, of=text)
 
 
 def end(run: "Run") -> None:

@@ -60,5 +60,10 @@ def hven_block_failed(run: Any, block: Any, error: Exception) -> None:
 
 
 @hookspec
+def hven_run_told(run: Any, done: int, total: int, text: str) -> None:
+    """Hear how far an analysis of everything at once is, in its own measure (steps of a training) and a few words."""
+
+
+@hookspec
 def hven_run_finished(run: Any) -> None:
     """Hear that a run has ended, whichever way: ``run.state`` says how."""
