@@ -158,6 +158,16 @@ def fickle(stars: xr.Dataset, *, worst: float = 3.0) -> xr.Dataset:
     return xr.Dataset({"double": stars.feh.astype("f4") if float(stars.feh.max()) > worst else stars.feh})
 
 
+@hven.analysis(stars=Table(feh="dex"), produces={"doubled": "dex"}, per_object=True)
+def greedy(stars: xr.Dataset, *, folder: str = "", each: int = 0, more: int = 0, worst: float = 9.0) -> xr.Dataset:
+    """Twice the metallicity, in `each` bytes of memory for each object, and `more` where one is above the worst."""
+    note_call(folder, stars)
+    held = np.ones((stars.sizes["object"], max(each // 8, 1)))
+    if float(stars.feh.max()) > worst:
+        held = held * np.ones(more // 8)[0]
+    return xr.Dataset({"doubled": stars.feh * 2 * held[:, 0]})
+
+
 @doubled.figure
 def _(result: xr.Dataset):
     raise RuntimeError("no ink")

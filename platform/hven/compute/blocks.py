@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from hven.catalog import Pin
 from hven.compute.clusters import Cluster
+from hven.compute.cutting import Cutting
 from hven.compute.earlier import Earlier
 from hven.compute.journal import Journal
 from hven.compute.pace import Pace
@@ -23,6 +24,9 @@ from hven.schema import Schema
 
 _ROUND = 4
 """Blocks of arrays for each worker between two commits."""
+
+_HELD = 0.9
+"""The part of a worker's memory that it is held to: at 95 % Dask kills it."""
 
 _AHEAD = 3
 """Tasks on their way for each that runs: enough that no worker waits, though they are handed over a few at once."""
@@ -46,12 +50,15 @@ class BlockWork:
         What of the result that is brought up to date may be used again.
     pins
         Where that result is, by part; empty when there is none.
+    cutting
+        Cuts blocks that do not fit into the workers.
     """
 
     request: Request
     cluster: Cluster
     journal: Journal
     places: Mapping[str, str]
+    cutting: Cutting
     tell: Callable[[Block, Outcome], None]
     again: Callable[[Block, Outcome], None]
     earlier: Earlier | None = None
@@ -61,7 +68,8 @@ class BlockWork:
     def compute(self, todo: Sequence[Block]) -> dict[str, Staged]:
         """Compute the blocks that are to do, and return where the results of all of them are, by part."""
         request = self.request
-        self._task = pack(BlockTask(request.analysis, request.parameters, request.inputs, self.earlier))
+        memory = int(_HELD * self.cluster.memory) if self.cluster.client is not None else 0
+        self._task = pack(BlockTask(request.analysis, request.parameters, request.inputs, self.earlier, memory))
         tables = {part: StagedTable(self._store, f"{place}/table") for part, place in self.places.items()}
         if not self.journal.snapshots and not any(pin.engine == "icechunk" for pin in self.pins.values()):
             todo = self._as_tables(tables, todo)
@@ -88,24 +96,35 @@ class BlockWork:
 
         def stretches() -> Iterator[list[Block]]:
             while waiting and not arrays:
+                if self.cutting.is_too_large(waiting[0]) and (halves := self.cutting.halves(waiting[0])):
+                    waiting.popleft()
+                    waiting.extendleft(reversed(halves))
+                    continue
                 yield [waiting.popleft() for _ in range(pace.blocks(len(waiting)))]
 
-        for stretch, outcomes in each_outcome(self.cluster, begin, stretches(), ahead):
-            if isinstance(outcomes, WorkerLost):
-                suspects += self._put_off(stretch)
-                continue
-            for block, outcome in zip(stretch, outcomes, strict=True):
-                pace.note(outcome)
-                if is_tried_alone(outcome):
-                    suspects += self._put_off([block], outcome)
-                elif arrays or (outcome.needs_arrays and not self.journal.schemas):
-                    arrays.append(block)
+        while waiting and not arrays:
+            for stretch, outcomes in each_outcome(self.cluster, begin, stretches(), ahead):
+                if isinstance(outcomes, WorkerLost):
+                    suspects += self._put_off(stretch)
+                    continue
+                for block, outcome in zip(stretch, outcomes, strict=True):
+                    pace.note(outcome)
+                    if halves := self._halves(block, outcome):
+                        waiting.extendleft(reversed(halves))
+                    elif is_tried_alone(outcome):
+                        suspects += self._put_off([block], outcome)
+                    elif arrays or (outcome.needs_arrays and not self.journal.schemas):
+                        arrays.append(block)
+                    else:
+                        self._take(block, outcome)
+        while suspects and not arrays:
+            alone, suspects = [[block] for block in suspects], []
+            for (block,), outcomes in each_outcome(self.cluster, begin, alone, lambda: 1):
+                outcome = self._last(block, outcomes)
+                if halves := self._halves(block, outcome):
+                    suspects += halves
                 else:
                     self._take(block, outcome)
-        if not arrays:
-            for (block,), outcomes in each_outcome(self.cluster, begin, ([one] for one in suspects), lambda: 1):
-                self._take(block, self._last(block, outcomes))
-            suspects = []
         return sorted([*arrays, *suspects, *waiting] if arrays else [], key=lambda block: block.index)
 
     def _as_arrays(self, todo: Sequence[Block]) -> dict[str, StagedArrays]:
@@ -122,14 +141,14 @@ class BlockWork:
         waiting, suspects, size = deque(todo), list[Block](), _ROUND * self.cluster.threads
         while waiting:
             suspects += self._round(staged, [waiting.popleft() for _ in range(min(size, len(waiting)))], size)
-        for block in suspects:
-            self._round(staged, [block], 1, is_last=True)
+        while suspects:
+            suspects = [left for block in suspects for left in self._round(staged, [block], 1, is_last=True)]
         return staged
 
     def _round(
         self, staged: Mapping[str, StagedArrays], blocks: Sequence[Block], size: int, *, is_last: bool = False
     ) -> list[Block]:
-        """Compute some blocks into arrays and commit them; return those to be tried alone, if this is not the last."""
+        """Compute some blocks into arrays and commit them; return those to be tried alone, or in pieces."""
         suspects: list[Block] = []
         ended: list[tuple[Block, Outcome]] = []
         with ExitStack() as stack:
@@ -143,7 +162,10 @@ class BlockWork:
 
             for block, outcomes in each_outcome(self.cluster, begin, blocks, lambda: size):
                 if is_last:
-                    ended.append((block, self._checked(self._last(block, outcomes))))
+                    outcome = self._last(block, outcomes)
+                    halves = self._halves(block, outcome)
+                    suspects += halves
+                    ended += [] if halves else [(block, self._checked(outcome))]
                 elif isinstance(outcomes, WorkerLost):
                     suspects += self._put_off([block])
                 elif is_tried_alone(outcomes[0]):
@@ -167,6 +189,15 @@ class BlockWork:
         for block in blocks:
             self.again(block, outcome or _killed(block))
         return blocks
+
+    def _halves(self, block: Block, outcome: Outcome) -> list[Block]:
+        """Return the blocks that take the place of one that ran out of a worker's memory; none when it did not."""
+        self.cutting.note(block, outcome)
+        is_short = outcome.failure is not None and outcome.failure.cause == "memory"
+        halves = self.cutting.halves(block) if is_short and self.cluster.client is not None else []
+        if halves:
+            self.again(block, outcome)
+        return halves
 
     def _last(self, block: Block, outcomes: Any) -> Outcome:
         """Return the outcome of a block that was tried alone; there is no further try."""

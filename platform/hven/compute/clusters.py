@@ -32,8 +32,8 @@ WORKER_ENVIRONMENT = {
     # Dask looks a hundred times a second at what a worker does, which costs a small block a fifth of its time.
     "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "100ms",
 }
-"""What workers are started with: each has one thread for tasks, and libraries with threads of their own would take every
-core in every worker. Who starts the workers of a cluster says it to them."""
+"""What workers are started with: each has one thread for tasks, and libraries with threads of their own would take
+every core in every worker. Who starts the workers of a cluster says it to them."""
 
 _PATIENCE = "10s"
 """How long a scheduler has to answer."""

@@ -83,6 +83,8 @@ class Journal:
         Block index -> how often it was tried, of the blocks that failed.
     said
         What the analysis says of its results: text -> how many objects it is about.
+    cuts
+        Which blocks were cut for want of memory, each at which row, in order (see `cutting`).
     """
 
     store: Store
@@ -107,6 +109,7 @@ class Journal:
     rows_failed: dict[int, int] = field(default_factory=dict)
     tries: dict[int, int] = field(default_factory=dict)
     said: dict[str, int] = field(default_factory=dict)
+    cuts: list[tuple[int, int]] = field(default_factory=list)
     _files: int = 0
     _unwritten: list[dict[str, Any]] = field(default_factory=list)
     _written_at: float = field(default_factory=time.monotonic)
@@ -192,7 +195,7 @@ class Journal:
         if not self._unwritten and not snapshots:
             return
         self.snapshots.update(snapshots or {})
-        told = {"blocks": self._unwritten, "schemas": self.schemas, "snapshots": self.snapshots}
+        told = {"blocks": self._unwritten, "schemas": self.schemas, "snapshots": self.snapshots, "cuts": self.cuts}
         key, text = f"{self.folder}/{self._files:08d}.json", json.dumps(told, separators=(",", ":")).encode()
         try:
             self.store.create(key, text)
@@ -233,6 +236,8 @@ class Journal:
             told = json.loads(self.store.get(key))
             self.schemas.update(told["schemas"])
             self.snapshots.update({part: (path, snapshot) for part, (path, snapshot) in told["snapshots"].items()})
+            if len(told.get("cuts", ())) > len(self.cuts):
+                self.cuts = [(index, row) for index, row in told["cuts"]]
             yield from told["blocks"]
 
     def _take(self, entry: dict[str, Any]) -> None:

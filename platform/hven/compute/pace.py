@@ -28,15 +28,19 @@ class Pace:
         Who works, and what is known of memory and of how much may be lost.
     recent
         Seconds that the last blocks took on a worker.
+    is_tight
+        Whether a block has run out of memory.
     """
 
     cluster: Cluster
     journal: Journal
     recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    is_tight: bool = False
 
     def note(self, outcome: Outcome) -> None:
         """Take in what a block took."""
         self.recent.append(outcome.seconds)
+        self.is_tight = self.is_tight or (outcome.failure is not None and outcome.failure.cause == "memory")
 
     def blocks(self, left: int) -> int:
         """Return how many of the `left` blocks that nobody has begun the next task takes on, at least one."""
@@ -52,6 +56,8 @@ class Pace:
     def _has_room(self) -> bool:
         """Whether a worker has the memory to read a block, and to write another, while it computes a third."""
         memory, told = self.cluster.memory, self.journal
+        if self.is_tight:
+            return False
         if not memory or not told.peak:
             return True
         return told.idle > 0 and told.idle + 2 * told.grown <= FILLED * memory

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers, workers_lost
+from hven.compute.cutting import Cutting
 from hven.compute.following import RunFollower
 from hven.compute.forecast import check_fits, forecast
 from hven.compute.journal import caveats_in
@@ -181,7 +182,7 @@ class _Execution:
 
     def __init__(self, run: Run, work: Work, cluster: Cluster, todo: Sequence[Block], presence: Presence) -> None:
         self.run, self.work, self.cluster, self.todo, self.presence = run, work, cluster, todo, presence
-        self.request, self.journal, self.blocks = work.request, work.journal, work.blocks
+        self.request, self.journal = work.request, work.journal
         self.stays = _stays(work)
         self.saved = perf_counter()
         self.lost_before = workers_lost(cluster)
@@ -233,7 +234,7 @@ class _Execution:
         interrupt.add_note(f"Run {self.run.id} is cancelled. {go_on}")
 
     def _begin(self) -> None:
-        record, finished = self.run.record, len(self.blocks) - len(self.todo)
+        record, finished = self.run.record, self.work.count - len(self.todo)
         kept, empty = self.stays["kept"], self.stays["empty"]
         reused = finished - kept - empty
         record |= {
@@ -247,21 +248,21 @@ class _Execution:
         record["attempts"] += 1
         record |= {"by": me(), "candidates": self.stays["of"], "said": {}}
         record["cluster"] = self.cluster.to_json()
-        counts = {"total": len(self.blocks), "done": reused + kept, "empty": empty, "failed": 0, "reused": reused}
+        counts = {"total": self.work.count, "done": reused + kept, "empty": empty, "failed": 0, "reused": reused}
         record["blocks"] = counts
         self.journal.forget_failures()
         self._count()
         if record["attempts"] > 1:
-            self.run.log("resumed", finished=finished, total=len(self.blocks))
+            self.run.log("resumed", finished=finished, total=self.work.count)
         else:
-            self.run.log("started", blocks=len(self.blocks))
+            self.run.log("started", blocks=self.work.count)
         self.run.save()
         self._hear("hven_run_started")
 
     def _by_blocks(self) -> None:
-        blocks = BlockWork(
-            self.request, self.cluster, self.journal, self.run.record["places"], self._outcome, self._again
-        )
+        cutting = Cutting(self.journal, self.work.rows, len(self.work.laid))
+        places = self.run.record["places"]
+        blocks = BlockWork(self.request, self.cluster, self.journal, places, cutting, self._outcome, self._again)
         if self.work.previous is not None:
             blocks.pins = {part: entry.pin for part, entry in self.work.previous.entries.items()}
             if self.todo:
@@ -273,11 +274,11 @@ class _Execution:
         self.run.record["failures"].sort(key=lambda failure: failure["block"])
         self.presence.close()
         if self.run.record["rows"]["out"] == 0:
-            raise _nothing(self.journal.failed, len(self.blocks))
+            raise _nothing(self.journal.failed, self.work.count)
         if self.journal.failed:
             count = len(self.journal.failed)
             self.run.caveat(
-                f"{count:,} of {len(self.blocks):,} blocks failed: their objects are missing from the result. "
+                f"{count:,} of {self.work.count:,} blocks failed: their objects are missing from the result. "
                 f"Try just these again with 'hven runs retry {self.run.id}', or run it again."
             )
         for text, objects in self.journal.said.items():
@@ -302,7 +303,7 @@ class _Execution:
         for text in caveats_in(part.attrs for part in parts.values()):
             self._say(text, rows)
         self.run.record["rows"]["out"] = sum(map(_rows, parts.values()))
-        self.run.record["blocks"]["done"] = len(self.blocks)
+        self.run.record["blocks"]["done"] = self.work.count
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
         follower.forget()
 
@@ -342,6 +343,7 @@ class _Execution:
         record, journal, stays = self.run.record, self.journal, self.stays
         record["rows"] = {"in": journal.rows_in + stays["rows_in"], "out": journal.rows_out + stays["rows_out"]}
         record["objects"] = objects_of(self.stays["of"], journal, self.stays["rows_in"])
+        record["blocks"]["total"] = self.work.count
         record["work"] = round(journal.work, 3)
         record["stayed"] = stays["rows_in"]
         record["memory"] = {"idle": journal.idle, "grown": journal.grown, "peak": journal.peak}
@@ -438,7 +440,7 @@ def _stays(work: Work) -> dict[str, int]:
     ``of`` counts the objects of all other blocks, before any condition.
     """
     kept = work.kept[work.kept >= 0]
-    of = sum(block.rows for block, line in zip(work.blocks, work.kept.tolist(), strict=True) if line < 0)
+    of = sum(block.rows for block, line in work.lines if line < 0)
     if work.previous is None or work.previous.ledger is None or not len(kept):
         return dict.fromkeys(("kept", "empty", "rows_in", "rows_out"), 0) | {"of": of}
     lines = work.previous.ledger[kept]

@@ -14,7 +14,7 @@ import numpy as np
 
 from hven.compute.earlier import Found
 from hven.compute.footprint import NOWHERE, footprint
-from hven.compute.memory import forget_peak, memory_now, peak_memory
+from hven.compute.memory import forget_peak, held_to, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned
 from hven.compute.results import is_flat, parts_of, with_ids
 from hven.compute.row_hashes import row_hashes
@@ -64,6 +64,8 @@ def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
 
 def _one_by_one(passage: "_Passage") -> None:
     began = time.perf_counter()
+    # Several are at work only where there is room for all. Beside others, a limit would hit any of them.
+    passage.limit = passage.task.memory
     for step in (passage.read, passage.compute, passage.write):
         step()
     passage.seconds = time.perf_counter() - began
@@ -96,7 +98,7 @@ def _contained(step: "Callable[[_Passage], None]") -> "Callable[[_Passage], None
         try:
             step(self)
         except Exception as error:  # noqa: BLE001 - the border at which a block's failure is contained, and recorded whole
-            failure = failure_of(error, self.block, self.aligned, self.task.analysis.name)
+            failure = failure_of(error, self.block, self.aligned, self.task)
             self.end(Outcome(self.block.index, self.block.key, failure=failure))
 
     return contained
@@ -120,6 +122,8 @@ class _Passage:
         What became of it, complete when it `has_ended`.
     seconds
         What it took of its stretch.
+    limit
+        Bytes of memory that the process is held to while it is computed; 0 for no limit.
     """
 
     task: BlockTask
@@ -132,6 +136,7 @@ class _Passage:
     outcome: Outcome = field(init=False)
     has_ended: bool = False
     seconds: float = 0.0
+    limit: int = 0
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.block.index, self.block.key)
@@ -170,7 +175,9 @@ class _Passage:
         if self.aligned is None or self.made:
             return
         data = {**self.aligned.inputs, **self.task.whole}
-        parts = parts_of(self.task.analysis, call(self.task.analysis, data, self.task.parameters), data)
+        with held_to(self.limit):
+            result = call(self.task.analysis, data, self.task.parameters)
+        parts = parts_of(self.task.analysis, result, data)
         self.parts = {name: part.load(scheduler="synchronous") for name, part in parts.items()}
         self.aligned = replace(self.aligned, inputs={})
 

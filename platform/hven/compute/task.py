@@ -18,7 +18,7 @@ from hven.compute.memory import forget_peak, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned, read_whole
 from hven.compute.results import parts_of, with_ids
 from hven.compute.retrying import Cause, cause_of
-from hven.errors import HvenError, RunFailedError
+from hven.errors import HvenError, RunFailedError, TooLittleMemoryError
 from hven.lake import Block, StagedArrays, StagedTable, WrittenPart
 from hven.plugins import Analysis, call
 
@@ -40,12 +40,15 @@ class BlockTask:
         All inputs, in the analysis's order.
     earlier
         The result that is brought up to date, when there is one.
+    memory
+        Bytes that a worker may have in use while it computes; 0 for no limit.
     """
 
     analysis: Analysis
     parameters: Mapping[str, Any]
     inputs: tuple[BoundInput, ...]
     earlier: Earlier | None = None
+    memory: int = 0
 
     @property
     def by_object(self) -> tuple[BoundInput, ...]:
@@ -244,9 +247,9 @@ def digest_of(inputs: "Mapping[str, xr.Dataset]", whole: str = "") -> str:
     return digest.hexdigest()
 
 
-def failure_of(error: Exception, block: Block, aligned: Aligned | None, analysis: str) -> Failure:
+def failure_of(error: Exception, block: Block, aligned: Aligned | None, task: BlockTask) -> Failure:
     """Return what is recorded of an error: told in terms of the block, and of its objects when they were read."""
-    first = last = None
+    first, last, cause = None, None, cause_of(error)
     objects = f"rows {block.start:,} to {block.stop - 1:,} of {block.part.path}"
     if aligned is not None and aligned.rows and "object_id" in aligned.ids:
         ids = aligned.ids["object_id"].values
@@ -257,12 +260,19 @@ def failure_of(error: Exception, block: Block, aligned: Aligned | None, analysis
         told: HvenError = type(error)(
             error.what, where="; ".join(filter(None, (error.where, where))), expected=error.expected, hint=error.hint
         )
+    elif cause == "memory" and task.memory:
+        told = TooLittleMemoryError(
+            f"analysis {task.analysis.name!r} had {peak_memory() / 1e6:,.0f} MB of memory in use and asked for more "
+            f"than the {task.memory / 1e6:,.0f} MB that a worker may have: {error}",
+            where=where,
+            hint="Use smaller blocks (block_rows), fewer workers on the same machine, or workers with more memory.",
+        )
     else:
-        what = f"analysis {analysis!r} raised {type(error).__name__}: {error}"
+        what = f"analysis {task.analysis.name!r} raised {type(error).__name__}: {error}"
         hint = "The traceback is in the run's record. Correct the analysis, or leave these objects out with where."
         told = RunFailedError(what, where=where, hint=hint)
     rows = aligned.rows if aligned is not None else None
-    return Failure(told, "".join(traceback.format_exception(error)), first, last, rows, cause_of(error))
+    return Failure(told, "".join(traceback.format_exception(error)), first, last, rows, cause)
 
 
 @lru_cache(maxsize=8)

@@ -1,11 +1,13 @@
 """What there is to do: the blocks of a request, those that stay, those that are finished, and those that are left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from hven.compute.cutting import cut_alike, cut_up
 from hven.compute.journal import Journal
 from hven.compute.previous import Previous, is_current, previous_of, previous_result
 from hven.compute.records import Run, runs_of
@@ -35,10 +37,10 @@ class Work:
         The result that is brought up to date.
     rows
         Objects in a block.
-    blocks
-        All blocks.
+    laid
+        All blocks, as they were laid out; `blocks` as they are after some were cut.
     kept
-        For each of them the line of the ledger before that stands for it, int64; -1 for none.
+        For each of those laid out the line of the ledger before that stands for it, int64; -1 for none.
     journal
         What earlier attempts of the run have finished.
     """
@@ -48,20 +50,31 @@ class Work:
     run: Run | None
     previous: Previous | None
     rows: int
-    blocks: Sequence[Block]
+    laid: Sequence[Block]
     kept: "NDArray[np.int64]"
     journal: Journal
+
+    @property
+    def count(self) -> int:
+        """How many blocks there are."""
+        return len(self.laid) + len(self.journal.cuts)
+
+    @property
+    def blocks(self) -> Sequence[Block]:
+        """All blocks, those that were cut for want of memory in their pieces."""
+        return cut_up(self.laid, self.journal.cuts)
+
+    @property
+    def lines(self) -> Iterable[tuple[Block, int]]:
+        """Each block with the line that stands for it; what had to be cut has none."""
+        return zip(self.blocks, chain(self.kept.tolist(), repeat(-1)), strict=False)
 
     @property
     def todo(self) -> list[Block]:
         """The blocks that are neither kept nor finished."""
         if self.action == "nothing":
             return []
-        return [
-            block
-            for block, line in zip(self.blocks, self.kept.tolist(), strict=True)
-            if line < 0 and not self.journal.is_finished(block)
-        ]
+        return [block for block, line in self.lines if line < 0 and not self.journal.is_finished(block)]
 
 
 def lay_out(request: Request, *, resume: bool = True, force: bool = False) -> Work:
@@ -70,7 +83,9 @@ def lay_out(request: Request, *, resume: bool = True, force: bool = False) -> Wo
     journal = open_journal(run) if run is not None and action != "nothing" else Journal(request.lake.store, "")
     known = run or (previous.run if previous is not None and request.chosen_rows is None else None)
     rows = int(known.record["block_rows"]) if known is not None else request.block_rows
-    blocks = request.blocks(rows)
+    blocks: Sequence[Block] = request.blocks(rows)
+    if previous is not None and previous.ledger is not None and rows == previous.run.record["block_rows"]:
+        blocks = cut_alike(blocks, previous.ledger)
     kept = np.full(len(blocks), -1, np.int64)
     if previous is not None and action != "nothing" and request.analysis.per_object:
         kept = previous.kept(request, blocks)
