@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from hven.compute.bound import IDENTITY
 from hven.errors import ResultRefusedError
 from hven.plugins import Analysis, check_result
+from hven.schema import Kind, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,6 +49,20 @@ def is_flat(part: "xr.Dataset") -> bool:
     """Return whether a result is a table: all its variables 1-D over one dimension."""
     dims = {variable.dims for variable in part.variables.values()}
     return len(dims) == 1 and all(len(d) == 1 for d in dims)
+
+
+def kind_of(schema: Schema) -> Kind:
+    """Return the kind of dataset that arrays with these columns are: images and models are known by what they hold.
+
+    Examples
+    --------
+    >>> from hven.schema import Column
+    >>> kind_of(Schema((Column("flux", "float32", dims=("object", "band", "y", "x")),)))
+    'images'
+    """
+    if any(column.name == "flux" and column.dims == ("object", "band", "y", "x") for column in schema):
+        return "images"
+    return "model" if {"spec", "format"} <= set(schema.attrs) else "result"
 
 
 def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":

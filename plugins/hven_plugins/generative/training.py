@@ -90,9 +90,9 @@ def trained(
 
     def on_check(checkpoint: train.Checkpoint) -> None:
         loss = float(np.ravel(checkpoint.arrays["record"][-1, 0])[0])
-        progress.tell(checkpoint.step, steps, f"loss {loss:.4g}")
         if checkpoint.step // checkpoint_every > (checkpoint.step - check_every) // checkpoint_every:
             progress.keep(name, checkpoint.to_bytes())
+        progress.tell(checkpoint.step, steps, f"loss {loss:.4g}")
 
     model = call(resume=None if stored is None else train.Checkpoint.from_bytes(stored), on_check=on_check)
     return models.to_dataset(model)

@@ -1,11 +1,15 @@
-"""Generators as analyses: conformance, what a model and what synthetic images carry, and what is refused."""
+"""Generators as analyses: conformance, what models and synthetic images carry, what is refused; and in a lake."""
 
+import signal
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import xarray as xr
 
+import hven
+import trial_followed as trial
+from hven.compute import plan, run
 from hven.errors import DataRefusedError, MissingColumnError, ParameterError, TooFewObjectsError
 from hven.methods import models, nets
 from hven.testing import AnalysisSuite
@@ -15,7 +19,7 @@ from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
 
 QUICK = {
     "base": 4, "multipliers": (1,), "levels": 100, "steps": 30, "periodic": True, "learning_rate": 1e-2,
-    "check_every": 10,
+    "check_every": 10, "checkpoint_every": 10,
 }  # fmt: skip
 QUICK_GAN = {"base": 4, "n_latent": 4, "steps": 20, "batch": 16, "periodic": True, "check_every": 10}
 
@@ -130,3 +134,72 @@ def test_what_cannot_be_learned_or_drawn_is_refused_by_name(made):
         image_diffusion_sample(made["conditions"], xr.Dataset())
     with pytest.raises(DataRefusedError, match="the model is a MLP"):
         image_gan_sample(made["conditions"], models.to_dataset(nets.MLP(2, 1, width=2, depth=1)))
+
+
+HERE = {"cluster": "synchronous", "progress": False}
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory):
+    made = hven.create(str(tmp_path_factory.mktemp("generators") / "lake"))
+    with made.transaction() as tx:
+        tx.write("fields", toy_fields(64, 1).inputs["images"])
+        tx.write("wanted", toy_conditions(23, 2))
+    return made
+
+
+@pytest.fixture(scope="module")
+def trained(lake):
+    return run(lake, image_diffusion_train, {"images": "fields"}, QUICK, output="emulator", **HERE)
+
+
+def test_a_model_rests_in_the_lake_as_a_dataset_of_its_kind(lake, trained):
+    stored = trained.result.dataset().compute()
+    fresh = image_diffusion_train(toy_fields(64, 1).inputs["images"], **QUICK)
+    for name, values in fresh.data_vars.items():
+        assert np.array_equal(values, stored[name], equal_nan=True), name
+    assert models.from_dataset(stored).names == models.from_dataset(fresh).names
+    assert trained.result.kind == "model"
+
+
+def test_images_drawn_block_by_block_are_those_drawn_at_once(lake, trained):
+    how = {"steps": 3, "guidance": 0.5, "batch": 16}
+    inputs = {"conditions": "wanted", "model": "emulator"}
+    drawn = run(lake, image_diffusion_sample, inputs, how, output="synthetic", block_rows=5, **HERE)
+    assert drawn.blocks["total"] > 1
+    stored = drawn.result.dataset().compute()
+    at_once = image_diffusion_sample(toy_conditions(23, 2), trained.result.dataset().compute(), **how)
+    order = np.argsort(stored.object_id.values)
+    assert np.array_equal(stored.flux.values[order], at_once.flux.values)
+    assert np.array_equal(stored.theta_amplitude.values[order], at_once.theta_amplitude.values)
+    assert stored.attrs["synthetic"]
+    assert (stored.attrs["model"], stored.attrs["model_data"]) == (at_once.attrs["model"], at_once.attrs["model_data"])
+    assert drawn.result.kind == "images"
+    assert plan(hven.open(lake.url), image_diffusion_train, {"images": "synthetic"}).blocks
+
+
+@pytest.mark.slow
+def test_a_training_killed_goes_on_to_the_same_bits(lake, trained, tmp_path):
+    """A process of its own, killed with -9 after step 20 of 30; the next attempt takes 10 steps, and the bits agree."""
+    other = hven.create(str(tmp_path / "lake"))
+    with other.transaction() as tx:
+        tx.write("fields", toy_fields(64, 1).inputs["images"])
+    what = (image_diffusion_train, {"images": "fields"}, QUICK)
+    assert trial.killed(other.url, *what, 20) == -signal.SIGKILL
+    heard = []
+
+    class Ear:
+        @hven.hookimpl
+        def hven_run_told(self, done):
+            heard.append(done)
+
+    hven.plugins.plugins().register(Ear(), "ear-of-training")
+    try:
+        again = run(hven.open(other.url), *what, **HERE)
+    finally:
+        hven.plugins.plugins().unregister("ear-of-training")
+    assert heard == [30]
+    assert again.record["attempts"] == 2
+    one, two = (r.result.dataset().compute() for r in (trained, again))
+    for name, values in one.data_vars.items():
+        assert np.array_equal(values, two[name], equal_nan=True), name
