@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hven.methods import eiv, in_float64
+from hven.methods import eiv, in_float64, pad, padded_length
 
 Array = NDArray[np.float64]
 
@@ -149,8 +149,7 @@ def _derivatives(
     rows = np.column_stack([*columns, chance])
     for start in range(0, len(rows), _BLOCK):
         block = rows[start : start + _BLOCK]
-        padded = np.zeros((_BLOCK if len(rows) > _BLOCK else len(block), rows.shape[1]))
-        padded[: len(block)] = block
+        padded = pad(block, padded_length(len(block)), 0.0)
         counts = (np.arange(len(padded)) < len(block)).astype(np.float64)
         padded[len(block) :, 2:] = 1.0
         first, second = _compiled()(at.ravel(), padded, counts, prior, x0)

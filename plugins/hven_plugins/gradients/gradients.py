@@ -177,9 +177,10 @@ def metallicity_gradients(
         )
     options = Options(r_ref, n_components, outliers, vertical, errors, n_min, seed)
     variable = populations[0].variable
-    rows = [fitted(p, options) for p in populations]
     if deblur:
         refuse_blurring(variable, flat, options)
+    rows = [fitted(p, options) for p in populations]
+    if deblur:
         rows = deblurred(rows, populations, beyond(flat, populations), options)
     n_inside = sum(len(p.stars.feh) for p in populations)
     attrs = {

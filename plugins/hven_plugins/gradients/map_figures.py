@@ -103,6 +103,7 @@ def draw_substructures(table: xr.Dataset, cube: xr.Dataset) -> "Figure":
     from matplotlib.figure import Figure
     from matplotlib.patches import Circle
 
+    table = table.rename({str(next(iter(table.sizes))): "patch"})  # a table that was written is one over "object"
     found = np.flatnonzero(table["is_found"].values)[:6]
     figure = Figure(figsize=(9.2, 5.4), layout="constrained")
     halves: Any = figure.subfigures(1, 2, width_ratios=[1.25, 1])
@@ -123,7 +124,7 @@ def draw_substructures(table: xr.Dataset, cube: xr.Dataset) -> "Figure":
         ring.set_linestyle("-" if is_found else ":")
         axes.add_patch(ring)
         if is_found:
-            axes.annotate(str(i + 1), place, color=_INK, ha="center", va="center", fontsize=9, fontweight="bold")
+            axes.annotate(str(i + 1), place, color="white", ha="center", va="center", fontsize=9, fontweight="bold")
     axes.set(xlabel="$X$ [kpc]", ylabel="$Y$ [kpc]")
     left.colorbar(mesh, ax=axes, label="evidence for metal-poor stars, negative [sigma]", shrink=0.8)
     if not len(found):
@@ -148,9 +149,13 @@ def draw_substructures(table: xr.Dataset, cube: xr.Dataset) -> "Figure":
         axes.set_yticks([])
     for axes in list(panels.flat)[len(found) :]:
         axes.set_visible(False)
-    for axes in panels[-1]:
-        axes.set_xlabel(r"$\Delta$[Fe/H] [dex]")
-    panels[0, 0].legend(frameon=False, fontsize=7, loc="upper left")
+    for column in panels.T:
+        lowest = [axes for axes in column if axes.get_visible()][-1]
+        lowest.set_xlabel(r"$\Delta$[Fe/H] [dex]")
+        lowest.tick_params(labelbottom=True)
+    panels[0, 0].set_xlim(-0.45, 0.45)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    right.legend(handles, labels, frameon=False, fontsize=8, loc="outside upper center", ncols=2)
     return figure
 
 

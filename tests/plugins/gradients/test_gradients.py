@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from hven.errors import MissingColumnError, ParameterError, TooFewObjectsError
+from hven.errors import DataRefusedError, MissingColumnError, ParameterError, TooFewObjectsError
 from hven.methods.frames import galactocentric
-from hven.mocks import gradient_stars, red_clump_stars
+from hven.mocks import gradient_stars, red_clump_stars, residual_stars
 from hven.plugins import evaluate
 from hven.testing import AnalysisSuite
 from hven_plugins.distances import red_clump_distances
-from hven_plugins.gradients import hven_analyses, metallicity_gradients
+from hven_plugins.gradients import hven_analyses, metallicity_gradients, metallicity_maps, metallicity_residuals
 
 
 class TestMetallicityGradients(AnalysisSuite):
@@ -233,3 +233,82 @@ def test_a_figure_needs_no_attributes(tmp_path):
     bare = xr.Dataset({name: result[name].variable for name in result.variables})
     for name, figure in metallicity_gradients.draw(bare).items():
         figure.savefig(tmp_path / f"{name}.png", dpi=50)
+
+
+def test_errors_that_exceed_the_scatter_leave_an_upper_limit_and_a_reason():
+    stars = gradient_stars(500, 15, sigma_int=0.0).inputs["stars"]
+    stars["feh_err"] = stars.feh_err * 1.5
+    result = gradient(stars)
+    assert result.fit.values.tolist() == ["errors exceed the scatter"]
+    assert float(result.sigma_int[0]) == 0.0
+    assert 0 < float(result.sigma_int_err[0]) < 0.06
+    assert np.isfinite(result.slope_err).all()
+
+
+def test_a_population_at_one_radius_is_a_row_without_values():
+    stars = gradient_stars(600, 16).inputs["stars"]
+    stars["r_gal"] = stars.r_gal.where(stars.teff < 10_000, 8.0)
+    result = gradient(stars, edges=[7500.0, 10_000.0, 12_500.0])
+    assert result.fit.values.tolist() == ["ok", "all stars at one radius"]
+    assert np.isnan(result.slope.values).tolist() == [False, True]
+
+
+def test_errors_below_zero_are_refused_and_errors_of_zero_are_none():
+    stars = gradient_stars(500, 17).inputs["stars"]
+    with pytest.raises(DataRefusedError, match="an error or weight is negative"):
+        gradient(stars.assign(feh_err=-stars.feh_err))
+    none = gradient(stars.assign(feh_err=0 * stars.feh_err, r_gal_err=0 * stars.r_gal_err))
+    assert none.slope.values == pytest.approx(none.slope_ols.values, rel=1e-6)
+
+
+def test_stars_far_from_the_plane_may_be_left_out():
+    stars = gradient_stars(1000, 18).inputs["stars"].assign(z_gal=("object", np.linspace(-0.5, 0.5, 1000)))
+    result = gradient(stars, z_max=0.15)
+    assert int(result.n[0]) == 300
+    assert result.attrs["n_high"] == 700
+    assert gradient(stars).n[0] == 1000
+    with pytest.raises(MissingColumnError, match="compute z_gal from"):
+        gradient(stars.drop_vars("z_gal"), z_max=0.15)
+
+
+def test_the_mixture_of_the_radii_comes_with_the_gradient():
+    result = metallicity_gradients(gradient_stars(3000, 19).inputs["stars"], n_components=2)
+    weight, mean, width = (result[f"prior_{name}"].values[0] for name in ("weight", "mean", "width"))
+    assert np.isfinite(weight).tolist() == [True, True, False]
+    assert np.nansum(weight) == pytest.approx(1.0)
+    middle = np.nansum(weight * mean)
+    assert middle == pytest.approx(9.6, abs=0.1)
+    assert np.nansum(weight * (width**2 + (mean - middle) ** 2)) == pytest.approx(1.21, abs=0.15)
+    assert result.r_ref.values.tolist() == [8.122]
+
+
+@pytest.mark.slow
+@pytest.mark.t1
+def test_a_sampled_posterior_gives_the_same_errors():
+    """500 stars: standard deviations of the posterior of slope, intercept and scatter within 10 %."""
+    stars = gradient_stars(500, 20).inputs["stars"]
+    plain, sampled = gradient(stars), gradient(stars, errors="hmc", seed=1)
+    assert sampled.fit.values.tolist() == ["ok"]
+    for name in ("slope", "intercept", "sigma_int"):
+        assert sampled[name].values == plain[name].values
+        assert sampled[f"{name}_err"].values == pytest.approx(plain[f"{name}_err"].values, rel=0.1)
+
+
+@pytest.mark.t1
+def test_cooler_stars_have_shallower_gradients_and_smoother_maps():
+    """The headline of the paper, on a disc made so: gradient and dispersion of the map both fall towards cooler stars.
+
+    Populations of -0.02 dex/kpc with a field of 0.03 dex, and of -0.07 with 0.08.
+    """
+    cool, hot = (
+        residual_stars(6000, seed, patches=0, slope=slope, field=field, scale=0.4).inputs["stars"]
+        for seed, slope, field in ((1, -0.02, 0.03), (2, -0.07, 0.08))
+    )
+    cool["teff"], hot["teff"] = 7500 + (cool.teff - 7500) / 2, 10_000 + (hot.teff - 7500) / 2
+    stars = xr.concat([cool, hot], "object").drop_vars(["delta_feh", "delta_feh_err", "object_id"])
+    gradients = gradient(stars, edges=[7500.0, 10_000.0, 12_500.0])
+    assert abs(gradients.slope.values[0]) < abs(gradients.slope.values[1])
+    maps = metallicity_maps(stars.merge(metallicity_residuals(stars, gradients)), n_shuffles=0)[""]
+    cooler, hotter = maps.sigma_map.values
+    assert 0.02 < cooler < 0.04 < hotter < 0.1
+    assert hotter - cooler > 3 * np.hypot(*maps.sigma_map_err.values)
