@@ -6,6 +6,7 @@ import random
 import signal
 import threading
 import time
+from importlib import import_module
 
 import hven
 import trial_analyses
@@ -21,10 +22,12 @@ MOMENTS = (
     *((StagedArrays, name) for name in ("begin", "write", "commit", "keep_only")),
 )
 """What is counted: a run may die before and after each call of these."""
-USUAL, SECONDS = 90, 1.2
+USUAL, SECONDS = 90, 0.8
 """Moments, and about as many seconds, that a run of 12 blocks has."""
 
 # Forked processes find everything loaded: one that dies has cost next to nothing.
+for _name in ("deltalake", "distributed", "hven.ingest", "icechunk", "jinja2", "matplotlib.figure", "pyarrow.parquet"):
+    import_module(_name)
 _PREPARED = plugins().loaded
 
 

@@ -146,9 +146,10 @@ def test_a_run_on_workers_is_stopped_by_the_terminal_and_from_elsewhere_and_resu
     path.write_text(textwrap.dedent(SCRIPT))
     trial_failures.hold(calls, 4)
     command = [sys.executable, str(path), survey.url, str(calls)]
-    environment = os.environ | {"PYTHONPATH": "tests"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment, start_new_session=True) as process:
-        wait_for(lambda: len(list(calls.iterdir())) > 4)
+        wait_for(lambda: len(list(calls.iterdir())) > 4 or process.poll() is not None)
+        assert process.poll() is None, process.stderr.read().decode()
         if how == "terminal":
             # As the terminal does it: all processes are told, the workers, too.
             os.killpg(process.pid, signal.SIGINT)
