@@ -12,6 +12,7 @@ from hven.compute.footprint import joined
 from hven.compute.ledger import LEDGER, Line, ledger_of, lines_of, write_ledger
 from hven.compute.records import TOLD, Run
 from hven.compute.request import Request
+from hven.compute.results import kind_of
 from hven.compute.work import Work
 from hven.errors import NameRefusedError
 from hven.lake import INPUT, StagedArrays, StagedTable, WrittenPart
@@ -50,6 +51,7 @@ def publish_blocks(work: Work, run: Run, staged: Mapping[str, StagedTable | Stag
             texts = _texts(request, part) | {"provenance": told, "coverage": cover}
             schema, target = _schema(work, part), staged[part]
             if isinstance(target, StagedArrays):
+                texts["kind"] = kind_of(schema)
                 tx.publish_arrays(name, target, snapshots[part], schema, upon=_upon(work, run, part), **texts)
             elif work.previous is None:
                 tx.publish_table(name, target, written[part], _columns(target, written[part][0]), schema, **texts)
@@ -106,7 +108,8 @@ def publish_datasets(run: Run, request: Request, parts: "Mapping[str, xr.Dataset
         for part, name in request.outputs.items():
             data = parts[part]
             flat = {variable.dims for variable in data.variables.values()}
-            kind = "table" if len(flat) == 1 and all(len(d) == 1 for d in flat) else "result"
+            is_table = len(flat) == 1 and all(len(d) == 1 for d in flat)
+            kind = "table" if is_table else kind_of(Schema.of_dataset(data))
             tx.write(name, data, kind=kind, **_texts(request, part), provenance=told)
     return _committed(tx.commit_number)
 
