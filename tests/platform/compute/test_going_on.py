@@ -301,6 +301,31 @@ def test_the_result_of_a_resumed_run_keeps_its_recipe(survey, calls):
     assert [status.causes for status in hven.status(survey)] == [()]
 
 
+def test_an_update_that_was_interrupted_resumes_as_an_update(survey, calls):
+    asked = (survey, trial.interrupted, STARS, {"folder": str(calls)})
+    first = hven.run(*asked, cluster="synchronous", block_rows=5_000)
+    with survey.transaction("more") as tx:
+        tx.append("stars", more_of(survey))
+    with pytest.raises(KeyboardInterrupt):
+        hven.run(*asked, cluster="synchronous")
+    (broken,) = [run for run in hven.runs(survey) if run.id != first.id]
+    assert broken.account().objects == {"of": 5_709, "done": 5_700, "set_aside": 0, "left": 9}
+    done = resumed(survey, broken)
+    assert (done.id, done.state, done.update["before"]) == (broken.id, "succeeded", first.id)
+    assert (done.update["kept"], done.update["computed"], done.rows["out"]) == (2, 1, 5_709)
+
+
+def test_a_record_of_an_older_hven_has_an_account_too(survey):
+    run = hven.run(survey, trial.doubled, STARS, cluster="synchronous")
+    for state, told in (("running", "interrupted"), ("succeeded", "succeeded")):
+        for key in ("objects", "candidates", "tries", "workers_lost", "said", "by", "cancelled", "asked"):
+            run.record.pop(key, None)
+        run.record["state"] = state
+        run.save()
+        account = hven.open_run(survey, run.id).account()
+        assert account.told.startswith(f"{told}: 5,700 of 5,700 objects")
+
+
 def test_what_an_analysis_says_of_its_result_makes_it_one_with_caveats(survey):
     parameters = {"worst": worst_of(survey, 400, 1)}
     run = hven.run(survey, trial_failures.cautious, STARS, parameters, cluster="synchronous", block_rows=400)
