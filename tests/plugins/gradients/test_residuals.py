@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -101,12 +103,14 @@ def test_from_stars_to_patches_in_a_lake(tmp_path):
     table = told.result.dataset().compute()
     assert table.sizes["object"] == 6000
     assert {"delta_feh", "delta_feh_err", "pop_bin"} <= set(table.variables)
-    hven.run(lake, "metallicity_maps", {"stars": "stars+residuals"}, {"n_shuffles": 5}, output="maps", **run)
+    maps = hven.run(lake, "metallicity_maps", {"stars": "stars+residuals"}, {"n_shuffles": 5}, output="maps", **run)
+    assert "Maps in brief" in Path(maps.report).read_text()
     assert lake["maps"].dataset().delta_feh.dims == ("population", "y", "x")
     assert set(lake) >= {"maps", "maps.two_point"}
     for name, threshold in (("patches", 2.0), ("none", 9.0)):
         options = {"n_permutations": 5, "threshold": threshold}
         found = hven.run(lake, "metallicity_substructures", {"stars": "stars+residuals"}, options, output=name, **run)
         assert found.caveats == []
+        assert "Substructures in brief" in Path(found.report).read_text()
     assert lake["patches"].dataset().z_score.size >= 1
     assert lake["none"].dataset().z_score.size == 0
