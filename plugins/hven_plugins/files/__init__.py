@@ -1,23 +1,40 @@
-"""Readers and exporters of the files that astronomers pass on: FITS tables, VOTables, CSV, Parquet."""
+"""Readers and exporters of the files that astronomers pass on: tables, stacks of images, pictures, cut-outs."""
 
 from typing import TYPE_CHECKING
 
 import hven
+from hven_plugins.files.array_images import hdf5_images, numpy_images
 from hven_plugins.files.csv_files import csv, write_csv
+from hven_plugins.files.fits_images import cutouts, fits_cutouts, fits_images
 from hven_plugins.files.fits_tables import fits_table, write_fits
 from hven_plugins.files.parquet_files import parquet, write_parquet
+from hven_plugins.files.pictures import pictures
 from hven_plugins.files.votables import votable
 
 if TYPE_CHECKING:
     from hven import Exporter, Reader
 
-__all__ = ["csv", "fits_table", "parquet", "votable", "write_csv", "write_fits", "write_parquet"]
+__all__ = [
+    "csv",
+    "cutouts",
+    "fits_cutouts",
+    "fits_images",
+    "fits_table",
+    "hdf5_images",
+    "numpy_images",
+    "parquet",
+    "pictures",
+    "votable",
+    "write_csv",
+    "write_fits",
+    "write_parquet",
+]
 
 
 @hven.hookimpl
 def hven_readers() -> "list[Reader]":
-    """Return the readers of tables."""
-    return [fits_table, votable, csv, parquet]
+    """Return the readers of tables and of images."""
+    return [fits_table, votable, csv, parquet, fits_images, fits_cutouts, numpy_images, hdf5_images, pictures]
 
 
 @hven.hookimpl
