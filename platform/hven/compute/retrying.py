@@ -1,8 +1,9 @@
 """What is tried again: the one place that says which errors pass, how often a block is tried, and how long is waited.
 
 Whether trying again is of any use depends on the kind of the error alone. An error of the data is the same each time. A
-store that did not answer may answer in a moment. A block that needed more memory than there was, or under which the
-worker died, may do when nothing else is computed beside it; when it does not, it is set aside, and harms no other.
+store that did not answer may answer in a moment. A block that needed more memory than there was (and could not be cut
+any smaller), or under which the worker died, may do when nothing else is computed beside it; when it does not, it is
+set aside, and harms no other.
 """
 
 import errno
