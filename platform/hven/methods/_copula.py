@@ -157,8 +157,11 @@ class Copula:
         return self.joint_tail(q, corner) / (1 - np.asarray(q, dtype=np.float64))
 
     def chibar(self, q: ArrayLike, corner: Corner = "upper-upper") -> Array:
-        """Return 2 ln(1 - q) / ln P(both beyond q) - 1."""
-        return np.asarray(2 * np.log1p(-np.asarray(q, dtype=np.float64)) / np.log(self.joint_tail(q, corner)) - 1)
+        """Return 2 ln(1 - q) / ln P(both beyond q) - 1; its limit of -1 where that probability vanishes."""
+        joint = self.joint_tail(q, corner)
+        known = np.where(joint > 0, joint, 0.5)
+        told = 2 * np.log1p(-np.asarray(q, dtype=np.float64)) / np.log(known) - 1
+        return np.asarray(np.where(joint > 0, told, -1.0))
 
     def joint_tail(self, q: ArrayLike, corner: Corner = "upper-upper") -> Array:
         """Return the probability that both lie beyond the quantile `q` towards a corner."""

@@ -112,7 +112,7 @@ def conditional_correlation_train(
     TooFewObjectsError
         Fewer than `n_min` stars, or fewer blocks than folds.
     DataRefusedError
-        A column has one value only.
+        A column has one value only, or all stars are at one R or |z|.
     """
     place_known = gather(stars, ["r_gal", "z_gal"])
     r, height = (np.asarray(place_known[n].values, dtype=np.float64) for n in ("r_gal", "z_gal"))
@@ -124,6 +124,12 @@ def conditional_correlation_train(
             CONSTANT, where=_WHERE, expected="two columns that vary", hint="Name another column."
         )
     r, height = r[inside][pairs.rows], np.abs(height[inside][pairs.rows])
+    for name, values in (("r_gal", r), ("|z_gal|", height)):
+        if np.ptp(values) == 0:
+            raise hven.errors.DataRefusedError(
+                f"all stars have the same {name}, {values[0]:g} kpc", where=_WHERE, expected="a range of places",
+                hint="Loosen the selection; copula_density measures stars at one place.",
+            )  # fmt: skip
     order = np.lexsort((height, r, pairs.y, pairs.x))
     r, height, rows = r[order], height[order], pairs.rows[order]
     w = np.ones(pairs.n) if pairs.w is None else pairs.w[order]

@@ -134,7 +134,7 @@ def attenuation(group: Pairs, seed: int, draws: int = 5) -> float:
         return float("nan")
     rng = np.random.default_rng([seed, group.n])
     x_err, y_err = (np.zeros(group.n) if e is None else e for e in (group.x_err, group.y_err))
-    known = np.isfinite(x_err) & np.isfinite(y_err)
+    known = np.isfinite(x_err) & np.isfinite(y_err) & (x_err >= 0) & (y_err >= 0)
     w = None if group.w is None else group.w[known]
     before = ranks.kendall(group.u[known], group.v[known], w).value
     after = []

@@ -59,6 +59,11 @@ class Pairs:
         """Number of stars."""
         return len(self.rows)
 
+    @property
+    def n_effective(self) -> float:
+        """Number of stars of equal weight that tell as much: (sum w)^2 / sum w^2 (Kish 1965)."""
+        return effective(self.n if self.w is None else self.w)
+
     def some(self, most: int, seed: int) -> "Pairs":
         """Return the group with at most so many of its stars, ranked anew when some are left out."""
         if self.n <= most:
@@ -67,6 +72,19 @@ class Pairs:
         w = None if self.w is None else self.w[kept]
         u, v = (ranks.pseudo_observations(side[kept], w) for side in (self.u, self.v))
         return replace(self, rows=self.rows[kept], x=self.x[kept], y=self.y[kept], u=u, v=v, w=w)
+
+
+def effective(weights: Array | int) -> float:
+    """Return (sum w)^2 / sum w^2, or how many there are.
+
+    Examples
+    --------
+    >>> effective(np.array([1.0, 1.0, 1000.0])) < 1.01
+    True
+    """
+    if isinstance(weights, int):
+        return float(weights)
+    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
 def pairs_by_group(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> list[Pairs]:
@@ -96,9 +114,9 @@ def pairs_by_group(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, whe
         known &= np.nan_to_num(w) > 0
     groups = [_pairs(label, np.flatnonzero(known & here), x, y, w, errors, n_min) for label, here in _labels(held, x)]
     if not any(g.reason != TOO_FEW for g in groups):
-        most = max((g.n for g in groups), default=0)
+        most = max((g.n_effective for g in groups), default=0.0)
         raise hven.errors.TooFewObjectsError(
-            f"no group has {n_min} stars with both {first} and {second}; the largest has {most}",
+            f"no group has {n_min} stars with both {first} and {second}; the largest has {most:.0f}{_weighted(w)}",
             where=where,
             hint="Loosen the selection, or lower n_min.",
         )
@@ -156,22 +174,23 @@ def pairs_out_of_core(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, 
     for label, here in _labels(stars, known):
         mine = known & here
         rows = np.flatnonzero(mine)
-        if len(rows) < n_min:
+        counts = None if w is None else w[rows]
+        if effective(len(rows) if counts is None else counts) < n_min:
             nothing = np.empty(0)
-            groups.append(Pairs(label, rows, nothing, nothing, nothing, nothing, None, None, None, TOO_FEW))
+            groups.append(Pairs(label, rows, nothing, nothing, nothing, nothing, counts, None, None, TOO_FEW))
             continue
         u, v = (exact_observations(column.data, mine, w)[rows] for column in (x, y))
         order = np.lexsort((v, u))
         raw = [np.asarray(column.data.astype(np.float32).compute())[rows][order] for column in (x, y)]
         rows, u, v = rows[order], u[order], v[order]
         reason = CONSTANT if np.ptp(u) == 0 or np.ptp(v) == 0 else MEASURED
-        counts = None if w is None else w[rows]
+        counts = None if counts is None else counts[order]
         groups.append(Pairs(label, rows, raw[0], raw[1], u, v, counts, None, None, reason))
     if all(g.reason == TOO_FEW for g in groups):
-        most = max((len(g.rows) for g in groups), default=0)
+        most = max((g.n_effective for g in groups), default=0.0)
         raise hven.errors.TooFewObjectsError(
-            f"no group has {n_min} stars with both {columns[0]} and {columns[1]}; the largest has {most}", where=where,
-            hint="Loosen the selection, or lower n_min.",
+            f"no group has {n_min} stars with both {columns[0]} and {columns[1]}; the largest has"
+            f" {most:.0f}{_weighted(w)}", where=where, hint="Loosen the selection, or lower n_min.",
         )  # fmt: skip
     return groups
 
@@ -203,6 +222,10 @@ def exact_observations(
     return out / (total + 1)
 
 
+def _weighted(w: Array | None) -> str:
+    return "" if w is None else " by its weights, (sum w)^2 / sum w^2"
+
+
 def _labels(held: xr.Dataset, x: Sized) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     if "group" not in held:
         yield "all", np.ones(len(x), dtype=bool)
@@ -224,7 +247,7 @@ def _pairs(
     a, b = x[rows], y[rows]
     u, v = (ranks.pseudo_observations(side, taken[0]) for side in (a, b))
     reason = MEASURED
-    if len(rows) < max(n_min, 2):
+    if effective(len(rows) if w is None else w[rows]) < max(n_min, 2):
         reason = TOO_FEW
     elif np.ptp(a) == 0 or np.ptp(b) == 0:
         reason = CONSTANT

@@ -28,6 +28,8 @@ _SCORES = np.linspace(-2.2, 2.2, 45)
 _ACROSS = np.linspace(-3.2, 3.2, 257)
 _FAINT = 1.0
 """Significance of a valley that counts when it lies in one run of columns with a significant one."""
+_DAMPED = 0.4
+"""Kernel in units of the step between rounded values that leaves a twentieth of their comb."""
 _RANK, _BEND = 0.03, 0.5
 """Scatter of valleys about the curve, in ranks, and how strongly the curve may bend where few valleys hold it."""
 
@@ -98,7 +100,9 @@ def alpha_sequence(
     unsupported. The band knows of the sample and not of the kernel's width, which moves the curve as much in samples
     of tens of thousands.
     ``alpha_seq`` is 0 (low), 1 (high) or -1 (undecided: a value missing, less confidence than `min_confidence`, or a
-    split that is not supported).
+    split that is not supported). Columns rounded to a few decimals have their ties spread at random before the density
+    is made, by a kernel wider than their steps: gaps between decimals are no valleys, and sequences that rounding hides
+    are not found.
 
     Errors of measurement widen the sequences: no split can be better than the overlap allows. Bind ``mg_fe`` to
     [alpha/M] and ``feh`` to [M/H] where a survey has those.
@@ -214,11 +218,14 @@ def split_by_valley(
     Replicates draw the counts of the histogram of normal scores anew (Poisson): the stars' ranks stay, being no more
     than the axes that the curve is drawn on.
     """
-    histogram = ranks.CopulaHistogram.of(pairs.u, pairs.v, pairs.w)
+    (u, step_u), (v, step_v) = (
+        _apart(side, values, pairs.w, seed) for side, values in ((pairs.u, pairs.x), (pairs.v, pairs.y))
+    )
+    histogram = ranks.CopulaHistogram.of(u, v, pairs.w)
     heaviness = histogram.weight2 / histogram.counts.sum()  # weights draw as few stars of this weight each
     width = 1.069 * (histogram.counts.sum() ** 2 / histogram.weight2) ** -0.2
     # across a column the sequences are narrower than the margin that the rule of thumb is made for
-    bandwidth = (width, 0.5 * width)
+    bandwidth = (max(width, _DAMPED * step_u), max(0.5 * width, _DAMPED * step_v))
     rng = np.random.default_rng(seed)
     occupied = histogram.counts > 0
     replicates = []
@@ -228,6 +235,24 @@ def split_by_valley(
         drawn = ranks.CopulaHistogram(counts, histogram.weight2)
         replicates.append(_along_valleys(drawn, bandwidth, prominence, significance))
     return _along_valleys(histogram, bandwidth, prominence, significance), replicates
+
+
+def _apart(u: Array, values: Array, w: Array | None, seed: int) -> tuple[Array, float]:
+    """Return the pseudo-observations with ties spread at random over the ranks they share, and the step of the ties.
+
+    A column of a few decimals makes a comb of ranks, and the gaps of a comb would be valleys. The step is what nine in
+    ten stars do not exceed, in normal scores; a kernel wider than it does not see the comb.
+    """
+    from scipy.special import ndtri
+
+    _, label, count = np.unique(values, return_inverse=True, return_counts=True)
+    if count.max() == 1:
+        return u, 0.0
+    weight = np.ones(len(u)) if w is None else w
+    shared = np.where(count[label] > 1, np.bincount(label, weight)[label], 0.0) / (weight.sum() + 1)
+    steps = ndtri(np.clip(u + shared / 2, 1e-6, 1 - 1e-6)) - ndtri(np.clip(u - shared / 2, 1e-6, 1 - 1e-6))
+    spread = u + (np.random.default_rng([seed, 1]).random(len(u)) - 0.5) * shared
+    return np.asarray(spread), float(np.quantile(steps, 0.9))
 
 
 def share_above(pairs: Pairs, replicates: list[Split]) -> Array:

@@ -123,6 +123,8 @@ def test_what_cannot_be_learned_is_refused_by_name():
         conditional_correlation_train(stars.isel(object=slice(0, 300)), **QUICK)
     with pytest.raises(DataRefusedError, match="one value only"):
         conditional_correlation_train(stars.assign(feh=("object", np.zeros(500))), **QUICK)
+    with pytest.raises(DataRefusedError, match="all stars have the same r_gal, 8 kpc"):
+        conditional_correlation_train(stars.assign(r_gal=("object", np.full(500, 8.0))), **QUICK)
     with pytest.raises(DataRefusedError, match="no model"):
         conditional_correlation(stars, xr.Dataset())
     with pytest.raises(DataRefusedError, match="MLP"):

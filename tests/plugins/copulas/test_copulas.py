@@ -165,6 +165,25 @@ def test_what_says_nothing_is_refused_or_told():
         assert all(not np.isfinite(v.values[1:]).any() for v in numbers)
 
 
+def test_a_group_of_which_one_star_has_all_the_weight_is_too_small():
+    stars = stars_of(Copula("gaussian", 0.5), 600, 14)
+    heavy = stars.assign(weight=("object", np.where(np.arange(600) == 0, 1e9, 1.0)))
+    for lazy in (heavy, heavy.chunk({"object": 100})):
+        with pytest.raises(TooFewObjectsError, match=r"the largest has 1 by its weights"):
+            copula_density(lazy, memory="1 kB")
+    for analysis in (copula_fit, tail_dependence):
+        with pytest.raises(TooFewObjectsError, match="by its weights"):
+            analysis(heavy)
+
+
+def test_columns_that_determine_each_other_have_tails_in_two_corners():
+    stars = stars_of(Copula("gaussian", 0.5), 400, 15)
+    found = tail_dependence(stars.assign(feh=stars.age * 2), n_boot=10).isel(group=0)
+    assert found.chi.sel(corner=["upper-upper", "lower-lower"], q=0.9).values == pytest.approx([1.0, 1.0], abs=0.03)
+    assert (found.chi.sel(corner=["upper-lower", "lower-upper"], q=0.9) == 0).all()
+    assert (found.chibar_gaussian.sel(corner="upper-lower") <= 0).all()
+
+
 @pytest.mark.t1
 @pytest.mark.slow
 @pytest.mark.timeout(900)
