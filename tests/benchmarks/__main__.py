@@ -12,4 +12,5 @@ if __name__ == "__main__":
     write_json(rows, Path(__file__).parents[2] / "build/bench.json")
     print()
     print(table(rows))
-    sys.exit(1 if not rows or any(row.error for row in rows) else 0)
+    failed = [row for row in rows if row.error and not row.error.startswith("peer not at hand")]
+    sys.exit(1 if not rows or failed else 0)

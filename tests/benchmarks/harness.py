@@ -22,6 +22,10 @@ from typing import Literal
 Better = Literal["higher", "lower"]
 
 
+class PeerNotAtHandError(Exception):
+    """What is measured against is not installed here: the row says so, and the run is none the worse for it."""
+
+
 @dataclass(frozen=True)
 class Benchmark:
     """One thing that is measured.
@@ -113,6 +117,8 @@ def run_all(benchmarks: Iterable[Benchmark], tell: Callable[[str], None] = print
         try:
             with tempfile.TemporaryDirectory(prefix="hven-bench-", ignore_cleanup_errors=True) as folder:
                 figure = float(one.measure(Path(folder)))
+        except PeerNotAtHandError as missing:
+            error = f"peer not at hand: {missing}"
         except Exception as raised:  # noqa: BLE001 - a failing benchmark must not hide the others
             error = f"{type(raised).__name__}: {raised}"
             tell(traceback.format_exc())

@@ -218,19 +218,19 @@ def _check_part(name: str, part: Any, like: Any) -> None:
         _same(f"columns of {name!r}", part.columns, like.columns)
         return
     _same(f"variables of {name!r}", list(map(str, part.variables)), list(map(str, like.variables)))
-    for axis, size in part.sizes.items():
-        if axis != "object" and size != like.sizes.get(axis, size):
-            raise DataRefusedError(
-                f"the arrays have {size} elements along {axis!r}, and {like.sizes[axis]} in the files before",
-                expected="arrays of one shape in all files of one dataset",
-                hint="Ingest these files into a dataset of their own, or cut them to one size.",
-            )
     for axis, variable in part.variables.items():
         if "object" not in variable.dims and not np.array_equal(variable.values, like[axis].values):
             raise DataRefusedError(
                 f"{axis!r} of {name or 'the arrays'} is another grid than before",
                 expected="the same grid in all files of one dataset",
                 hint="Ingest these files into a dataset of their own.",
+            )
+    for axis, size in part.sizes.items():
+        if axis != "object" and size != like.sizes.get(axis, size):
+            raise DataRefusedError(
+                f"the arrays have {size} elements along {axis!r}, and {like.sizes[axis]} in the files before",
+                expected="arrays of one shape in all files of one dataset",
+                hint="Ingest these files into a dataset of their own, or cut them to one size.",
             )
 
 

@@ -79,9 +79,7 @@ def bubble_maps(
         )  # fmt: skip
     different = size if unique is None else min(unique, size)
     if is_gaussian:
-        maps = _twins(
-            bubble_fields(256, [seed, 2], float(np.max(bubbles)), float(np.max(radius)), pixels), different, seed
-        )
+        maps = _twins(bubble_fields(256, [seed, 2], bubbles, radius, pixels), different, seed)
     else:
         maps = bubble_fields(different, [seed, 0], of_each[0][:different], of_each[1][:different], pixels)
     if blur:
@@ -89,7 +87,7 @@ def bubble_maps(
     if different < size:
         maps = maps[np.random.default_rng([seed, 3]).integers(0, different, size)]
     maps = maps + noise * _white([seed, 1], size, pixels)
-    columns = {"theta_bubbles": (of_each[0].copy(), "")}
+    columns: dict[str, tuple[Array, str]] = {"theta_bubbles": (of_each[0].copy(), "")}
     if np.ndim(radius):
         columns["theta_radius"] = (of_each[1].copy(), "pix")
     return Mock({"images": images(maps, **columns)}, {"bubbles": bubbles})

@@ -111,9 +111,10 @@ def _growth(z: float) -> float:
     def shape(redshift: float) -> float:
         total = _OMEGA_M * (1 + redshift) ** 3 + 1 - _OMEGA_M
         matter, rest = _OMEGA_M * (1 + redshift) ** 3 / total, (1 - _OMEGA_M) / total
-        return 2.5 * matter / (matter ** (4 / 7) - rest + (1 + matter / 2) * (1 + rest / 70)) / (1 + redshift)
+        below = matter ** (4 / 7) - rest + (1 + matter / 2) * (1 + rest / 70)
+        return float(2.5 * matter / below / (1 + redshift))
 
-    return float(shape(z) / shape(0.0))
+    return shape(z) / shape(0.0)
 
 
 def _power(k: Array) -> Array:

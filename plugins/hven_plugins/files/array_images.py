@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def hdf5_images(
         For the catalog: bibcodes, arXiv ids or DOIs.
     """
     try:
-        import h5py
+        h5py: Any = import_module("h5py")
     except ImportError as error:
         raise MissingDependencyError(
             "HDF5 files are read with h5py, which is not installed", where=path, hint="Install it: pip install h5py"

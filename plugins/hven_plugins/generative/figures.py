@@ -168,7 +168,7 @@ def draw_pairs(result: xr.Dataset) -> "Figure":
     images = result["pair_image"].values
     columns = images.shape[1]
     figure = Figure(figsize=(1.15 * columns + 0.4, 4.6), layout="constrained")
-    above, below = figure.subfigures(2, 1, height_ratios=(2.5, 2))
+    above, below = figure.subfigures(2, 1, height_ratios=(2.5, 2), squeeze=False)[:, 0]
     panels = above.subplots(2, columns, squeeze=False)
     low, high = np.nanquantile(images, [0.01, 0.99])
     for row, name in enumerate(("generated", "nearest training")):

@@ -200,7 +200,7 @@ def _response(summary: Summary, p: int, names: list[str], likelihood: str, which
         )  # fmt: skip
     at_fixed = np.asarray(moments.partial_covariance(range(p, p + t))) * (n - 1) / (n - 1 - t)
     factor = (fisher.hartlap_factor if likelihood == "hartlap" else fisher.student_factor)(n - t, p)
-    halves = [_slopes(one.covariance(), p) for one in sample.cut(2)]
+    first, second = (_slopes(one.covariance(), p) for one in sample.cut(2))
     slope = _slopes(covariance, p)
     variance = np.outer(np.diag(np.linalg.inv(covariance[p:, p:])), np.diag(at_fixed)) / (n - 1)
     return Response(
@@ -211,7 +211,7 @@ def _response(summary: Summary, p: int, names: list[str], likelihood: str, which
         np.sqrt(variance),
         at_fixed,
         factor,
-        factor * fisher.cross_information(*halves, at_fixed),
+        factor * fisher.cross_information(first, second, at_fixed),
         factor * fisher.information(slope, at_fixed),
         _replicated(sample.replicates, p, t, factor),
     )
