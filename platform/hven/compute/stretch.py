@@ -57,11 +57,6 @@ def compute_stretch(task: bytes, blocks: Sequence[tuple[Block, Place]]) -> list[
     return [replace(one.outcome, seconds=round(one.seconds, 6), idle=idle, peak=peak) for one in passages]
 
 
-def compute_block(task: bytes, block: Block, place: Place) -> Outcome:
-    """Return the outcome of a stretch of one block."""
-    return compute_stretch(task, [(block, place)])[0]
-
-
 def _one_by_one(passage: "_Passage") -> None:
     began = time.perf_counter()
     # Several are at work only where there is room for all. Beside others, a limit would hit any of them.
