@@ -91,9 +91,9 @@ def alpha_bimodality(
     errors; those of [M/H] enter through the slope of the sequence. The fraction on the low sequence, the intrinsic
     width s and the zero point delta between instruments (prior of width `offset_sd` around 0) are fitted. Three tests:
 
-    * ``lr``, ``p``: twice the gain in ln L of a fraction over none, with the p-value from as many simulated groups of
-      one sequence (parametric bootstrap). None lies on the edge of what is possible, so that no chi^2 distribution
-      holds. This is the test to use.
+    * ``lr``, ``p``: twice the gain in ln L of a fraction over none, with the p-value from `n_boot` simulated groups of
+      one sequence (parametric bootstrap; it cannot be below 1 / (n_boot + 1)). None lies on the edge of what is
+      possible, so that no chi^2 distribution holds. This is the test to use.
     * ``delta_bic``: BIC of one free track less that of two free tracks, positive for two; these two tracks, parabolas
       that know of no template, are ``free_track_low`` and ``free_track_high``.
     * ``dip``, ``dip_p``: Hartigan's dip of the residuals from the high sequence.

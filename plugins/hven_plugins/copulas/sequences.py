@@ -64,7 +64,7 @@ _RANK, _BEND = 0.03, 0.5
         },
         "stars": {"alpha_seq": "", "confidence": "", "p_high": ""},
     },
-    references=("2306.09319",),
+    references=("2306.09319", "1901.04502", "1810.12325", "2002.04622", "1903.04030"),
     version="2",
 )
 def alpha_sequence(
@@ -104,8 +104,9 @@ def alpha_sequence(
     is made, by a kernel wider than their steps: gaps between decimals are no valleys, and sequences that rounding hides
     are not found.
 
-    Errors of measurement widen the sequences: no split can be better than the overlap allows. Bind ``mg_fe`` to
-    [alpha/M] and ``feh`` to [M/H] where a survey has those.
+    The figure shows beside it the lines that Mackereth et al. 2019, Weinberg et al. 2019, Frankel et al. 2020 and
+    Gandhi & Ness 2019 drew by hand. Errors of measurement widen the sequences: no split can be better than the
+    overlap allows. Bind ``mg_fe`` to [alpha/M] and ``feh`` to [M/H] where a survey has those.
 
     Parameters
     ----------

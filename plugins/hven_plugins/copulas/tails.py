@@ -44,7 +44,7 @@ _WHERE = "analysis 'tail_dependence'"
         "n": "",
         "reason": "",
     },
-    references=("2306.09319",),
+    references=("2306.09319", "10.1023/A:1009963131610", "10.1093/biomet/83.1.169"),
     version="1",
 )
 def tail_dependence(
@@ -59,13 +59,14 @@ def tail_dependence(
 ) -> xr.Dataset:
     """Tail dependence of two columns in all four corners: chi(q), chi-bar(q), eta and lambda, with errors.
 
-    chi(q) = P(V > q | U > q) on the ranks of the two columns. Its limit lambda for q -> 1 is 0 for a Gaussian of any
-    correlation below 1 and positive where extremes come together. At finite q chi is not lambda: a Gaussian with rho =
-    0.6 has lambda = 0 and chi(0.95) = 0.31. So chi(q) is a curve here, beside the one of the Gaussian of the same
-    Kendall's tau (``chi_gaussian``), and beside two measures that tell the cases apart: chi-bar(q) tends to 1 with tail
-    dependence and to rho for a Gaussian; Ledford and Tawn's eta is 1 with tail dependence, 1/2 for independence and
-    (1 + rho)/2 for a Gaussian, estimated by Hill's method on the fraction `tail_fraction` of stars deepest in the
-    corner (at that depth a Gaussian of rho = 0.6 gives 0.76).
+    chi(q) = P(V > q | U > q) on the ranks of the two columns (Coles, Heffernan & Tawn 1999). Its limit lambda for q
+    -> 1 is 0 for a Gaussian of any correlation below 1 and positive where extremes come together. At finite q chi
+    is not lambda: a Gaussian with rho = 0.6 has lambda = 0 and chi(0.95) = 0.31. So chi(q) is a curve here, beside
+    the one of the Gaussian of the same Kendall's tau (``chi_gaussian``), and beside two measures that tell the
+    cases apart: chi-bar(q) tends to 1 with tail dependence and to rho for a Gaussian; the eta of Ledford & Tawn
+    (1996) is 1 with tail dependence, 1/2 for independence and (1 + rho)/2 for a Gaussian, estimated by Hill's
+    method on the fraction `tail_fraction` of stars deepest in the corner (at that depth a Gaussian of rho = 0.6
+    gives 0.76).
 
     ``chi_limit`` is chi at q = 1 - `tail_fraction`, the estimate of lambda from counts; ``tail_of_family`` is the
     lambda of the parametric copula with the lowest AIC (``family``), for comparison.
