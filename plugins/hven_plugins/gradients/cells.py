@@ -137,27 +137,34 @@ def mean_and_scatter(
     varies = widest > (1e-12 * np.maximum(np.abs(middle), 1e-3)) ** 2
     floor = np.where(varies, 1e-12 * widest, 1.0)
 
-    def at(variance: Array) -> tuple[Array, Array, Array, Array]:
-        w = 1 / (variance[group] + errors**2)
+    def at(variance: Array) -> tuple[Array, Array, Array, Array, Array]:
+        w = 1 / (variance[group] + errors2)
         total = np.bincount(group, w, n_groups)
-        centre = middle
+        shift = np.zeros(n_groups)
         if mean is None:
-            centre = middle + np.bincount(group, w * off, n_groups) / np.maximum(total, 1e-300)
-        rest = (values - centre[group]) ** 2
-        score = np.bincount(group, w**2 * rest, n_groups) - total
-        return w, total, centre, score
+            shift = np.bincount(group, w * off, n_groups) / np.maximum(total, 1e-300)
+        weighted = (w * (off - shift[group])) ** 2
+        score = np.bincount(group, weighted, n_groups) - total
+        w2 = np.bincount(group, w**2, n_groups)
+        curvature = np.bincount(group, w * weighted, n_groups)
+        return total, middle + shift, score, curvature, w2
 
+    errors2 = errors**2
     low, high = floor.copy(), 4 * widest + floor
-    nothing_left = at(low)[3] <= 0
-    for _ in range(45):
-        between = np.where(low > 1e-3 * high, 0.5 * (low + high), np.sqrt(low * high))
-        rises = at(between)[3] > 0
-        low, high = np.where(rises, between, low), np.where(rises, high, between)
-    variance = np.where(nothing_left, 0.0, 0.5 * (low + high))
-    w, total, centre, _ = at(np.where(nothing_left, floor, variance))
-    rest = (values - centre[group]) ** 2
-    information = np.bincount(group, w**3 * rest - 0.5 * w**2, n_groups)
-    expected = 0.5 * np.bincount(group, w**2, n_groups)
+    nothing_left = at(low)[2] <= 0
+    variance = np.clip(np.bincount(group, off**2 - errors2, n_groups) / np.maximum(n, 1), 0.01 * widest, high) + floor
+    for _ in range(60):
+        _, _, score, curvature, w2 = at(variance)
+        low, high = np.where(score > 0, variance, low), np.where(score > 0, high, variance)
+        slope = np.minimum(w2 - 2 * curvature, -1e-300)
+        newton = variance - score / slope  # towards the root of the derivative, where it bends the right way
+        inside = (newton > low) & (newton < high)
+        before, variance = variance, np.where(inside, newton, 0.5 * (low + high))
+        if np.all(nothing_left | ~varies | (np.abs(variance - before) <= 1e-9 * variance)):
+            break
+    variance = np.where(nothing_left, 0.0, variance)
+    total, centre, _, curvature, w2 = at(np.where(nothing_left, floor, variance))
+    information, expected = curvature - 0.5 * w2, 0.5 * w2
     information = np.where(information > 0.1 * expected, information, expected)
     few, constant = n < n_min, ~varies
     lost = few | constant | nothing_left

@@ -93,7 +93,7 @@ def metallicity_maps(
     The two-point function ``xi`` (part ``two_point``) is the mean product of the residuals of two stars, less the mean
     of all, at a distance up to `lag_max`: errors of different stars are independent and leave it alone. At zero lag
     they do not: ``xi_zero`` is the variance less the mean squared error ``noise``; what it has above ``xi`` at the
-    first lag is scatter from star to star at one place. Pairs are counted on a grid of an eighth of the width of a lag,
+    first lag is scatter from star to star at one place. Pairs are counted on a grid of a sixth of the width of a lag,
     so that there may be any number of stars. Errors leave out one of `tiles` x `tiles` parts of the map at a time; they
     miss what is as large as the map. ``xi_null_err`` and the p-value ``xi_p`` come from residuals that are shuffled
     among the stars. Two things make xi smaller than that of the interstellar medium: the fitted gradient took a plane
@@ -208,7 +208,7 @@ class Residuals:
                 expected=f"{n_min} or more", hint="Loosen the selection.",
             )  # fmt: skip
         chosen = np.flatnonzero(usable)
-        chosen = chosen[np.lexsort((err[chosen], delta[chosen], y[chosen], x[chosen]))]
+        chosen = chosen[np.argsort((x + np.pi * y + np.e * delta)[chosen], kind="stable")]
         assumed = "nothing" if has_errors else "no errors in delta_feh"
         return cls(x[chosen], y[chosen], delta[chosen], err[chosen], member[chosen].astype(np.int64), assumed)
 
@@ -265,7 +265,7 @@ def lagged(stars: Residuals, lag_max: float, n_lags: int, *, tiles: int, n_shuff
     off = stars.delta - stars.delta.mean()
     low, high = [stars.x.min(), stars.y.min()], [stars.x.max(), stars.y.max()]
     extent = max(high[0] - low[0], high[1] - low[1])
-    empty = twopoint.Grid.empty(low, high, max(edges[1] / 8, extent / _FINEST))
+    empty = twopoint.Grid.empty(low, high, max(edges[1] / 6, extent / _FINEST))
     told = twopoint.of_grid(empty.add(stars.x, stars.y, off), edges, tiles)
     null = twopoint.of_shuffled(empty, stars.x, stars.y, off, edges, n_shuffles, seed)
     known = n_shuffles > 1
