@@ -68,7 +68,9 @@ class BlockWork:
     def compute(self, todo: Sequence[Block]) -> dict[str, Staged]:
         """Compute the blocks that are to do, and return where the results of all of them are, by part."""
         request = self.request
-        memory = int(_HELD * self.cluster.memory) if self.cluster.client is not None else 0
+        # This very process is no worker; and a driver of GPUs may reserve what it never uses.
+        is_held = self.cluster.client is not None and self.cluster.kind != "cuda"
+        memory = int(_HELD * self.cluster.memory) if is_held else 0
         self._task = pack(BlockTask(request.analysis, request.parameters, request.inputs, self.earlier, memory))
         tables = {part: StagedTable(self._store, f"{place}/table") for part, place in self.places.items()}
         if not self.journal.snapshots and not any(pin.engine == "icechunk" for pin in self.pins.values()):
