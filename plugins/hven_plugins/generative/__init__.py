@@ -1,5 +1,7 @@
 """Generative models of images: what statistics tell of real and made-up images, and which to trust."""
 
+from typing import TYPE_CHECKING
+
 import hven
 from hven_plugins.generative.diffusion import image_diffusion_sample, image_diffusion_train
 from hven_plugins.generative.evaluation import generative_evaluation
@@ -7,6 +9,12 @@ from hven_plugins.generative.features import scattering_features
 from hven_plugins.generative.forecast import generative_forecast
 from hven_plugins.generative.gan import image_gan_sample, image_gan_train
 from hven_plugins.generative.memorisation import generative_memorisation
+from hven_plugins.generative.sections import evaluation_sections
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hven import ReportSection, Run
 
 __all__ = [
     "generative_evaluation",
@@ -30,3 +38,9 @@ def hven_analyses() -> list[hven.Analysis]:
         image_gan_train,
         image_gan_sample,
     ]
+
+
+@hven.hookimpl
+def hven_report_sections(run: "Run") -> "Sequence[ReportSection]":
+    """Return what this family adds to a report."""
+    return evaluation_sections(run)
