@@ -4,6 +4,7 @@ import os
 import warnings
 from importlib import metadata
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hven_plugins.copulas import alpha_sequence
 
 class TestAlphaSequence(AnalysisSuite):
     analysis = alpha_sequence
+    parameters: ClassVar = {"n_boot": 4}
     size = 6000
 
 
@@ -45,9 +47,9 @@ def test_the_split_is_as_good_as_the_overlap_allows(seed):
 @pytest.mark.t0
 def test_labels_do_not_change_under_increasing_transforms_of_a_column():
     stars = two_sequence_stars(20_000, 3).inputs["stars"]
-    before = alpha_sequence(stars)["stars"]
+    before = alpha_sequence(stars, n_boot=5)["stars"]
     moved = stars.assign(feh=("object", np.exp(stars.feh.values)), mg_fe=("object", (stars.mg_fe.values + 1) ** 3))
-    assert alpha_sequence(moved)["stars"].identical(before)
+    assert alpha_sequence(moved, n_boot=5)["stars"].identical(before)
     assert set(np.unique(before.alpha_seq)) == {0, 1}
 
 
@@ -141,7 +143,7 @@ def test_rounded_columns_make_no_valleys():
 def test_stars_without_an_abundance_are_undecided():
     stars = two_sequence_stars(10_000, 6).inputs["stars"]
     stars["mg_fe"][:100] = np.nan
-    found = alpha_sequence(stars)["stars"]
+    found = alpha_sequence(stars, n_boot=5)["stars"]
     assert (found.alpha_seq[:100] == -1).all()
     assert np.isnan(found.confidence[:100]).all()
 
@@ -157,8 +159,8 @@ def test_what_cannot_be_split_is_refused_by_name():
 def test_weights_count():
     mock = two_sequence_stars(10_000, 10)
     stars = mock.inputs["stars"]
-    same = alpha_sequence(stars.assign(weight=("object", np.ones(10_000))))
-    assert same["stars"].identical(alpha_sequence(stars)["stars"])
+    same = alpha_sequence(stars.assign(weight=("object", np.ones(10_000))), n_boot=5)
+    assert same["stars"].identical(alpha_sequence(stars, n_boot=5)["stars"])
     thinned = np.where(mock.truth["is_high"], 0.02, 1.0)  # 70 % of the stars of the disc, 1 % of them high
     assert not bool(alpha_sequence(stars.assign(weight=("object", thinned)))[""].is_supported)
 
