@@ -27,6 +27,7 @@ Images = NDArray[np.float32]
 Kind = Literal["linear", "cosine"]
 Method = Literal["dpm", "ddim", "ddpm"]
 Weights = Literal["ema", "last"]
+Target = Literal["noise", "velocity"]
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def way_back(schedule: NoiseSchedule, method: Method, steps: int | None, eta: fl
 
 @dataclass(frozen=True)
 class NoiseLoss:
-    """The loss |noise - net(x_t, t, theta)|^2, mean over pixels, at random levels; for `hven.methods.train.fit`.
+    """The squared error of what the network says of x_t, mean over pixels, at random levels; for `train.fit`.
 
     Attributes
     ----------
@@ -177,10 +178,22 @@ class NoiseLoss:
     drop
         How often the parameters are hidden from the network, so that it learns what images are like without knowing
         them (Ho and Salimans, arXiv:2207.12598).
+    target
+        What the network says: ``"noise"``, or ``"velocity"``, sqrt(a_t) noise - sqrt(1 - a_t) x_0 (Salimans and Ho,
+        arXiv:2202.00512). From noise the image behind follows with an error that 1/sqrt(a_t) enlarges, from velocity
+        without: it takes less training.
     """
 
     schedule: NoiseSchedule
     drop: float = 0.28
+    target: Target = "noise"
+
+    def __post_init__(self) -> None:
+        if self.target not in {"noise", "velocity"}:
+            raise ParameterError(
+                f"target is {self.target!r}", where="diffusion.NoiseLoss", expected="noise or velocity",
+                hint="Choose one.",
+            )  # fmt: skip
 
     def __call__(self, net: Any, rows: dict[str, Any], key: Any) -> Any:
         """Return the loss of each row of ``rows["x"]`` (b, ...) given ``rows["theta"]`` (b, p), shape (b,)."""
@@ -196,7 +209,8 @@ class NoiseLoss:
         left = jnp.asarray(self.schedule.alpha_bar, jnp.float32)[t].reshape(-1, *[1] * (x.ndim - 1))
         is_known = jax.random.uniform(for_drop, (n,)) >= self.drop
         found = jax.vmap(net)(jnp.sqrt(left) * x + jnp.sqrt(1 - left) * noise, t, rows["theta"], is_known)
-        return jnp.mean((found - noise) ** 2, axis=tuple(range(1, x.ndim)))
+        wanted = noise if self.target == "noise" else jnp.sqrt(left) * noise - jnp.sqrt(1 - left) * x
+        return jnp.mean((found - wanted) ** 2, axis=tuple(range(1, x.ndim)))
 
 
 @dataclass(frozen=True)
@@ -305,7 +319,8 @@ class Diffusion:
             rows = np.pad(scaled[part], ((0, pad), (0, 0)))
             drawn = _drawn(
                 net, self.loss.schedule.alpha_bar, way, np.pad(words[part], ((0, pad), (0, 0))), rows,
-                shape=self.shape, seed=seed, guidance=guidance, is_known=theta is not None, bounds=bounds,
+                shape=self.shape, target=self.loss.target, seed=seed, guidance=guidance, is_known=theta is not None,
+                bounds=bounds,
             )  # fmt: skip
             out[part] = self.pixels.from_standard(drawn[: batch - pad])
         return out
@@ -317,6 +332,7 @@ class Diffusion:
             "net": self.net.spec(),
             "schedule": {"steps": self.loss.schedule.steps, "kind": self.loss.schedule.kind},
             "drop": self.loss.drop,
+            "target": self.loss.target,
             "settings": dict(self.settings),
             "names": dict(self.names),
             "diverged": self.diverged,
@@ -345,7 +361,7 @@ class Diffusion:
         return cls(
             net=from_vector(skeleton, arrays["ema"]),
             last=from_vector(skeleton, arrays["last"]),
-            loss=NoiseLoss(NoiseSchedule(**spec["schedule"]), spec["drop"]),
+            loss=NoiseLoss(NoiseSchedule(**spec["schedule"]), spec["drop"], spec["target"]),
             pixels=Scaler(arrays["pixel_mean"], arrays["pixel_std"]),
             limits=(arrays["pixel_low"], arrays["pixel_high"]),
             theta=Ranges(arrays["theta_low"], arrays["theta_high"]),
@@ -363,6 +379,7 @@ def fit(
     *,
     schedule: NoiseSchedule | None = None,
     drop: float = 0.28,
+    target: Target = "noise",
     steps: int,
     batch: int = 16,
     learning_rate: float = 1e-4,
@@ -391,6 +408,8 @@ def fit(
         Of the forward process; linear in 1000 levels when not given.
     drop
         How often parameters are hidden; what guidance needs.
+    target
+        What the network learns to say (see `NoiseLoss`).
     steps, batch, learning_rate, ema
         Of the training: AdamW without decay, the rate rising over a twentieth of the steps and falling as a cosine.
     check_every, seed, resume, on_check, names
@@ -416,7 +435,7 @@ def fit(
     require("equinox", "optax", what="a diffusion model")
     data = prepared(x, theta, "diffusion.fit")
     check_fits(net, data.rows["x"].shape[1:], data.theta.n, "diffusion.fit")
-    loss = NoiseLoss(schedule or NoiseSchedule(), drop if data.theta.n else 0.0)
+    loss = NoiseLoss(schedule or NoiseSchedule(), drop if data.theta.n else 0.0, target)
     trained = _fit_network(
         net, loss, data.rows, steps=steps, batch=batch, learning_rate=learning_rate, weight_decay=0.0, val=0.0,
         check_every=check_every, ema=ema, standardise=(), seed=seed, resume=resume, on_check=on_check,
@@ -431,10 +450,10 @@ def fit(
 
 def _drawn(
     net: Any, alpha_bar: Array, way: tuple[NDArray[np.int64], Array], words: Any, theta: Any, *,
-    shape: tuple[int, ...], seed: int, guidance: float, is_known: bool, bounds: tuple[Any, ...],
+    shape: tuple[int, ...], target: Target, seed: int, guidance: float, is_known: bool, bounds: tuple[Any, ...],
 ) -> Images:  # fmt: skip
     """Return one batch of images, standardised: pure noise, taken back level by level."""
-    begin, back = _compiled(shape, guidance != 0.0)
+    begin, back = _compiled(shape, guidance != 0.0, target)
     keys, x = begin(np.uint32(seed & 0xFFFFFFFF), words)
     clean = x
     for t, numbers in zip(*way, strict=True):
@@ -447,7 +466,7 @@ def _drawn(
 
 
 @lru_cache(maxsize=32)
-def _compiled(shape: tuple[int, ...], is_guided: bool) -> tuple[Any, Any]:
+def _compiled(shape: tuple[int, ...], is_guided: bool, target: Target) -> tuple[Any, Any]:
     """Return what makes keys and first noise of a batch, and what takes it one level back.
 
     Levels are visited by Python: in a loop of XLA's own, convolutions on processors are an order of magnitude slower.
@@ -460,7 +479,7 @@ def _compiled(shape: tuple[int, ...], is_guided: bool) -> tuple[Any, Any]:
         keys = keys_of(seed, words)
         return keys, normal(keys, 0, shape)
 
-    def noise_in(net: Any, x: Any, t: Any, theta: Any, is_known: Any, guidance: Any) -> Any:
+    def said_of(net: Any, x: Any, t: Any, theta: Any, is_known: Any, guidance: Any) -> Any:
         every: Any = jax.vmap(net, in_axes=(0, None, 0, 0))
         known = jnp.full(len(x), is_known)
         if not is_guided:
@@ -482,7 +501,8 @@ def _compiled(shape: tuple[int, ...], is_guided: bool) -> tuple[Any, Any]:
         bounds: Any,
     ) -> Any:
         of_image, of_noise, a, b, c, d = told
-        clean = (x - of_noise * noise_in(net, x, t, theta, is_known, guidance)) / of_image
+        said = said_of(net, x, t, theta, is_known, guidance)
+        clean = (x - of_noise * said) / of_image if target == "noise" else of_image * x - of_noise * said
         clean = jnp.clip(clean, *bounds)
         return a * x + b * clean + c * before + d * normal(keys, t.astype(jnp.uint32) + 1, shape), clean
 
