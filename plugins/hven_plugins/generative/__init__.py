@@ -21,6 +21,10 @@ __all__ = [
     "generative_forecast",
     "generative_memorisation",
     "hven_analyses",
+    "image_diffusion_sample",
+    "image_diffusion_train",
+    "image_gan_sample",
+    "image_gan_train",
     "scattering_features",
 ]
 
