@@ -99,6 +99,8 @@ class Binding:
             elif valid in data.variables:
                 made[name + _VALID] = data[valid].variable.copy(deep=False)
             made[name] = _converted(variable, bound)
+            if bound.source != name:  # figures say whose values they show
+                made[name].attrs["column"] = bound.source
         for name in _KEPT:
             if name in data.variables and name not in made:
                 made[name] = data[name].variable

@@ -187,7 +187,8 @@ def draw_split(result: xr.Dataset) -> "Figure":
     left.fill_between(result["column_u"], result["split_u_low"], result["split_u_high"], **shade)
     left.plot(u, np.where((curve > 0) & (curve < 1), curve, np.nan), **style)
     left.plot(result["column_u"], result["valley_u"], "o", ms=4.0, mfc="white", mec=INK, mew=1.1, zorder=5)
-    left.set(xlabel="rank of [Fe/H]", ylabel="rank of [Mg/Fe]", aspect="equal")
+    across, up = result.attrs["columns"]
+    left.set(xlabel=f"rank of {bare(across)}", ylabel=f"rank of {bare(up)}", aspect="equal")
     figure.colorbar(mesh, ax=left, label="copula density", pad=0.02, ticks=_TICKS, format="%g", shrink=0.85)
     mesh_data(right, result)
     feh = np.linspace(float(result["x_edge"].min()), float(result["x_edge"].max()), 300)
@@ -198,7 +199,7 @@ def draw_split(result: xr.Dataset) -> "Figure":
     right.plot(feh[inside], cubic, color=LINE, lw=1.0, ls=(0, (2, 2)), label="its cubic")
     for (name, (dashes, line)), colour in zip(LITERATURE.items(), (INK, GUIDE, "#66a182", "#c77d0a"), strict=True):
         right.plot(feh, line(feh), color=colour, lw=1.3, ls=dashes, label=name)
-    right.set(xlabel=label("feh"), ylabel=label("mg_fe"), xlim=(feh[0], feh[-1]))
+    right.set(xlabel=label(across), ylabel=label(up), xlim=(feh[0], feh[-1]))
     right.set_ylim(float(result["y_edge"].min()), float(result["y_edge"].max()))
     told = "split of the copula" if is_supported else "split not supported"
     handles = [

@@ -166,7 +166,11 @@ def alpha_sequence(
             "n_high": int(is_high.sum()) if is_supported else 0,
         },
         coords={"u1": GRID, "u2": GRID},
-        attrs={"n_given": stars.sizes["object"], "n_boot": n_boot},
+        attrs={
+            "n_given": stars.sizes["object"],
+            "n_boot": n_boot,
+            "columns": [str(stars[name].attrs.get("column", name)) for name in ("feh", "mg_fe")],
+        },
     )
     plane = data_plane([pairs]).isel(group=0)
     by_star = xr.Dataset(

@@ -84,7 +84,7 @@ def hdf5_images(
     title: str = "",
     citation: list[str] | None = None,
 ) -> Iterator[Batch]:
-    """Stacks of images in HDF5 files; needs h5py. Datasets with a row for each image are its columns.
+    """Stacks of images in HDF5 files; needs h5py (``hven[hdf5]``). Datasets with a row for each image are its columns.
 
     Parameters
     ----------
@@ -117,7 +117,9 @@ def hdf5_images(
         h5py: Any = import_module("h5py")
     except ImportError as error:
         raise MissingDependencyError(
-            "HDF5 files are read with h5py, which is not installed", where=path, hint="Install it: pip install h5py"
+            "HDF5 files are read with h5py, which is not installed",
+            where=path,
+            hint="Install it: pip install 'hven[hdf5]'",
         ) from error
     arrays: dict[str, NDArray[Any]] = {}
 

@@ -46,16 +46,17 @@ def draw_images(result: xr.Dataset) -> "Figure":
     grid = figure.subplots(len(rows), COLUMNS, squeeze=False)
     for axes in grid.ravel():
         axes.axis("off")
-    begin, drawn = 0, None
+    begin, drawn = 0, []
     for axes_of_row, part in zip(grid, chosen, strict=True):
         for axes, image in zip(axes_of_row, shown[begin : begin + len(part)], strict=False):
-            drawn = axes.imshow(image, vmin=low, vmax=high, origin="lower", cmap="viridis", interpolation="nearest")
+            shown_as = axes.imshow(image, vmin=low, vmax=high, origin="lower", cmap="viridis", interpolation="nearest")
+            drawn.append(shown_as)
         if names:
             text = f"{values[part[0]]:.3g} to\n{values[part[-1]]:.3g}"
             axes_of_row[0].text(-0.08, 0.5, text, transform=axes_of_row[0].transAxes, ha="right", va="center")
         begin += len(part)
     unit = str(result.attrs.get("flux_unit", ""))
-    figure.colorbar(drawn, ax=grid, label=f"pixel value [{unit}]" if unit else "pixel value", shrink=0.8)
+    figure.colorbar(drawn[0], ax=grid, label=f"pixel value [{unit}]" if unit else "pixel value", shrink=0.8)
     if names:
         figure.suptitle(f"synthetic images by {names[0].removeprefix('theta_')}")
     return figure

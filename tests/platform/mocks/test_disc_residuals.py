@@ -44,7 +44,8 @@ def test_patches_are_as_deep_and_as_large_as_they_should_be():
     distance = [np.hypot(stars.r_gal * np.cos(stars.phi_gal) - x, stars.r_gal * np.sin(stars.phi_gal) - y)
                 for x, y in zip(truth["x_gal"], truth["y_gal"], strict=True)]  # fmt: skip
     nearest = np.min(distance, axis=0)
-    assert truth["in_patch"][nearest < 0.15].mean() == pytest.approx(0.47, abs=0.05)  # 0.6, blurred by errors of the radius
+    # 0.6, blurred by errors of the radius.
+    assert truth["in_patch"][nearest < 0.15].mean() == pytest.approx(0.47, abs=0.05)
     assert truth["in_patch"][nearest > 2.0].mean() < 0.01
     inside = truth["in_patch"]
     assert stars.delta_feh.values[inside].mean() == pytest.approx(-0.12, abs=0.01)

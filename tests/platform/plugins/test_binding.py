@@ -131,7 +131,7 @@ def test_binding_converts_renames_and_keeps_floats_as_they_are(dtype, lazy, size
     given_data = stars.copy(deep=True)
     bound = bind(Table(distance="kpc"), Schema.of_dataset(stars), {"distance": "d"}).apply(stars)
     assert list(bound.variables) == ["distance"]
-    assert bound.distance.attrs == {"units": "kpc", "ucd": "pos.distance"}
+    assert bound.distance.attrs == {"units": "kpc", "ucd": "pos.distance", "column": "d"}
     assert bound.distance.dtype == (dtype if dtype.startswith("f") else "float64")
     assert (bound.distance.chunks is not None) is lazy
     np.testing.assert_allclose(bound.distance.values, values / 1000, rtol=1e-6)

@@ -111,6 +111,16 @@ def test_one_sequence_alone_is_not_split(n):
         assert figure is not None
 
 
+def test_the_figure_names_the_columns_that_were_bound():
+    stars = two_sequence_stars(800, 4).inputs["stars"]
+    stars["mg_fe"].attrs["column"] = "alpha_m"
+    result = alpha_sequence(stars, n_boot=2)
+    assert result[""].attrs["columns"] == ["feh", "alpha_m"]
+    left, right, *_ = alpha_sequence.draw(result).axes
+    assert left.get_ylabel() == r"rank of [$\alpha$/M]"
+    assert right.get_ylabel() == r"[$\alpha$/M] [dex]"
+
+
 def test_confidence_falls_where_the_sequences_merge():
     mock = two_sequence_stars(30_000, 5)
     found = alpha_sequence(mock.inputs["stars"])
