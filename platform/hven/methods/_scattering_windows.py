@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-_KEPT = 1.5
+_KEPT = 2.0
 _SMALLEST = 16
 
 
@@ -24,7 +24,7 @@ class Grid(NamedTuple):
 
 
 def grids(shape: tuple[int, int], scales: int, *, exact: bool) -> list[Grid]:
-    """Return the grid that suffices for each scale: 1.5 N / 2^j pixels along an axis of N, at least 16.
+    """Return the grid that suffices for each scale: 2 N / 2^j pixels along an axis of N, at least 16.
 
     Examples
     --------

@@ -1,5 +1,6 @@
 """Maps of what gradients leave over: mean and scatter by place, and how they hang together with distance."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -208,7 +209,7 @@ class Residuals:
                 expected=f"{n_min} or more", hint="Loosen the selection.",
             )  # fmt: skip
         chosen = np.flatnonzero(usable)
-        chosen = chosen[np.argsort((x + np.pi * y + np.e * delta)[chosen], kind="stable")]
+        chosen = chosen[np.argsort((x + np.pi * y + math.e * delta)[chosen], kind="stable")]
         assumed = "nothing" if has_errors else "no errors in delta_feh"
         return cls(x[chosen], y[chosen], delta[chosen], err[chosen], member[chosen].astype(np.int64), assumed)
 

@@ -68,12 +68,12 @@ def test_the_transform_is_its_definition(shape, scales, angles):
 @pytest.mark.t0
 @pytest.mark.parametrize("shape", [(64, 64), (48, 80)])
 def test_the_fast_path_gives_the_same_numbers(shape):
-    """Target 1e-3 (rms); measured at 64 x 64, J = 5, L = 4: S1 3e-4, S2 1e-3."""
+    """Target 1e-3 (rms); measured at 64 x 64, J = 5, L = 4: S1 3e-4, S2 9e-4 on maps of bubbles."""
     images = fields(24, shape)
     fast, exact = (coefficients(images, exact=exact) for exact in (False, True))
-    for name, limit in (("s1", 1e-3), ("s2", 2e-3)):
+    for name in ("s1", "s2"):
         off = getattr(fast, name) / getattr(exact, name) - 1
-        assert np.sqrt(np.mean(off**2)) < limit
+        assert np.sqrt(np.mean(off**2)) < 1e-3
     shift = np.abs(features(fast) - features(exact)).max(axis=0)
     assert (shift < 0.05 * features(exact).std(axis=0)).mean() > 0.9
 
