@@ -19,6 +19,7 @@ EXTRAS = {
     "demo": "`hven demo`: 40,226 real spectra",
     "gpu": "runs on NVIDIA GPUs",
     "hats": "catalogs in the HATS format through LSDB",
+    "hdf5": "images in HDF5 files through h5py",
     "dev": "the tests and checks of hven itself",
     "bench": "the peers that `make bench` measures against",
     "docs": "the documentation of hven itself",

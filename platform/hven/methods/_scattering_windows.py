@@ -29,7 +29,7 @@ def grids(shape: tuple[int, int], scales: int, *, exact: bool) -> list[Grid]:
     Examples
     --------
     >>> [grid.shape[0] for grid in grids((64, 64), 5, exact=False)]
-    [64, 48, 24, 16, 16]
+    [64, 64, 32, 16, 16]
     """
 
     def along(n: int, j: int) -> int:
