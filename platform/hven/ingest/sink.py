@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -79,20 +80,24 @@ class Sink:
         if is_first:
             self._begin(rows)
         self.repeats += rows.objects.height - rows.objects.select(rows.identity).n_unique() if rows.identity else 0
-        rows = arranged(rows, np.concatenate(self._taken) if self._taken else None)
-        for part, dataset in self.names.items():
-            data: Any = rows.parts.get(part, rows.objects)
-            if not is_first or self.mode == "append":
-                self.tx.append(dataset, data)
-            elif hasattr(data, "data_vars"):
-                kind = kinds.get(part)
-                self.tx.write(dataset, data, kind=None if kind == "table" else kind)
-            else:
-                self.tx.write(dataset, data, kind="table", schema=Schema.of_frame(data, rows.columns))
+        is_new, like = is_first and self.mode != "append", self.like or _outline(rows)
+        # Arrays are put in order while the table is written.
+        with ThreadPoolExecutor(1) as aside:
+            rows = arranged(rows, np.concatenate(self._taken) if self._taken else None, aside)
+            for part, dataset in self.names.items():
+                told: Any = rows.parts.get(part, rows.objects)
+                data = told.result() if isinstance(told, Future) else told
+                if not is_new:
+                    self.tx.append(dataset, data)
+                elif hasattr(data, "data_vars"):
+                    kind = kinds.get(part)
+                    self.tx.write(dataset, data, kind=None if kind == "table" else kind)
+                else:
+                    self.tx.write(dataset, data, kind="table", schema=Schema.of_frame(data, rows.columns))
         self._taken.append(rows.objects["object_id"].to_numpy())
         self.nulls.update({series.name: series.null_count() for series in rows.objects.iter_columns()})
         self.rows += rows.objects.height
-        self.like = self.like or _outline(rows)
+        self.like = like
 
     def _begin(self, rows: Rows) -> None:
         self.names = dataset_names(self.name, rows)
