@@ -39,13 +39,24 @@ def signature(function: Callable[..., Any]) -> inspect.Signature:
     return inspect.signature(function)
 
 
-def parameters_model(function: Callable[..., Any]) -> "type[BaseModel]":
+def parameters_model(
+    function: Callable[..., Any], with_options_of: Callable[..., Any] | None = None
+) -> "type[BaseModel]":
     """Return a pydantic model of the keyword-only arguments of `function`: types, bounds, defaults, descriptions.
+
+    Parameters
+    ----------
+    function
+        Whose parameters are meant.
+    with_options_of
+        Another function, whose keyword-only arguments `function` takes as ``**options`` and hands on to it. They
+        follow those of `function`, and its docstring describes them.
 
     Raises
     ------
     DeclarationError
-        If an argument has neither type nor default, a default outside its own bounds, or a name that pydantic keeps.
+        If an argument has neither type nor default, a default outside its own bounds, or a name that pydantic keeps or
+        both functions have; or if ``**options`` is there without another function, or missing with one.
 
     Examples
     --------
@@ -57,21 +68,14 @@ def parameters_model(function: Callable[..., Any]) -> "type[BaseModel]":
     """
     from pydantic import BaseModel, ConfigDict, PydanticUserError, create_model
 
-    where = f"{function.__module__}.{function.__qualname__}"
-    texts = read_docstring(function.__doc__).parameters
-    keywords: list[inspect.Parameter] = []
-    for name, argument in signature(function).parameters.items():
-        if argument.kind is inspect.Parameter.VAR_KEYWORD:
-            raise DeclarationError(
-                f"**{name} leaves the parameters open", where=where, hint="Name each parameter, keyword-only."
-            )
-        if argument.kind is inspect.Parameter.KEYWORD_ONLY:
-            if name.startswith("_") or hasattr(BaseModel, name):
-                raise DeclarationError(f"{name!r} cannot name a parameter", where=where, hint="Choose another name.")
-            keywords.append(argument)
+    where = _place(function)
+    if with_options_of is not None:
+        _check_options(function, with_options_of)
     config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
     try:
-        fields: dict[str, Any] = {a.name: _field(function, a, texts.get(a.name, ""), where) for a in keywords}
+        fields = _fields(function, is_open=with_options_of is not None)
+        if with_options_of is not None:
+            fields |= _fields(with_options_of)
         model: type[BaseModel] = create_model(
             function.__qualname__, __config__=config, __module__=function.__module__, **fields
         )
@@ -198,6 +202,55 @@ def unit_of(model: "type[BaseModel]", name: str) -> str:
     ('kpc', '')
     """
     return _unit_in(model.model_json_schema()["properties"][name])
+
+
+def _place(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _check_options(function: Callable[..., Any], shared: Callable[..., Any]) -> None:
+    """Refuse functions of which one cannot hand the options of the other on."""
+    own, others = signature(function).parameters, signature(shared).parameters
+    options = [name for name, argument in others.items() if argument.kind is inspect.Parameter.KEYWORD_ONLY]
+    if not options:
+        raise DeclarationError(
+            f"{shared.__qualname__} has no options to share",
+            where=_place(function),
+            expected="a function with keyword-only arguments",
+            hint="Put '*' before its options.",
+        )
+    if not any(argument.kind is inspect.Parameter.VAR_KEYWORD for argument in own.values()):
+        raise DeclarationError(
+            f"the function cannot take the options of {shared.__qualname__}",
+            where=_place(function),
+            expected="**options: Any",
+            hint=f"Add it, and hand the options on: {shared.__name__}(..., **options).",
+        )
+    clash = next((name for name in options if name in own and own[name].kind is not inspect.Parameter.VAR_KEYWORD), "")
+    if clash:
+        raise DeclarationError(
+            f"{clash!r} is an argument of the function and an option of {shared.__qualname__}",
+            where=_place(function),
+            hint="Take it out of one of them, or give it another name.",
+        )
+
+
+def _fields(function: Callable[..., Any], *, is_open: bool = False) -> dict[str, Any]:
+    """Return what pydantic is to know of each keyword-only argument; ``**options`` only where it `is_open`."""
+    from pydantic import BaseModel
+
+    where, texts = _place(function), read_docstring(function.__doc__).parameters
+    fields: dict[str, Any] = {}
+    for name, argument in signature(function).parameters.items():
+        if argument.kind is inspect.Parameter.VAR_KEYWORD and not is_open:
+            raise DeclarationError(
+                f"**{name} leaves the parameters open", where=where, hint="Name each parameter, keyword-only."
+            )
+        if argument.kind is inspect.Parameter.KEYWORD_ONLY:
+            if name.startswith("_") or hasattr(BaseModel, name):
+                raise DeclarationError(f"{name!r} cannot name a parameter", where=where, hint="Choose another name.")
+            fields[name] = _field(function, argument, texts.get(name, ""), where)
+    return fields
 
 
 def _field(function: Callable[..., Any], argument: inspect.Parameter, text: str, where: str) -> tuple[Any, Any]:

@@ -142,6 +142,7 @@ def reader(
     patterns: tuple[str, ...] = (),
     produces: Mapping[str, str] | None = None,
     description: str = "",
+    with_options_of: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Iterator[Batch]]], Reader]:
     """Return a decorator that makes a `Reader` of a function ``f(path, *, ...) -> Iterator[Batch]``.
 
@@ -158,11 +159,15 @@ def reader(
         The kind of each part, ``{"": "table"}`` when not given.
     description
         One line; the docstring's first when empty.
+    with_options_of
+        A function that several readers call, such as one that makes the batch. The reader takes its keyword-only
+        arguments as ``**options`` and hands them on: they are options of the reader too, with their types, defaults
+        and descriptions.
 
     Raises
     ------
     DeclarationError
-        If a kind is unknown or the function does not take a path.
+        If a kind is unknown, the function does not take a path, or the options of the two functions do not go together.
 
     Examples
     --------
@@ -171,6 +176,13 @@ def reader(
     ...     '''Lines of a text file.'''
     >>> lines.name, lines.description, lines.matches("Stars.TXT") > 0
     ('lines', 'Lines of a text file.', True)
+
+    >>> def text_batch(lines, *, comment: str = "#", survey: str = ""): ...
+    >>> @reader(with_options_of=text_batch)
+    ... def words(path, *, separator: str = " ", **options):
+    ...     yield text_batch(open(path).read().split(separator), **options)
+    >>> list(words.options.model_fields)
+    ['separator', 'comment', 'survey']
     """
 
     def declare(function: Callable[..., Iterator[Batch]]) -> Reader:
@@ -179,7 +191,7 @@ def reader(
         _check_arguments(function, 1, "path")
         text = description or read_docstring(function.__doc__).summary
         called = check_name(name or function.__name__, "reader")
-        return Reader(function, called, tuple(patterns), kinds, text, parameters_model(function))
+        return Reader(function, called, tuple(patterns), kinds, text, parameters_model(function, with_options_of))
 
     return declare
 

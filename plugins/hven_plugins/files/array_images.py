@@ -12,25 +12,11 @@ from numpy.typing import NDArray
 import hven
 from hven import Batch
 from hven.errors import MissingDependencyError, UnreadableFileError, did_you_mean
-from hven_plugins.files.image_batch import Layout, image_batch, unreadable
+from hven_plugins.files.image_batch import image_batch, unreadable
 
 
-@hven.reader(name="numpy_images", patterns=("*.npz", "*.npy"), produces={"": "images"})
-def numpy_images(
-    path: str,
-    *,
-    images: str = "",
-    layout: Layout = "auto",
-    bands: list[str] | None = None,
-    columns: dict[str, str] | None = None,
-    identity: list[str] | None = None,
-    unit: str = "",
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(name="numpy_images", patterns=("*.npz", "*.npy"), produces={"": "images"}, with_options_of=image_batch)
+def numpy_images(path: str, *, images: str = "", **options: Any) -> Iterator[Batch]:
     """Stacks of images in NPY and NPZ files; the other arrays of an NPZ with a row for each image are its columns.
 
     Parameters
@@ -39,52 +25,24 @@ def numpy_images(
         Of the file.
     images
         The array with the pixels; the largest one when empty.
-    layout
-        What its axes are: n for images, b for bands, y, x; "auto" guesses.
-    bands
-        Names of the bands.
-    columns
-        New names, as {"theta_zeta": "zeta"}.
-    identity
-        Columns that tell images apart; file name and number when not given.
-    unit
-        Of the pixels.
-    units
-        Of columns, by new name.
-    position
-        Columns of right ascension and declination in degrees.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `image_batch`.
     """
     try:
         arrays = _arrays(path)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise unreadable("the file is not a whole NumPy file of plain arrays", path, error) from error
-    yield _stack(arrays, path, images, layout=layout, bands=bands, names=columns, identity=identity, unit=unit,
-                 units=units, position=_two(position), survey=survey, title=title, citation=citation)  # fmt: skip
+    yield _stack(arrays, path, images, options)
 
 
-@hven.reader(name="hdf5_images", patterns=("*.h5", "*.hdf5", "*.hdf"), produces={"": "images"})
-def hdf5_images(
-    path: str,
-    *,
-    images: str = "",
-    layout: Layout = "auto",
-    bands: list[str] | None = None,
-    columns: dict[str, str] | None = None,
-    identity: list[str] | None = None,
-    unit: str = "",
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(
+    name="hdf5_images", patterns=("*.h5", "*.hdf5", "*.hdf"), produces={"": "images"}, with_options_of=image_batch
+)
+def hdf5_images(path: str, *, images: str = "", **options: Any) -> Iterator[Batch]:
     """Stacks of images in HDF5 files; needs h5py (``hven[hdf5]``). Datasets with a row for each image are its columns.
+
+    A column is known by its name without its group, and by its full name where an option `columns` gives that, as
+    {"theta_zeta": "parameters/zeta"}.
 
     Parameters
     ----------
@@ -92,26 +50,8 @@ def hdf5_images(
         Of the file.
     images
         The dataset with the pixels, as "group/images"; the largest one when empty.
-    layout
-        What its axes are: n for images, b for bands, y, x; "auto" guesses.
-    bands
-        Names of the bands.
-    columns
-        New names, as {"theta_zeta": "parameters/zeta"}.
-    identity
-        Columns that tell images apart; file name and number when not given.
-    unit
-        Of the pixels.
-    units
-        Of columns, by new name.
-    position
-        Columns of right ascension and declination in degrees.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `image_batch`.
     """
     try:
         h5py: Any = import_module("h5py")
@@ -132,11 +72,10 @@ def hdf5_images(
             held.visititems(take)
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise unreadable("the file is not a whole HDF5 file", path, error) from error
-    yield _stack(arrays, path, images, layout=layout, bands=bands, names=columns, identity=identity, unit=unit,
-                 units=units, position=_two(position), survey=survey, title=title, citation=citation)  # fmt: skip
+    yield _stack(arrays, path, images, options)
 
 
-def _stack(arrays: Mapping[str, NDArray[Any]], path: str, images: str, **options: Any) -> Batch:
+def _stack(arrays: Mapping[str, NDArray[Any]], path: str, images: str, options: dict[str, Any]) -> Batch:
     stacks = {name: array for name, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "uifb"}
     if images and images not in arrays:
         raise UnreadableFileError(
@@ -150,7 +89,7 @@ def _stack(arrays: Mapping[str, NDArray[Any]], path: str, images: str, **options
         )  # fmt: skip
     chosen = images or max(stacks, key=lambda name: stacks[name].size)
     pixels = arrays[chosen]
-    wanted = set((options["names"] or {}).values())
+    wanted = set((options["columns"] or {}).values())
     n = len(pixels)
     beside = {
         name: array for name, array in arrays.items()
@@ -168,7 +107,3 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
     with Path(path).open("rb") as file:
         held = np.load(file, allow_pickle=False)
         return {"images": held} if isinstance(held, np.ndarray) else {name: np.asarray(held[name]) for name in held}
-
-
-def _two(position: list[str] | None) -> tuple[str, str] | None:
-    return None if not position else (position[0], position[-1])

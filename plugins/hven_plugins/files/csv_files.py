@@ -4,7 +4,7 @@ import gzip
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import hven
 from hven import Batch, Column
@@ -18,23 +18,16 @@ if TYPE_CHECKING:
 _NULLS = ["", "null", "NULL", "Null", "None", "N/A", "n/a", "--", "nan", "NaN", "NAN", "<NA>"]
 
 
-@hven.reader(name="csv", patterns=("*.csv", "*.csv.gz", "*.tsv", "*.tsv.gz", "*.ecsv", "*.ecsv.gz"))
+@hven.reader(
+    name="csv", patterns=("*.csv", "*.csv.gz", "*.tsv", "*.tsv.gz", "*.ecsv", "*.ecsv.gz"), with_options_of=table_batch
+)
 def csv(
     path: str,
     *,
     separator: str = "",
     comment: str = "#",
     nulls: list[str] | None = None,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    identity: list[str] | None = None,
-    sentinels: dict[str, list[float]] | None = None,
-    valid: dict[str, list[float | None]] | None = None,
-    unplaced: Literal["refuse", "drop"] = "refuse",
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
+    **options: Any,
 ) -> Iterator[Batch]:
     """Comma- or tab-separated values with a line of names; ECSV, as the Gaia archive writes it, with its units.
 
@@ -48,47 +41,15 @@ def csv(
         Lines that begin so are passed over.
     nulls
         Texts that mean missing; by default empty, null, nan, N/A and the like.
-    columns
-        New names, as {"feh": "FE_H"}.
-    units
-        Units by new name.
-    position
-        Columns of right ascension and declination, [] for none; guessed when not given.
-    identity
-        Columns that tell objects apart; guessed when not given.
-    sentinels
-        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
-    valid
-        Smallest and largest good value, as {"a_k": [0, null]}.
-    unplaced
-        Whether rows without a position are refused, or dropped.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `table_batch`.
     """
     if _is_ecsv(path):
         frame, told = _read_ecsv(path)
     else:
         default = "\t" if Path(path).name.lower().removesuffix(".gz").endswith(".tsv") else ","
         frame, told = _read_csv(path, separator or default, comment, _NULLS if nulls is None else nulls), []
-    yield table_batch(
-        frame,
-        told,
-        path,
-        columns=columns,
-        units=units,
-        position=position,
-        identity=identity,
-        sentinels=sentinels,
-        valid=valid,
-        unplaced=unplaced,
-        survey=survey,
-        title=title,
-        citation=citation,
-    )
+    yield table_batch(frame, told, path, **options)
 
 
 def _read_csv(path: str, separator: str, comment: str, nulls: list[str]) -> "pl.DataFrame":

@@ -13,7 +13,7 @@ from hven import Batch
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError, UnreadableFileError
 from hven_plugins.files.csv_files import csv
 from hven_plugins.files.fits_tables import fits_table
-from hven_plugins.files.image_batch import Layout, image_batch, unreadable
+from hven_plugins.files.image_batch import image_batch, unreadable
 from hven_plugins.files.parquet_files import parquet
 from hven_plugins.files.votables import votable
 
@@ -32,21 +32,8 @@ class Plane(NamedTuple):
     header: Any
 
 
-@hven.reader(name="fits_images", patterns=_PATTERNS, produces={"": "images"})
-def fits_images(
-    path: str,
-    *,
-    hdu: int | str | None = None,
-    layout: Layout = "auto",
-    bands: list[str] | None = None,
-    columns: dict[str, str] | None = None,
-    identity: list[str] | None = None,
-    unit: str = "",
-    units: dict[str, str] | None = None,
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(name="fits_images", patterns=_PATTERNS, produces={"": "images"}, with_options_of=image_batch)
+def fits_images(path: str, *, hdu: int | str | None = None, **options: Any) -> Iterator[Batch]:
     """Stacks of images in FITS files: one cube, or extensions of equal shape, each being an image.
 
     A table in the file with a row for each image gives the columns. Extensions with celestial coordinates are placed
@@ -58,24 +45,8 @@ def fits_images(
         Of the file.
     hdu
         Number or name of the HDU; the first cube, or all images, when not given.
-    layout
-        What the axes of a cube are: n for images, b for bands, y, x; "auto" guesses.
-    bands
-        Names of the bands.
-    columns
-        New names, as {"theta_zeta": "ZETA"}.
-    identity
-        Columns that tell images apart; file name and number when not given.
-    unit
-        Of the pixels, where the file does not say.
-    units
-        Of columns, by new name.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `image_batch`.
     """
     planes, table = read_planes(path, hdu)
     cube = next((plane for plane in planes if plane.pixels.ndim > 2), None)
@@ -90,16 +61,14 @@ def fits_images(
                 expected="images of one shape", hint="Read one HDU (option hdu), or cut them to one size.",
             )  # fmt: skip
         pixels, told = np.stack([plane.pixels for plane in planes]), str(planes[0].header.get("BUNIT", ""))
-        layout = "nyx"
+        options["layout"] = "nyx"
         places = _centres(planes)
     n = len(pixels) if pixels.ndim > 2 else 1
     beside = {name: values for name, values in table.items() if len(values) == n}
-    position = ("ra", "dec") if places and "ra" not in beside else None
-    yield image_batch(
-        pixels, {**beside, **(places if position else {})}, path, layout=layout, bands=bands, names=columns,
-        identity=identity, unit=unit or _understood(told), units=units, position=position, survey=survey, title=title,
-        citation=citation,
-    )  # fmt: skip
+    if places and "ra" not in beside and options["position"] is None:
+        beside, options["position"] = beside | places, ["ra", "dec"]
+    options["unit"] = options["unit"] or _understood(told)
+    yield image_batch(pixels, beside, path, **options)
 
 
 @hven.reader(name="fits_cutouts", patterns=_MOSAICS, produces={"": "images"})
@@ -176,8 +145,8 @@ def fits_cutouts(
     names = {name: kept[name].to_numpy() for name in kept.columns if not kept[name].dtype.is_nested()}
     yield image_batch(
         pixels, names, path, layout="nyx", bands=[band or str(plane.header.get("FILTER", "")).strip() or "image"],
-        identity=batches[0].identity or placed, unit=unit or _understood(str(plane.header.get("BUNIT", ""))),
-        position=placed, survey=survey, title=title, citation=citation,
+        identity=list(batches[0].identity or placed), unit=unit or _understood(str(plane.header.get("BUNIT", ""))),
+        position=list(placed), survey=survey, title=title, citation=citation,
     )  # fmt: skip
 
 

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,22 +21,8 @@ _DESCRIPTIONS = ("TCOMM", "TDESC", "TDOC")
 _EMPTY_COMMENTS = ("label for ", "column name", "field name", "name of column", "name of field")
 
 
-@hven.reader(name="fits_table", patterns=_PATTERNS)
-def fits_table(
-    path: str,
-    *,
-    hdu: int | str | None = None,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    identity: list[str] | None = None,
-    sentinels: dict[str, list[float]] | None = None,
-    valid: dict[str, list[float | None]] | None = None,
-    unplaced: Literal["refuse", "drop"] = "refuse",
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(name="fits_table", patterns=_PATTERNS, with_options_of=table_batch)
+def fits_table(path: str, *, hdu: int | str | None = None, **options: Any) -> Iterator[Batch]:
     """Tables of FITS files: the first one, or the HDU asked for.
 
     Units, UCDs and descriptions come from the header (``TUNIT``, ``TUCD``, ``TCOMM`` or the comment of ``TTYPE``),
@@ -48,43 +34,11 @@ def fits_table(
         Of the file.
     hdu
         Number or name of the HDU; the first table when not given.
-    columns
-        New names, as {"feh": "FE_H"}.
-    units
-        Units by new name, where the file tells none or a wrong one.
-    position
-        Columns of right ascension and declination, [] for none; guessed when not given.
-    identity
-        Columns that tell objects apart; guessed when not given.
-    sentinels
-        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
-    valid
-        Smallest and largest good value, as {"a_k": [0, null]}.
-    unplaced
-        Whether rows without a position are refused, or dropped.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `table_batch`.
     """
     frame, told = read_fits_table(path, hdu)
-    yield table_batch(
-        frame,
-        told,
-        path,
-        columns=columns,
-        units=units,
-        position=position,
-        identity=identity,
-        sentinels=sentinels,
-        valid=valid,
-        unplaced=unplaced,
-        survey=survey,
-        title=title,
-        citation=citation,
-    )
+    yield table_batch(frame, told, path, **options)
 
 
 def read_fits_table(path: str, hdu: int | str | None = None) -> "tuple[pl.DataFrame, list[Column]]":

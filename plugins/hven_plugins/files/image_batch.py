@@ -18,45 +18,51 @@ _MOST_BANDS = 16
 
 def image_batch(
     pixels: NDArray[Any],
-    columns: Mapping[str, NDArray[Any]],
+    beside: Mapping[str, NDArray[Any]],
     where: str,
     *,
     layout: Layout = "auto",
-    bands: Sequence[str] | None = None,
-    names: Mapping[str, str] | None = None,
-    identity: Sequence[str] | None = None,
+    bands: list[str] | None = None,
+    columns: dict[str, str] | None = None,
+    identity: list[str] | None = None,
     unit: str = "",
-    units: Mapping[str, str] | None = None,
-    position: tuple[str, str] | None = None,
+    units: dict[str, str] | None = None,
+    position: list[str] | None = None,
     survey: str = "",
     title: str = "",
-    citation: Sequence[str] | None = None,
+    citation: list[str] | None = None,
 ) -> Batch:
     """Return images that were read as a batch: ``flux`` (object, band, y, x) and 1-D columns.
+
+    The options are those of every reader of stacks of images.
 
     Parameters
     ----------
     pixels
         Two to four dimensions, see `layout`.
-    columns
+    beside
         One value for each image, under the names of the file. A column of vectors becomes one column for each element.
     where
         The file, for errors and names of images.
     layout
-        What the axes are: n for images, b for bands. "auto" takes the last axis for bands when it is short and the
-        others are not, else the second of four.
+        What the axes of the pixels are: n for images, b for bands, y, x; "auto" takes the last axis for bands when it
+        is short and the others are not, else the second of four.
     bands
         Names of the bands.
-    names
-        New names of columns: ``{"theta_zeta": "zeta"}`` reads the file's ``zeta`` as ``theta_zeta``.
+    columns
+        New names, as {"theta_zeta": "zeta"}.
     identity
-        Columns that tell images apart, by new name; ``image_name`` (file and number) when None.
-    unit, units
-        Of the pixels, and of columns by new name.
+        Columns that tell images apart, by new name; file name and number (``image_name``) when not given.
+    unit
+        Of the pixels, where the file does not say.
+    units
+        Of columns, by new name.
     position
-        The columns of right ascension and declination, by new name.
-    survey, title, citation
-        Texts for the catalog.
+        Columns of right ascension and declination in degrees, by new name, [] for none.
+    survey, title
+        For the catalog.
+    citation
+        For the catalog: bibcodes, arXiv ids or DOIs.
 
     Raises
     ------
@@ -67,28 +73,28 @@ def image_batch(
 
     Examples
     --------
-    >>> batch = image_batch(np.zeros((2, 8, 8)), {"zeta": np.ones(2)}, "maps.npz", names={"theta_zeta": "zeta"})
+    >>> batch = image_batch(np.zeros((2, 8, 8)), {"zeta": np.ones(2)}, "maps.npz", columns={"theta_zeta": "zeta"})
     >>> batch.rows, dict(batch.parts[""].flux.sizes), batch.parts[""].image_name.values.tolist()
     (2, {'object': 2, 'band': 1, 'y': 8, 'x': 8}, ['maps#0', 'maps#1'])
     """
     import xarray as xr
 
     flux = _in_order(pixels, layout, where)
-    told = {**dict.fromkeys(columns), **{source: name for name, source in (names or {}).items()}}
+    told = {**dict.fromkeys(beside), **{source: name for name, source in (columns or {}).items()}}
     data: dict[str, Any] = {"flux": (("object", "band", "y", "x"), flux, {"units": unit} if unit else {})}
     stem = Path(where).name.split(".")[0]
     image_names = [stem] if len(flux) == 1 and pixels.ndim < 4 else [f"{stem}#{i}" for i in range(len(flux))]
     data["image_name"] = ("object", np.array(image_names, dtype=np.dtypes.StringDType(na_object=None)))
     for source, name in told.items():
-        if source not in columns:
+        if source not in beside:
             raise MissingColumnError(
                 f"an option names column {source!r}, which the file does not have", where=where,
-                hint=did_you_mean(source, columns, f"Its columns are: {', '.join(columns) or 'none'}."),
+                hint=did_you_mean(source, beside, f"Its columns are: {', '.join(beside) or 'none'}."),
             )  # fmt: skip
-        data |= _columns(name or source, np.asarray(columns[source]), len(flux), where)
+        data |= _columns(name or source, np.asarray(beside[source]), len(flux), where)
     made: xr.Dataset = xr.Dataset(data, {"band": list(_bands(bands, flux.shape[1], where))})
-    chosen = tuple(identity or ("image_name",))
-    for name in (*chosen, *(position or ()), *(units or {})):
+    chosen, placed = tuple(identity or ("image_name",)), _placed(position, where)
+    for name in (*chosen, *(placed or ()), *(units or {})):
         if name not in made:
             raise MissingColumnError(
                 f"an option names column {name!r}, which the file does not have", where=where,
@@ -96,7 +102,7 @@ def image_batch(
             )  # fmt: skip
     described = tuple(Column(name, "", ("object",), of) for name, of in (units or {}).items())
     return Batch(
-        {"": made}, described, chosen, survey=survey, title=title, citation=tuple(citation or ()), position=position
+        {"": made}, described, chosen, survey=survey, title=title, citation=tuple(citation or ()), position=placed
     )
 
 
@@ -142,6 +148,17 @@ def _bands(bands: Sequence[str] | None, count: int, where: str) -> Sequence[str]
             f"{len(bands)} names for {count} bands", where=where, hint="Name each band, or correct the layout."
         )
     return bands or COLOURS.get(count) or [f"band_{i}" for i in range(count)]
+
+
+def _placed(position: list[str] | None, where: str) -> tuple[str, str] | None:
+    if not position:
+        return None
+    if len(position) != 2:
+        raise ParameterError(
+            f"option 'position' has {len(position)} columns", where=where,
+            expected="two, right ascension and declination, or none", hint="Correct the option.",
+        )  # fmt: skip
+    return position[0], position[1]
 
 
 def _columns(name: str, values: NDArray[Any], n: int, where: str) -> "dict[str, Any]":

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import hven
 from hven import Batch, Column
@@ -12,47 +12,16 @@ from hven_plugins.files.table_batch import table_batch
 _PATTERNS = ("*.parquet", "*.parq", "*.pq")
 
 
-@hven.reader(name="parquet", patterns=_PATTERNS)
-def parquet(
-    path: str,
-    *,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    identity: list[str] | None = None,
-    sentinels: dict[str, list[float]] | None = None,
-    valid: dict[str, list[float | None]] | None = None,
-    unplaced: Literal["refuse", "drop"] = "refuse",
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(name="parquet", patterns=_PATTERNS, with_options_of=table_batch)
+def parquet(path: str, **options: Any) -> Iterator[Batch]:
     """Tables in Parquet files; columns of lists and records are left out, which the ingest tells.
 
     Parameters
     ----------
     path
         Of the file.
-    columns
-        New names, as {"feh": "FE_H"}.
-    units
-        Units by new name, where the file tells none or a wrong one.
-    position
-        Columns of right ascension and declination, [] for none; guessed when not given.
-    identity
-        Columns that tell objects apart; guessed when not given.
-    sentinels
-        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
-    valid
-        Smallest and largest good value, as {"a_k": [0, null]}.
-    unplaced
-        Whether rows without a position are refused, or dropped.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `table_batch`.
     """
     import polars as pl
     import pyarrow as pa
@@ -67,21 +36,7 @@ def parquet(
             where=path,
             hint="Fetch or copy it again.",
         ) from error
-    yield table_batch(
-        frame,
-        told,
-        path,
-        columns=columns,
-        units=units,
-        position=position,
-        identity=identity,
-        sentinels=sentinels,
-        valid=valid,
-        unplaced=unplaced,
-        survey=survey,
-        title=title,
-        citation=citation,
-    )
+    yield table_batch(frame, told, path, **options)
 
 
 @hven.exporter(name="parquet", patterns=_PATTERNS)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from hven import Batch, Column
 from hven.errors import MissingColumnError, ParameterError, UnreadableFileError, did_you_mean
@@ -54,18 +54,18 @@ def table_batch(
     told: Iterable[Column],
     where: str,
     *,
-    columns: Mapping[str, str] | None = None,
-    units: Mapping[str, str] | None = None,
-    position: Sequence[str] | None = None,
-    identity: Sequence[str] | None = None,
-    sentinels: Mapping[str, Sequence[float]] | None = None,
-    valid: Mapping[str, Sequence[float | None]] | None = None,
-    unplaced: str = "refuse",
+    columns: dict[str, str] | None = None,
+    units: dict[str, str] | None = None,
+    position: list[str] | None = None,
+    identity: list[str] | None = None,
+    sentinels: dict[str, list[float]] | None = None,
+    valid: dict[str, list[float | None]] | None = None,
+    unplaced: Literal["refuse", "drop"] = "refuse",
     survey: str = "",
     title: str = "",
-    citation: Sequence[str] | None = None,
+    citation: list[str] | None = None,
 ) -> Batch:
-    """Return a table that was read as a batch.
+    """Return a table that was read as a batch; the options are those of every reader of tables.
 
     Parameters
     ----------
@@ -76,21 +76,23 @@ def table_batch(
     where
         The file, for errors.
     columns
-        New names: ``{"feh": "FE_H"}`` reads the file's ``FE_H`` as ``feh``.
+        New names, as {"feh": "FE_H"}.
     units
-        Units of columns, by new name, where the file says nothing or something wrong.
+        Units by new name, where the file tells none or a wrong one.
     position
-        The columns with right ascension and declination, by new name; guessed when None, ``[]`` for no position.
+        Columns of right ascension and declination, by new name, [] for none; guessed when not given.
     identity
-        The columns that tell objects apart, by new name; guessed when None, all columns when nothing is found.
+        Columns that tell objects apart, by new name; guessed when not given.
     sentinels
-        Values that mean "missing", by new name; ``"*"`` stands for all columns.
+        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
     valid
-        Smallest and largest good value, by new name; others become null.
+        Smallest and largest good value, as {"a_k": [0, null]}; others become null.
     unplaced
-        Whether rows without a position are refused or dropped.
-    survey, title, citation
-        Texts for the catalog.
+        Whether rows without a position are refused, or dropped.
+    survey, title
+        For the catalog.
+    citation
+        For the catalog: bibcodes, arXiv ids or DOIs.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any
 
 import hven
 from hven import Batch
@@ -11,22 +11,10 @@ from hven_plugins.files.astropy_tables import astropy_frame
 from hven_plugins.files.table_batch import table_batch
 
 
-@hven.reader(name="votable", patterns=("*.vot", "*.votable", "*.xml", "*.vot.gz", "*.xml.gz"))
-def votable(
-    path: str,
-    *,
-    table: int = 0,
-    columns: dict[str, str] | None = None,
-    units: dict[str, str] | None = None,
-    position: list[str] | None = None,
-    identity: list[str] | None = None,
-    sentinels: dict[str, list[float]] | None = None,
-    valid: dict[str, list[float | None]] | None = None,
-    unplaced: Literal["refuse", "drop"] = "refuse",
-    survey: str = "",
-    title: str = "",
-    citation: list[str] | None = None,
-) -> Iterator[Batch]:
+@hven.reader(
+    name="votable", patterns=("*.vot", "*.votable", "*.xml", "*.vot.gz", "*.xml.gz"), with_options_of=table_batch
+)
+def votable(path: str, *, table: int = 0, **options: Any) -> Iterator[Batch]:
     """Tables of VOTable files, with their units, UCDs and descriptions.
 
     Parameters
@@ -35,26 +23,8 @@ def votable(
         Of the file.
     table
         Which of the file's tables, counted from 0.
-    columns
-        New names, as {"feh": "FE_H"}.
-    units
-        Units by new name, where the file tells none or a wrong one.
-    position
-        Columns of right ascension and declination, [] for none; guessed when not given.
-    identity
-        Columns that tell objects apart; guessed when not given.
-    sentinels
-        Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
-    valid
-        Smallest and largest good value, as {"a_k": [0, null]}.
-    unplaced
-        Whether rows without a position are refused, or dropped.
-    survey
-        For the catalog.
-    title
-        For the catalog.
-    citation
-        For the catalog: bibcodes, arXiv ids or DOIs.
+    **options
+        Those of `table_batch`.
     """
     from astropy.io.votable import parse
     from astropy.io.votable.exceptions import VOTableSpecError
@@ -80,18 +50,4 @@ def votable(
             hint="Choose another with the option 'table', counted from 0.",
         )
     frame, told = astropy_frame(found)
-    yield table_batch(
-        frame,
-        told,
-        path,
-        columns=columns,
-        units=units,
-        position=position,
-        identity=identity,
-        sentinels=sentinels,
-        valid=valid,
-        unplaced=unplaced,
-        survey=survey,
-        title=title,
-        citation=citation,
-    )
+    yield table_batch(frame, told, path, **options)

@@ -1,6 +1,7 @@
 """The built-in readers and exporters pass the suites that everybody's do."""
 
 import polars as pl
+import pytest
 from astropy.table import Table
 
 from hven.testing import ExporterSuite, ReaderSuite
@@ -109,3 +110,15 @@ class TestWriteTabs(TestWriteCsv):
 
     def read_back(self, path):
         return pl.read_csv(path, separator="\t")
+
+
+@pytest.mark.parametrize(("reader", "own"), [(fits_table, "hdu"), (votable, "table"), (csv, "nulls"), (parquet, "")])
+def test_readers_of_tables_have_the_same_options_beside_their_own(reader, own):
+    told = reader.options.model_json_schema()["properties"]
+    shared = parquet.options.model_json_schema()["properties"]
+    assert list(shared) == [
+        "columns", "units", "position", "identity", "sentinels", "valid", "unplaced", "survey", "title", "citation",
+    ]  # fmt: skip
+    assert {name: told[name] for name in shared} == shared
+    assert not own or own in told
+    assert all(option["description"] for option in told.values())

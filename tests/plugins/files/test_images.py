@@ -232,6 +232,35 @@ def test_a_table_beside_a_cube_gives_the_columns(tmp_path):
     assert np.array_equal(made.flux.values[:, 0], STACK)
 
 
+def test_readers_of_stacks_have_the_same_options_beside_their_own():
+    numpy, hdf5, stacks = (
+        reader.options.model_json_schema()["properties"] for reader in (numpy_images, hdf5_images, fits_images)
+    )
+    assert list(numpy) == [
+        "images", "layout", "bands", "columns", "identity", "unit", "units", "position", "survey", "title", "citation",
+    ]  # fmt: skip
+    assert numpy.keys() - stacks.keys() == {"images"}
+    assert stacks.keys() - numpy.keys() == {"hdu"}
+    for name in numpy.keys() & stacks.keys():
+        assert numpy[name] == hdf5[name] == stacks[name]
+        assert numpy[name]["description"]
+
+
+def test_images_are_placed_by_the_columns_that_an_option_names(tmp_path):
+    fields = [fits.Column(name, "D", array=np.arange(5.0)) for name in ("ALPHA", "DELTA")]
+    table = fits.BinTableHDU.from_columns(fields)
+    fits.HDUList([fits.PrimaryHDU(STACK), table]).writeto(tmp_path / "m_stack.fits")
+    np.savez(tmp_path / "m.npz", images=STACK, ALPHA=np.arange(5.0), DELTA=np.arange(5.0))
+    for reader, name in ((fits_images, "m_stack.fits"), (numpy_images, "m.npz")):
+        assert only(reader, tmp_path / name)[1].position is None
+        assert only(reader, tmp_path / name, position=[])[1].position is None
+        assert only(reader, tmp_path / name, position=["ALPHA", "DELTA"])[1].position == ("ALPHA", "DELTA")
+        with pytest.raises(ParameterError, match="'position' has 1 columns"):
+            only(reader, tmp_path / name, position=["ALPHA"])
+        with pytest.raises(MissingColumnError, match="DELTAS"):
+            only(reader, tmp_path / name, position=["ALPHA", "DELTAS"])
+
+
 def test_cutouts_are_the_pixels_around_each_position_that_is_on_the_image(tmp_path):
     path = mosaic(tmp_path)
     made, batch = only(fits_cutouts, path, positions=str(tmp_path / "positions.csv"), size=16)
