@@ -4,7 +4,7 @@ Small versions of those of Karras et al. (arXiv:1912.04958), conditional by a pr
 """
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from hven.methods._layers import Convolution, Dense, convolved, doubled, halved
-from hven.methods.models import leaves, untrained, with_leaves
+from hven.methods._stored_net import StoredNet
 
 SMALLEST = 4
 """Pixels of the image that a generator begins with and a critic ends with, when the size can be halved so far."""
@@ -20,7 +20,7 @@ SLOWER = 0.01
 """By how much the mapping network learns more slowly than the rest."""
 
 
-class StyleGenerator(eqx.Module):
+class StyleGenerator(StoredNet):
     """A generator of images (channels, y, x) from a random vector, parameters, and fine noise drawn from a key.
 
     A mapping network makes a style of vector and parameters; at each resolution the style scales the channels that two
@@ -50,6 +50,7 @@ class StyleGenerator(eqx.Module):
     (1, 8, 8)
     """
 
+    kind: ClassVar[str] = "style-generator"
     mapping: tuple[Any, ...]
     start: Any
     levels: tuple[Any, ...]
@@ -115,23 +116,8 @@ class StyleGenerator(eqx.Module):
             image = shown if image is None else doubled(image) + shown
         return image
 
-    def spec(self) -> dict[str, Any]:
-        """Return what `hven.methods.models` needs to build the network again, but for its weights."""
-        names = ("channels", "size", "n_theta", "n_latent", "base", "most", "periodic")
-        return {"kind": "style-generator", **{name: getattr(self, name) for name in names}}
 
-    def arrays(self) -> dict[str, Any]:
-        """Return the weights by path."""
-        return leaves(self)
-
-    @classmethod
-    def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "StyleGenerator":
-        """Return the network that `spec` and `arrays` describe."""
-        net: StyleGenerator = with_leaves(untrained(spec), arrays)
-        return net
-
-
-class ImageCritic(eqx.Module):
+class ImageCritic(StoredNet):
     """A critic of whole batches of images (b, channels, y, x) with their parameters (b, n_theta): one score each, (b,).
 
     It looks at how much the images of a batch differ from each other, so that a generator that always draws the same
@@ -144,6 +130,7 @@ class ImageCritic(eqx.Module):
     (6,)
     """
 
+    kind: ClassVar[str] = "image-critic"
     stem: Any
     levels: tuple[Any, ...]
     last: Any
@@ -209,21 +196,6 @@ class ImageCritic(eqx.Module):
             told = self.theta[1](bent(self.theta[0](2 * theta - 1)))
             score = score + told @ value / np.sqrt(len(value))
         return score
-
-    def spec(self) -> dict[str, Any]:
-        """Return what `hven.methods.models` needs to build the network again, but for its weights."""
-        names = ("channels", "size", "n_theta", "base", "most", "periodic")
-        return {"kind": "image-critic", **{name: getattr(self, name) for name in names}}
-
-    def arrays(self) -> dict[str, Any]:
-        """Return the weights by path."""
-        return leaves(self)
-
-    @classmethod
-    def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "ImageCritic":
-        """Return the network that `spec` and `arrays` describe."""
-        net: ImageCritic = with_leaves(untrained(spec), arrays)
-        return net
 
 
 class Styled(eqx.Module):

@@ -5,7 +5,7 @@ whether these are to be looked at. Where they are not, a learned vector stands i
 parameters means "any", as a corner of their range would.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -14,7 +14,7 @@ import numpy as np
 
 from hven.errors import ParameterError
 from hven.methods._layers import Convolution, Dense, Norm, doubled
-from hven.methods.models import leaves, untrained, with_leaves
+from hven.methods._stored_net import StoredNet
 
 
 class Embedding(eqx.Module):
@@ -44,7 +44,7 @@ class Embedding(eqx.Module):
         return jax.nn.silu(value)
 
 
-class UNet(eqx.Module):
+class UNet(StoredNet):
     """A U-Net that predicts the noise in an image (channels, y, x), given its level and parameters.
 
     Residual blocks at halving resolutions and back, with skips across (Ronneberger et al., arXiv:1505.04597; Ho et al.,
@@ -84,6 +84,7 @@ class UNet(eqx.Module):
     (1, 8, 8)
     """
 
+    kind: ClassVar[str] = "unet"
     embedding: Embedding
     stem: Any
     down: tuple[Any, ...]
@@ -186,23 +187,8 @@ class UNet(eqx.Module):
             value = value if widen is None else widen(doubled(value))
         return self.out(jax.nn.silu(self.norm(value)))
 
-    def spec(self) -> dict[str, Any]:
-        """Return what `hven.methods.models` needs to build the network again, but for its weights."""
-        names = ("channels", "size", "n_theta", "base", "multipliers", "blocks", "attention", "heads", "periodic")
-        return {"kind": "unet", **{name: getattr(self, name) for name in names}}
 
-    def arrays(self) -> dict[str, Any]:
-        """Return the weights by path."""
-        return leaves(self)
-
-    @classmethod
-    def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "UNet":
-        """Return the network that `spec` and `arrays` describe."""
-        net: UNet = with_leaves(untrained(spec), arrays)
-        return net
-
-
-class DenoisingMLP(eqx.Module):
+class DenoisingMLP(StoredNet):
     """A residual network that predicts the noise in a vector (n,), given its level and parameters.
 
     Parameters
@@ -222,6 +208,7 @@ class DenoisingMLP(eqx.Module):
     (2,)
     """
 
+    kind: ClassVar[str] = "denoising-mlp"
     embedding: Embedding
     first: Any
     layers: tuple[Any, ...]
@@ -246,20 +233,6 @@ class DenoisingMLP(eqx.Module):
         for layer in self.layers:
             value = value + jax.nn.silu(layer(jnp.concatenate([value, told])))
         return self.last(value)
-
-    def spec(self) -> dict[str, Any]:
-        """Return what `hven.methods.models` needs to build the network again, but for its weights."""
-        return {"kind": "denoising-mlp", **{k: getattr(self, k) for k in ("n", "n_theta", "width", "depth")}}
-
-    def arrays(self) -> dict[str, Any]:
-        """Return the weights by path."""
-        return leaves(self)
-
-    @classmethod
-    def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "DenoisingMLP":
-        """Return the network that `spec` and `arrays` describe."""
-        net: DenoisingMLP = with_leaves(untrained(spec), arrays)
-        return net
 
 
 class Residual(eqx.Module):

@@ -1,6 +1,6 @@
 """Networks: small equinox modules of float32 that know their own shape, so that they are saved without pickle."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from hven.errors import MissingDependencyError, ParameterError
 
@@ -12,6 +12,7 @@ except ImportError as _error:
         hint="Install it with: pip install 'hven[science]'",
     ) from _error
 
+from hven.methods._stored_net import StoredNet
 from hven.methods._style_gan import ImageCritic, StyleGenerator
 from hven.methods._unet import DenoisingMLP, UNet
 
@@ -21,7 +22,7 @@ ACTIVATIONS = ("gelu", "relu", "silu", "softplus", "tanh")
 """Names of the activations that a network may have: those of `jax.nn`."""
 
 
-class MLP(eqx.Module):
+class MLP(StoredNet):
     """A fully connected network of one row: (n_in,) -> (n_out,); map it over rows with `jax.vmap`.
 
     Parameters
@@ -50,6 +51,7 @@ class MLP(eqx.Module):
     ((2,), 8)
     """
 
+    kind: ClassVar[str] = "mlp"
     layers: tuple[Any, ...]
     n_in: int = eqx.field(static=True)
     n_out: int = eqx.field(static=True)
@@ -93,22 +95,3 @@ class MLP(eqx.Module):
             y = bend(layer(x))
             x = x + y if self.residual and number > 0 else y
         return self.layers[-1](x)
-
-    def spec(self) -> dict[str, Any]:
-        """Return what `hven.methods.models` needs to build the network again, but for its weights."""
-        names = ("n_in", "n_out", "width", "depth", "activation", "residual")
-        return {"kind": "mlp", **{name: getattr(self, name) for name in names}}
-
-    def arrays(self) -> dict[str, Any]:
-        """Return the weights by path."""
-        from hven.methods.models import leaves
-
-        return leaves(self)
-
-    @classmethod
-    def build(cls, arrays: dict[str, Any], spec: dict[str, Any]) -> "MLP":
-        """Return the network that `spec` and `arrays` describe."""
-        from hven.methods.models import untrained, with_leaves
-
-        net: MLP = with_leaves(untrained(spec), arrays)
-        return net

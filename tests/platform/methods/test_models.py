@@ -24,6 +24,52 @@ def test_a_network_comes_back_bit_for_bit_through_files_without_pickle(activatio
     assert net(x).dtype == np.float32
 
 
+@pytest.mark.t0
+@pytest.mark.parametrize(
+    ("made", "stored", "arrays"),
+    [
+        (
+            lambda: nets.MLP(2, 1, width=4, depth=1, residual=True, activation="silu"),
+            {"kind": "mlp", "n_in": 2, "n_out": 1, "width": 4, "depth": 1, "activation": "silu", "residual": True},
+            4,
+        ),
+        (
+            lambda: nets.UNet(
+                1, (8, 4), n_theta=2, base=8, multipliers=(1, 2), attention=(4,), heads=2, periodic=True, seed=3
+            ),
+            {"kind": "unet", "channels": 1, "size": [8, 4], "n_theta": 2, "base": 8, "multipliers": [1, 2], "blocks": 1}
+            | {"attention": [4], "heads": 2, "periodic": True},
+            103,
+        ),
+        (
+            lambda: nets.DenoisingMLP(2, n_theta=1, width=8, depth=2),
+            {"kind": "denoising-mlp", "n": 2, "n_theta": 1, "width": 8, "depth": 2},
+            17,
+        ),
+        (
+            lambda: nets.StyleGenerator(1, 8, n_theta=2, n_latent=8, base=4, seed=2),
+            {"kind": "style-generator", "channels": 1, "size": [8, 8], "n_theta": 2, "n_latent": 8, "base": 4}
+            | {"most": 128, "periodic": False},
+            31,
+        ),
+        (
+            lambda: nets.ImageCritic(2, (8, 4), n_theta=1, base=4, most=8, periodic=True),
+            {"kind": "image-critic", "channels": 2, "size": [8, 4], "n_theta": 1, "base": 4, "most": 8}
+            | {"periodic": True},
+            12,
+        ),
+    ],
+)
+def test_a_network_is_stored_as_format_1_says_and_read_again(made, stored, arrays):
+    net = made()
+    weights, spec = models.save(net)
+    assert list(spec.items()) == [("format", 1), *stored.items()]
+    assert len(weights) == arrays
+    back = models.load(weights, {"format": 1, **stored})
+    assert type(back) is type(net)
+    assert np.array_equal(models.to_vector(back), models.to_vector(net))
+
+
 def test_a_network_is_the_composition_of_its_layers():
     net = nets.MLP(3, 2, width=4, depth=2, activation="tanh", residual=True)
     weight = models.leaves(net)
