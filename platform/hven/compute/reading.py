@@ -107,7 +107,8 @@ def template(given: "BoundInput") -> "xr.Dataset":
     data = _with_flags(frame_to_dataset(_example_frame(given), given.schema), given)
     if given.margin:
         data["is_margin"] = ("object", np.zeros(1, bool))
-    return given.binding.apply(xr.merge([data, *deep], compat="override", join="override") if deep else data)
+    whole = xr.merge([data, *deep], compat="override", join="override") if deep else data
+    return given.binding.apply(whole).assign_attrs(_told(given))
 
 
 def _example_frame(given: "BoundInput") -> "pl.DataFrame":
@@ -176,7 +177,12 @@ def _dataset(given: "BoundInput", piece: Piece) -> "xr.Dataset":
     data = _with_flags(frame_to_dataset(piece.frame.select(names), given.schema), given)
     for rows, read in piece.deep:
         data = xr.merge([data, read(rows)], compat="override", join="override", combine_attrs="drop")
-    return given.binding.apply(data)
+    return given.binding.apply(data).assign_attrs(_told(given))
+
+
+def _told(given: "BoundInput") -> dict[str, Any]:
+    """Return what the first dataset of an input says of itself as a whole, but for what was found wrong with it."""
+    return {name: value for name, value in given.first.source.schema.attrs.items() if name != "caveats"}
 
 
 def _with_flags(data: "xr.Dataset", given: "BoundInput") -> "xr.Dataset":

@@ -3,20 +3,23 @@
 from typing import TYPE_CHECKING
 
 import hven
+from hven_plugins.generative.comparison import generative_comparison
 from hven_plugins.generative.diffusion import image_diffusion_sample, image_diffusion_train
 from hven_plugins.generative.evaluation import generative_evaluation
 from hven_plugins.generative.features import scattering_features
 from hven_plugins.generative.forecast import generative_forecast
 from hven_plugins.generative.gan import image_gan_sample, image_gan_train
 from hven_plugins.generative.memorisation import generative_memorisation
-from hven_plugins.generative.sections import evaluation_sections
+from hven_plugins.generative.sections import sections_of
+from hven_plugins.generative.simulated import simulated_images
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hven import ReportSection, Run
+    from hven import Reader, ReportSection, Run
 
 __all__ = [
+    "generative_comparison",
     "generative_evaluation",
     "generative_forecast",
     "generative_memorisation",
@@ -26,6 +29,7 @@ __all__ = [
     "image_gan_sample",
     "image_gan_train",
     "scattering_features",
+    "simulated_images",
 ]
 
 
@@ -35,6 +39,7 @@ def hven_analyses() -> list[hven.Analysis]:
     return [
         scattering_features,
         generative_evaluation,
+        generative_comparison,
         generative_forecast,
         generative_memorisation,
         image_diffusion_train,
@@ -47,4 +52,10 @@ def hven_analyses() -> list[hven.Analysis]:
 @hven.hookimpl
 def hven_report_sections(run: "Run") -> "Sequence[ReportSection]":
     """Return what this family adds to a report."""
-    return evaluation_sections(run)
+    return sections_of(run)
+
+
+@hven.hookimpl
+def hven_readers() -> "list[Reader]":
+    """Return the reader of simulated maps."""
+    return [simulated_images]

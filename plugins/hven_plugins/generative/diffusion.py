@@ -193,7 +193,7 @@ def image_diffusion_sample(
             weights=weights, clip=clip, batch=batch,
         )  # fmt: skip
 
-    return synthetic_images(conditions, trained_model, model, draw, _SAMPLE)
+    return synthetic_images(conditions, trained_model, model, draw, _SAMPLE, guidance)
 
 
 @image_diffusion_train.figure

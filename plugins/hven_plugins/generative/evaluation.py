@@ -31,6 +31,9 @@ Array = NDArray[np.float64]
 
 SETS = ("reference", "generated")
 TWIN = 0.01
+EXAMPLES = 8
+TOLD = ("generator", "n_training", "guidance", "model")
+"""What generated images say of where they come from, in their attributes."""
 _JUDGED = (
     "fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share", "auc", "auc_err", "power_difference",
     "power_sigmas",
@@ -81,6 +84,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None,
         "peaks_err": "",
         "functionals": "",
         "functionals_err": "",
+        "example": "",
         "finding": "",
         "finding_value": "",
         "finding_limit": "",
@@ -88,7 +92,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None,
         "verdict": "",
     },
     references=("2307.09568", "2006.08561", "1904.06991", "2002.09797"),
-    version="1",
+    version="2",
 )
 def generative_evaluation(
     reference: xr.Dataset,
@@ -129,6 +133,9 @@ def generative_evaluation(
 
     Columns ``feature_...`` of both sets (of a network of yours, say) get a Frechet distance of their own,
     ``user_distance``.
+
+    ``example`` are eight images of each set, chosen by their pixels; what generated images tell of where they come from
+    (generator, number of training images, guidance, model) is in the attributes of the result.
 
     Each ``finding`` says what was looked at, its value, the limit beyond which it is flagged, and ``verdict`` sums up.
     All images are seen in one pass (one more of the reference finds the scale of its pixels), any number of them; what
@@ -225,6 +232,10 @@ def generative_evaluation(
             "subset_mean_term": ("subset", apart.mean_term),
             "subset_covariance_term": ("subset", apart.covariance_term),
             **statistics,
+            "example": (
+                ("set", "example_number", "y", "x"),
+                [_examples(images, band, one) for images, one in ((reference, ours), (generated, theirs))],
+            ),
             "finding": ("finding_number", [f.text for f in told.findings]),
             "finding_value": ("finding_number", [f.value for f in told.findings]),
             "finding_limit": ("finding_number", [f.limit for f in told.findings]),
@@ -240,8 +251,17 @@ def generative_evaluation(
             "level": LEVELS,
             "functional": ["area", "boundary", "Euler characteristic"],
         },
-        attrs={"pixel_mean": mean, "pixel_spread": spread, "scales": settings.scales, "angles": angles},
-    )
+        attrs={
+            "pixel_mean": mean, "pixel_spread": spread, "scales": settings.scales, "angles": angles,
+            **{name: generated.attrs[name] for name in TOLD if name in generated.attrs},
+        },
+    )  # fmt: skip
+
+
+def _examples(images: xr.Dataset, band: str, summary: Summary) -> Array:
+    """Return some images of a set; there are at least twenty with features."""
+    shown = one_band(images, band, "").isel(object=summary.at[:EXAMPLES])
+    return np.asarray(shown.values, dtype=np.float64)
 
 
 def _share(mean_term: float, covariance_term: float) -> float:

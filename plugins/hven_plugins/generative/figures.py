@@ -62,10 +62,27 @@ def name_axis(axes: "Axes", names: list[str]) -> None:
 def draw_evaluation(result: xr.Dataset) -> "dict[str, Figure]":
     """Return the figures of an evaluation: the fan of features, the distance and what it hides, the statistics."""
     return {
+        "images": _draw_examples(result),
         "features": _draw_fan(result),
         "distance": _draw_distance(result),
         "statistics": _draw_statistics(result),
     }
+
+
+def _draw_examples(result: xr.Dataset) -> "Figure":
+    from matplotlib.figure import Figure
+
+    images = result["example"].values
+    columns = images.shape[1]
+    figure = Figure(figsize=(1.05 * columns + 0.4, 2.4), layout="constrained")
+    panels = figure.subplots(2, columns, squeeze=False)
+    low, high = np.nanquantile(images[0], [0.01, 0.99])
+    for row, (name, colour) in enumerate((("reference", REFERENCE), ("generated", GENERATED))):
+        for axes, image in zip(panels[row], images[row], strict=True):
+            axes.imshow(image, vmin=low, vmax=high, cmap="viridis", origin="lower", interpolation="nearest")
+            axes.set(xticks=[], yticks=[])
+        panels[row, 0].set_ylabel(name, fontsize=8, color=colour)
+    return figure
 
 
 def _draw_fan(result: xr.Dataset) -> "Figure":

@@ -26,10 +26,12 @@ def model_of(data: xr.Dataset, kind: type[Any], where: str, made_by: str) -> Any
     return model
 
 
-def synthetic_images(conditions: xr.Dataset, model: Any, data: xr.Dataset, draw: Draw, where: str) -> xr.Dataset:
+def synthetic_images(
+    conditions: xr.Dataset, model: Any, data: xr.Dataset, draw: Draw, where: str, guidance: float = 0.0
+) -> xr.Dataset:
     """Return one image for each object of `conditions`, with its parameters, synthetic and by which model in attrs.
 
-    ``draw(theta, ids)`` gives images for rows of parameters; objects without all of them get NaN.
+    ``draw(theta, ids)`` gives images for rows of parameters; objects without all of them get NaN. `guidance` is told.
     """
     names = model.names
     theta = conditions_of(conditions, names["theta"], where)
@@ -50,6 +52,9 @@ def synthetic_images(conditions: xr.Dataset, model: Any, data: xr.Dataset, draw:
             "synthetic": True,
             "model": digest_of(data),
             "model_data": names["data"],
+            "generator": str(model.spec()["kind"]),
+            "n_training": int(names["n_images"]),
+            "guidance": float(guidance),
             "flux_unit": names["flux_unit"],
         },
     )

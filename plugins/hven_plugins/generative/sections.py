@@ -1,19 +1,30 @@
-"""The verdict on a generator, for the report of a run: what was looked at, its value, its limit."""
+"""What this family adds to the report of a run: the verdict on a generator, and the story of a comparison."""
 
 from typing import TYPE_CHECKING
 
+import xarray as xr
+
 import hven
+from hven_plugins.generative.comparison import COMPARED, comparison_rows
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from hven import ReportSection, Run
 
 _COLUMNS = ("looked at", "value", "limit", "flagged")
 
 
-def evaluation_sections(run: "Run") -> "list[ReportSection]":
-    """Return the verdict of a run of ``generative_evaluation`` that has a result, and nothing for any other."""
-    if run.analysis != "generative_evaluation" or run.commit is None:
+def sections_of(run: "Run") -> "list[ReportSection]":
+    """Return the sections for a run with a result of an analysis that has some, and none for any other."""
+    if run.commit is None:
         return []
+    if run.analysis == "generative_evaluation":
+        return _of_evaluation(run)
+    return _of_comparison(run) if run.analysis == "generative_comparison" else []
+
+
+def _of_evaluation(run: "Run") -> "list[ReportSection]":
     told = run.result.dataset()[["finding", "finding_value", "finding_limit", "is_flagged", "verdict"]].compute()
     columns = (told[name].values for name in ("finding", "finding_value", "finding_limit", "is_flagged"))
     rows = [
@@ -21,3 +32,38 @@ def evaluation_sections(run: "Run") -> "list[ReportSection]":
         for text, value, limit, flagged in zip(*columns, strict=True)
     ]
     return [hven.ReportSection("Verdict", str(told.verdict.values), _COLUMNS, rows)]
+
+
+def _of_comparison(run: "Run") -> "list[ReportSection]":
+    """Return the conclusion with its table, and the images, features and forecasts that it rests on."""
+    result = run.result.dataset().compute()
+    conclusion = str(result["conclusion"].values)
+    sections = [hven.ReportSection("Conclusion", conclusion, COMPARED, comparison_rows(result))]
+    (first,) = run.record["inputs"]["evaluation"]["legs"]
+    evaluations = [
+        _path(run, f"{first['name']}@{first['catalog']}"),
+        *(_path(run, t) for t in run.parameters["others"]),
+    ]
+    for path in evaluations:
+        judged = path.dataset().compute()
+        if judged.attrs.get("guidance", 0.0) == 0:
+            sections.append(hven.ReportSection(f"Images and features: {path.name}", figures=_evaluated(judged, path)))
+    forecasts = [_path(run, text) for text in run.parameters["forecasts"]]
+    return [*sections, *(hven.ReportSection(f"Forecast: {path.name}", figures=_forecast(path)) for path in forecasts)]
+
+
+def _path(run: "Run", text: str) -> hven.DatasetPath:
+    return hven.DatasetPath(text, home=run.lake.url)
+
+
+def _evaluated(judged: xr.Dataset, path: hven.DatasetPath) -> "dict[str, Figure]":
+    from hven_plugins.generative.figures import draw_evaluation
+
+    drawn = draw_evaluation(judged)
+    return {f"{path.name}: {name}": drawn[name] for name in ("images", "features")}
+
+
+def _forecast(path: hven.DatasetPath) -> "dict[str, Figure]":
+    from hven_plugins.generative.forecast_figures import draw_forecast
+
+    return {f"{path.name}: corner": draw_forecast(path.dataset().compute())["corner"]}

@@ -157,7 +157,7 @@ def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) ->
 
 def columns_like(images: xr.Dataset, head: str) -> dict[str, Array]:
     """Return the columns whose names begin with `head`, by the rest of their names, in alphabetical order."""
-    names = sorted(str(n) for n in images.data_vars if str(n).startswith(head))
+    names = sorted(str(n) for n in images.variables if str(n).startswith(head))
     return {name.removeprefix(head): np.asarray(images[name].values, dtype=np.float64) for name in names}
 
 
@@ -181,7 +181,7 @@ def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str
                 hint="Cut or bin them to the same size.",
             )  # fmt: skip
         for head in (THETA, USER):
-            ours, theirs = ({str(n) for n in one.data_vars if str(n).startswith(head)} for one in (reference, images))
+            ours, theirs = ({str(n) for n in one.variables if str(n).startswith(head)} for one in (reference, images))
             if ours != theirs:
                 missing = min(ours ^ theirs)
                 raise MissingColumnError(
