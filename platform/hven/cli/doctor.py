@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from hven.cli.address import LakeOption, open_lake
-from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 from hven.errors import HvenError
 
 verbs = typer.Typer(rich_markup_mode="markdown")
@@ -107,6 +107,8 @@ def _examine_lake(address: str | None) -> dict[str, Any]:
 
 
 def _print_report(report: dict[str, Any]) -> None:
+    from hven.catalog.listing import size_text
+
     print_fields(
         [
             ("hven", report["hven"]),

@@ -19,7 +19,7 @@ from hven.cli.asking import (
     WavelengthOption,
     print_entries,
 )
-from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 from hven.cli.texts import read_region
 
 if TYPE_CHECKING:
@@ -210,6 +210,8 @@ def release(
 
 
 def _counts_text(counts: "Counts") -> str:
+    from hven.catalog.listing import size_text
+
     many = "segment" if counts.segments == 1 else "segments"
     return f"{counts.rows:,} in {counts.segments:,} {many}, {size_text(counts.bytes)}"
 

@@ -16,7 +16,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")
 
 _WIDTH = 500
 """Of lines that no terminal shows: as long as they need to be."""
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 
 
 def print_text(text: str) -> None:
@@ -71,20 +70,6 @@ def print_error(error: HvenError) -> None:
 
     text = Text.assemble(("Error", "bold red"), f" [{error.code}]: {error}")
     Console(stderr=True, highlight=False, soft_wrap=not sys.stderr.isatty()).print(text)
-
-
-def size_text(count: int) -> str:
-    """Return a number of bytes as people say it.
-
-    Examples
-    --------
-    >>> size_text(812), size_text(56_000_000)
-    ('812 B', '56.0 MB')
-    """
-    value, unit = float(count), 0
-    while value >= 1000 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} B"
 
 
 def _console() -> "Console":

@@ -9,7 +9,7 @@ import typer
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.analysis_command import AnalysisCommand, other_options, parameter_texts
 from hven.cli.interrupting import interruptible
-from hven.cli.output import AsJson, print_fields, print_json, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_text
 from hven.cli.pipelines import run_file_of_pipeline
 from hven.cli.run_records import listed, tell_run
 from hven.cli.selecting import (
@@ -146,6 +146,8 @@ def _duration_text(seconds: float) -> str:
 
 
 def _print_plan(plan: "Plan", *, as_json: bool) -> None:
+    from hven.catalog.listing import size_text
+
     if as_json:
         print_json(plan)
         return

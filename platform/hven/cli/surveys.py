@@ -16,7 +16,7 @@ from hven.cli.asking import (
     WavelengthOption,
     print_entries,
 )
-from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text, size_text
+from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 from hven.cli.texts import read_region, split_assignments
 
 if TYPE_CHECKING:
@@ -142,6 +142,8 @@ def _published(folder: str | None) -> "Published":
 
 
 def _fields(entry: "PublishedEntry", given: dict[str, str]) -> list[tuple[str, object]]:
+    from hven.catalog.listing import size_text
+
     return [
         ("kind", entry.kind),
         ("survey", entry.survey),
