@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 import hven
+import trial_analyses as trial
 from hven import errors
 from hven.compute import open_run
 from hven.schedule import firings
@@ -83,6 +84,20 @@ def test_a_lake_in_an_object_store_is_written_asked_and_travelled(bucket):
     assert [c.message for c in again.log()] == ["second", "first", "created the lake"]
     with pytest.raises(errors.LakeNotFoundError):
         hven.open(f"{bucket}/elsewhere")
+
+
+def test_the_page_of_a_pipeline_is_kept_in_an_object_store_as_reports_of_runs_are(bucket):
+    lake = hven.create(bucket)
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 100))
+    pipeline = hven.Pipeline([hven.Step(trial.mean_feh, {"stars": "stars"})])
+    for _ in range(2):
+        done = hven.run_pipeline(hven.open(bucket), pipeline, cluster="synchronous")
+        assert (done.report, done.caveats) == (f"{bucket}/pipelines/mean_feh.html", [])
+        page = lake.store.get("pipelines/mean_feh.html").decode()
+        assert "data:image/png;base64,iVBOR" in page
+        assert f'href="../runs/{done.steps[0].run.id}/report.html"' in page
+    assert done.did_nothing
 
 
 def test_without_locks_one_of_two_writers_of_a_dataset_is_told(bucket):

@@ -51,9 +51,8 @@ def demo(
         _print_gradient(opened["metallicity_gradients"].dataset().compute())
     if done["alpha_split"].is_well:
         _print_split(opened["alpha_split"].dataset().compute())
-    for step in done.steps:
-        if step.run is not None:
-            print_text(f"Report of {step.name}: {step.run.report}")
+    if done.report is not None:
+        print_text(f"Report: {done.report}")
     if not done.is_well:
         raise typer.Exit(1)
 

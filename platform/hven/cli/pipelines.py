@@ -100,6 +100,8 @@ def _would_do(step: Any) -> tuple[str, str, str]:
 
 
 def _print_end(done: "PipelineRun") -> None:
+    if done.report is not None:
+        print_text(f"Report: {done.report}")
     if done.did_nothing:
         print_text("Everything was up to date.")
     elif all(step.is_well for step in done.steps):

@@ -301,6 +301,7 @@ def new_run(lake: Lake, key: str, name: str, told: Mapping[str, Any]) -> Run:
         "error": None,
         "commit": None,
         "figures": {},
+        "sections": None,
         "report": None,
         "log": [],
     }

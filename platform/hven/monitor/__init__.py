@@ -1,12 +1,13 @@
-"""What people look at: progress on the terminal, figures, and the report of a run. A plugin that listens to runs."""
+"""What people look at: progress, figures, the reports of runs and of pipelines. A plugin that listens to runs."""
 
 from typing import Any
 
 import hven
+from hven.monitor.pipeline_page import pipeline_html, write_pipeline_page
 from hven.monitor.progress import advance, begin, end, show
 from hven.monitor.report import report_html, write_report
 
-__all__ = ["report_html", "write_report"]
+__all__ = ["pipeline_html", "report_html", "write_pipeline_page", "write_report"]
 
 
 @hven.hookimpl
@@ -38,3 +39,9 @@ def hven_run_finished(run: Any) -> None:
     """Take the bar away, and write figures and report."""
     end(run)
     write_report(run)
+
+
+@hven.hookimpl(tryfirst=True)
+def hven_pipeline_finished(run: Any) -> None:
+    """Write the page that tells its story: first of all, so that others who hear the end may send it."""
+    write_pipeline_page(run)

@@ -1,40 +1,30 @@
 """The report of a run: one HTML file with everything in it, which opens without a network."""
 
-import base64
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from functools import lru_cache
-from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from hven.monitor.figures import draw_figures
-from hven.monitor.sections import plugin_sections
+from hven.monitor.pages import inline, page
+from hven.monitor.sections import DrawnSection, keep_sections, plugin_sections
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-    from markupsafe import Markup
-
     from hven.compute import Run
-    from hven.plugins import ReportSection
 
 _ROWS = 12
 _COLUMNS = 14
 
 
 def write_report(run: "Run") -> None:
-    """Draw the figures of a finished run, write its report with what plugins add, and note both in its record."""
-    figures = draw_figures(run)
+    """Draw the figures of a finished run, write its report with what plugins add, and note all of it in its record."""
+    figures, sections = draw_figures(run), plugin_sections(run)
     for name, content in figures.items():
         run.record["figures"][name] = run.put(f"figures/{name}.png", content)
-    run.record["report"] = run.put("report.html", report_html(run, figures, plugin_sections(run)).encode())
+    run.record["sections"] = keep_sections(run, sections)
+    run.record["report"] = run.put("report.html", report_html(run, figures, sections).encode())
 
 
-def report_html(
-    run: "Run",
-    figures: Mapping[str, bytes],
-    sections: "Sequence[tuple[ReportSection, Mapping[str, bytes]]]" = (),
-) -> str:
+def report_html(run: "Run", figures: Mapping[str, bytes], sections: Sequence[DrawnSection] = ()) -> str:
     """Return the report of a run as HTML: what, of what, with what, how it went, and what came out.
 
     Parameters
@@ -44,33 +34,19 @@ def report_html(
     figures
         PNG by name; they stand inside the page.
     sections
-        What plugins add, each with its figures as PNG.
+        What plugins add.
     """
     analysis = run.definition
-    return _template().render(
+    return page(
+        "report.html.jinja",
         run=run,
         record=run.record,
         doc=analysis.doc if analysis is not None else None,
-        figures=_inline(figures),
-        sections=[(section, _inline(drawn)) for section, drawn in sections],
+        figures=inline(figures),
+        sections=[(section, inline(section.figures)) for section in sections],
         results=_previews(run),
         units=_units(run),
-        style=resources.files("hven.monitor").joinpath("report.css").read_text(encoding="utf-8"),
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> "Template":
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    # The loader finds the template in the package, wherever that is installed.
-    environment = Environment(loader=PackageLoader("hven.monitor", "."), autoescape=True, undefined=StrictUndefined)
-    environment.filters["prose"] = _prose
-    return environment.get_template("report.html.jinja")
-
-
-def _inline(figures: Mapping[str, bytes]) -> dict[str, str]:
-    return {name: base64.b64encode(content).decode() for name, content in figures.items()}
 
 
 def _previews(run: "Run") -> dict[str, dict[str, Any]]:
@@ -101,13 +77,6 @@ def _rows(names: Sequence[str], rows: Iterable[Sequence[Any]], count: int) -> di
 
 def _units(run: "Run") -> dict[str, str]:
     return {column.name: column.unit for handle in run.results.values() for column in handle.schema}
-
-
-def _prose(text: str) -> "Markup":
-    """Return a paragraph of a docstring as HTML: what stands between backticks is code."""
-    from markupsafe import Markup, escape
-
-    return Markup(re.sub(r"(`{1,2})(.+?)\1", r"<code>\2</code>", str(escape(text))))  # noqa: S704  escaped just before
 
 
 def _number(value: object) -> str:

@@ -67,3 +67,8 @@ def hven_run_told(run: Any, done: int, total: int, text: str) -> None:
 @hookspec
 def hven_run_finished(run: Any) -> None:
     """Hear that a run has ended, whichever way: ``run.state`` says how."""
+
+
+@hookspec
+def hven_pipeline_finished(run: Any) -> None:
+    """Hear that a pipeline has ended, well or not: `run` is the `PipelineRun`; its steps are runs of their own."""

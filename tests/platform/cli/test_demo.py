@@ -34,9 +34,13 @@ def test_the_demo_finds_the_gradient_and_the_alpha_sequences_of_the_disc_in_4022
     assert 15 < high < 35
     assert high + low in (99, 100, 101)
     assert re.search(r"Watch the workers at http://127\.0\.0\.1:\d+/status", said.out)
-    reports = dict(re.findall(r"Report of (\w+): (.*\.html)", said.out))
+    (page,) = map(Path, re.findall(r"^Report: (.*\.html)$", said.out, re.MULTILINE))
+    assert page == demo_lake / "pipelines/demo.html"
+    assert page.read_text().count("<img") == 3
+    links = re.findall(r'href="(\.\./runs/[^"]+)"', page.read_text())
+    reports = {re.search(r"-(\w+)-", link)[1]: (page.parent / link).resolve() for link in links}
     assert set(reports) == {"apogee_distances", "metallicity_gradients", "alpha_copula", "alpha_split"}
-    assert all("<img" in Path(report).read_text() or "<svg" in Path(report).read_text() for report in reports.values())
+    assert all("<img" in report.read_text() or "<svg" in report.read_text() for report in reports.values())
     lake = hven.open(demo_lake)
     assert lake["apogee"].entry.counts.rows == 40226
     assert {"apogee", "apogee_xp_spectra", *reports} < set(lake)

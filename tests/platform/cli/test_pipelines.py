@@ -51,18 +51,21 @@ def test_a_pipeline_is_planned_run_and_found_up_to_date(command, lake, chain):
     said = command(f"run -c {chain} --lake {lake.url}")
     assert said.status == 0, said.err
     assert "distances: succeeded, from 600 objects" in said.out
-    assert said.out.endswith("All steps succeeded.\n")
+    page = f"Report: {lake.url}/pipelines/chain.html"
+    assert said.out.endswith(f"{page}\nAll steps succeeded.\n")
     assert lake.number == number + 3
     again = command(f"run -c {chain} --lake {lake.url}")
     assert again.out.splitlines() == [
         "gradients: up to date",
         "distances: up to date",
         "copula: up to date",
+        page,
         "Everything was up to date.",
     ]
     assert command(f"run -c {chain} --dry-run --lake {lake.url}").out.endswith("Everything is up to date.\n")
     told = json.loads(command(f"run -c {chain} --json --lake {lake.url}").out)
     assert (told["is_well"], [step["state"] for step in told["steps"]]) == (True, ["up to date"] * 3)
+    assert (f"Report: {told['report']}", told["caveats"]) == (page, [])
     assert lake.number == number + 3
 
 
@@ -95,6 +98,18 @@ def test_everything_that_does_not_fit_is_printed_a_line_each(command, lake, tmp_
     assert lake.number == number
 
 
+def test_a_report_that_is_to_show_what_is_no_step_is_refused_before_anything_runs(command, lake, tmp_path):
+    path = tmp_path / "chain.yaml"
+    path.write_text("report: {show: [gradient, {step: copula, figure: x}]}\n" + CHAIN)
+    said = command(f"run -c {path} --lake {lake.url}")
+    assert said.status == 1
+    assert "the report is to show 'gradient', which is no step" in said.err
+    assert "Did you mean 'gradients'?" in said.err
+    assert "there is no key 'figure'" in said.err
+    assert json.loads(command(f"runs --json --lake {lake.url}").out) == []
+    assert not (tmp_path / "lake/pipelines").exists()
+
+
 def test_a_step_that_fails_is_told_at_the_end_and_the_others_are_run(command, lake, tmp_path):
     path = tmp_path / "chain.yaml"
     path.write_text(CHAIN.replace("logg > 2.3", "logg > 9"))
@@ -103,6 +118,8 @@ def test_a_step_that_fails_is_told_at_the_end_and_the_others_are_run(command, la
     assert "gradients: failed. [too-few-objects]" in said.out
     assert said.out.endswith("Not well: gradients (failed). The same command tries again what is left.\n")
     assert {"distances", "copula"} < set(lake)
+    page = (tmp_path / "lake/pipelines/chain.html").read_text()
+    assert "<b>gradients: too-few-objects</b>" in page
 
 
 def test_a_schedule_keeps_the_pipeline_of_a_file(command, lake, chain):

@@ -1,10 +1,12 @@
 """The file of a pipeline: the words of run files, step by step."""
 
+import json
+
 import pytest
 
 import hven
 from hven import errors
-from hven.compute import is_pipeline, read_pipeline
+from hven.compute import PipelineReport, ShownStep, is_pipeline, pipeline_told, read_pipeline
 
 
 @pytest.fixture
@@ -58,6 +60,67 @@ def test_what_is_written_is_read_again(written):
     again = read_pipeline(written(told.to_yaml()))
     assert again.to_json() == told.to_json()
     assert again.needs == told.needs
+
+
+REPORT = """
+report:
+  title: "The disc: fitted"
+  text: |
+    One paragraph, of
+    two lines.
+
+    Another: 'quoted' & `code`.
+  show:
+    - gradients
+    - {step: distances, figures: map, text: Above it.}
+    - {step: distances, figures: [], sections: [In brief, At length]}
+"""
+
+
+def test_what_a_page_is_to_tell_is_read_and_written(written):
+    told = read_pipeline(written(REPORT + CHAIN))
+    assert told.report == PipelineReport(
+        "The disc: fitted",
+        "One paragraph, of\ntwo lines.\n\nAnother: 'quoted' & `code`.\n",
+        (
+            "gradients",
+            ShownStep("distances", "Above it.", ("map",)),
+            ShownStep("distances", "", (), ("In brief", "At length")),
+        ),
+    )
+    assert "  text: |\n    One paragraph, of\n    two lines.\n\n    Another" in told.to_yaml(), "as people write it"
+    assert read_pipeline(written(told.to_yaml())).report == told.report
+    assert pipeline_told(json.loads(json.dumps(told.to_json())), "").report == told.report
+    assert "report" not in read_pipeline(written(CHAIN)).to_json()
+    assert [one.step for one in told.report.shown([])] == ["gradients", "distances", "distances"]
+    assert [one.step for one in PipelineReport().shown(["a", "b"])] == ["a", "b"]
+    assert PipelineReport(show=()).to_json() == {"show": []}
+
+
+@pytest.mark.parametrize(
+    ("report", "told"),
+    [
+        ("7", "report is 7"),
+        ("{titel: x}", "no key 'titel'.*Did you mean 'title'"),
+        ("{title: [x]}", r"report.title is \['x'\].*text"),
+        ("{text: 7}", "report.text is 7"),
+        ("{show: a}", "report.show is 'a'.*a step in each item"),
+        ("{show: [7]}", "an item of report.show is 7"),
+        ("{show: [{figures: [x]}]}", "an item of report.show is .*with its 'step'"),
+        ("{show: [distance]}", "to show 'distance', which is no step.*Did you mean 'distances'"),
+        ("{show: [{step: zzz}]}", "to show 'zzz', which is no step.*The steps are: distances"),
+        ("{show: [{step: distances, figure: x}]}", "no key 'figure'.*Did you mean 'figures'"),
+        ("{show: [{step: distances, figures: 7}]}", "report.show.figures is 7.*a list of names"),
+        ("{show: [{step: distances, sections: [1]}]}", r"report.show.sections is \[1\]"),
+        ("{show: [{step: distances, text: [x]}]}", r"report.show.text is \['x'\]"),
+    ],
+)
+def test_a_report_that_cannot_be_understood_is_told_before_anything_runs(written, small_lake, report, told):
+    steps = "steps: [{analysis: red_clump_distances, inputs: stars, output: distances}]"
+    with pytest.raises(errors.PipelineError, match=told) as refused:
+        hven.run_pipeline(small_lake, written(f"report: {report}\n{steps}"))
+    assert len(refused.value.misfits) == 1
+    assert hven.runs(small_lake) == []
 
 
 def test_a_text_that_stands_twice_is_said_once_with_an_anchor(written):

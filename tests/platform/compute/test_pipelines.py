@@ -10,7 +10,7 @@ import xarray as xr
 import hven
 import trial_analyses as trial
 from hven import Pipeline, Step, errors
-from hven.compute import Intake, check_pipeline, pipeline_of, runs
+from hven.compute import Intake, PipelineReport, check_pipeline, pipeline_of, runs
 from hven.plugins import DatasetPath
 from simulated import make_stars
 
@@ -257,6 +257,22 @@ def test_the_error_lists_each_misfit_on_its_own_line_and_travels_between_process
     copied = pickle.loads(pickle.dumps(error))
     assert (str(copied), copied.to_json()) == (str(error), error.to_json())
     assert [one["step"] for one in error.to_json()["misfits"]] == ["a", "b"]
+
+
+def test_steps_that_the_report_is_to_show_and_that_are_none_are_told_with_the_rest(lake):
+    report = PipelineReport(show=["doubled", "rankd"])
+    told = misfits(lake, Step(trial.doubled, {"stars": "star"}), Step(trial.ranked, {"stars": "stars"}), report=report)
+    assert [(step, code) for step, code, _ in told] == [("", "bad-run-file"), ("doubled", "dataset-not-found")]
+    assert "to show 'rankd', which is no step. Did you mean 'ranked'?" in told[0][2]
+
+
+def test_the_run_of_a_step_that_failed_is_at_hand(lake, calls):
+    breaking = Step(trial.fragile, {"stars": "stars"}, {"folder": str(calls), "worst": -99.0})
+    done = hven.run_pipeline(lake, Pipeline([breaking]), **SYNCHRONOUS)
+    (step,) = done.steps
+    assert (step.state, step.run.id, step.run.state) == ("failed", runs(lake)[0].id, "failed")
+    assert done.to_json()["steps"][0]["run"] == step.run.id
+    assert not step.is_well
 
 
 def test_two_steps_that_write_one_dataset_are_refused(lake):

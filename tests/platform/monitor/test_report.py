@@ -1,6 +1,5 @@
 import re
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -11,36 +10,8 @@ from matplotlib.figure import Figure
 import hven
 import trial_analyses as trial
 from hven.compute import open_run
+from reading_pages import Page
 from simulated import make_stars
-
-
-class Page(HTMLParser):
-    """What a page loads, links to and says."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.loads, self.links, self.words, self.open_tags = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        told = dict(attrs)
-        if tag == "a":
-            self.links.append(told["href"])
-        else:
-            self.loads += [told[key] for key in ("src", "href", "srcset", "data") if key in told]
-        if tag not in {"meta", "br", "img"}:
-            self.open_tags.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open_tags.pop() == tag
-
-    def handle_data(self, data):
-        if not self.open_tags or self.open_tags[-1] != "style":
-            self.words.append(data)
-
-    @property
-    def text(self):
-        return " ".join(" ".join(self.words).split())
 
 
 @pytest.fixture

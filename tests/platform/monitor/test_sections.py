@@ -9,7 +9,6 @@ import trial_analyses as trial
 from hven import ReportSection
 from hven.compute import open_run
 from hven.errors import DeclarationError
-from hven.plugins import plugins
 from simulated import make_stars
 
 
@@ -18,25 +17,6 @@ def stars(lake):
     with lake.transaction() as tx:
         tx.write("stars", make_stars(0, 200))
     return lake
-
-
-@pytest.fixture
-def listening():
-    """Register plugins by hand that are gone after the test."""
-    added = []
-
-    def add(name, sections):
-        class Plugin:
-            @hven.hookimpl
-            def hven_report_sections(self, run):
-                return sections(run)
-
-        plugins().register(Plugin(), name)
-        added.append(name)
-
-    yield add
-    for name in added:
-        plugins().unregister(name)
 
 
 def report_of(run):

@@ -1,5 +1,7 @@
 """Schedules that run pipelines: kept with them, checked with them, and as well or badly ended as their steps."""
 
+from dataclasses import replace
+
 import pytest
 
 import hven
@@ -32,6 +34,16 @@ def test_a_pipeline_is_kept_with_its_schedule_and_run_when_it_is_due(lake, pipel
     assert due(lake, start) == {}
     [again] = [hven.schedule.run_now(lake, "chain", start, **HERE)]
     assert (again.outcome, again.note) == ("succeeded", "it was up to date")
+
+
+def test_what_the_page_of_a_pipeline_is_to_tell_is_kept_with_its_schedule(lake, pipeline, start):
+    report = {"title": "Means", "show": [{"step": "mean_of_rich", "text": "Only these."}]}
+    told = pipeline(on_change=("stars",))
+    add_schedule(lake, "means", replace(told, pipeline={**told.pipeline, "report": report}))
+    tick(lake, start, **HERE)
+    page = lake.store.get("pipelines/schedule_means.html").decode()
+    assert "<h1>Means<" in page
+    assert "<p>Only these.</p>" in page
 
 
 def test_a_step_that_fails_fails_the_firing_and_the_others_are_run(lake, pipeline, start):

@@ -4,6 +4,7 @@ from hven.compute.pipelines.checking import check_pipeline
 from hven.compute.pipelines.following import pipeline_of
 from hven.compute.pipelines.pipeline import Intake, Pipeline, Step
 from hven.compute.pipelines.reading import is_pipeline, pipeline_told, read_pipeline
+from hven.compute.pipelines.report import PipelineReport, ShownStep
 from hven.compute.pipelines.running import PipelinePlan, PipelineRun, StepPlan, plan_pipeline, run_pipeline
 from hven.compute.pipelines.turns import StepRun
 
@@ -11,7 +12,9 @@ __all__ = [
     "Intake",
     "Pipeline",
     "PipelinePlan",
+    "PipelineReport",
     "PipelineRun",
+    "ShownStep",
     "Step",
     "StepPlan",
     "StepRun",

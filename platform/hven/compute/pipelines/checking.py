@@ -33,7 +33,7 @@ def check_pipeline(lake: Lake, pipeline: "Pipeline | str | Path") -> Pipeline:
     PipelineError
         With everything that does not fit, each with its step: unknown analyses, parameters, keys and inputs, values
         outside their range, datasets, columns and units that are not there, outputs that two steps write or that are
-        taken, steps that wait for each other in a circle.
+        taken, steps that wait for each other in a circle, and steps that the report is to show and that are none.
     RunFileError
         If the file cannot be read, or is not YAML.
 
@@ -53,7 +53,9 @@ def check_pipeline(lake: Lake, pipeline: "Pipeline | str | Path") -> Pipeline:
 
 
 def _misfits(lake: Lake, pipeline: Pipeline) -> Iterator[Misfit]:
-    yield from (("", error) for error in pipeline.misfits)
+    report, names = pipeline.report, [step.name for step in pipeline.steps]
+    for error in (*pipeline.misfits, *report.misfits, *report.unknown_steps(names, pipeline.path)):
+        yield "", error
     expectations = Expectations(lake, pipeline)
     for intake in pipeline.ingest:
         yield from ((intake.name, error) for error in (*intake.misfits, *_of_intake(lake, intake)))

@@ -1,9 +1,12 @@
 """A pipeline: analyses that take in what others make, said as one thing before there are any results."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from hven.compute.pipelines.report import PipelineReport
 from hven.compute.selection import Selection, select
 from hven.errors import HvenError, RecipeError
 from hven.plugins import Analysis, plugins
@@ -174,6 +177,8 @@ class Pipeline:
         Datasets to be ingested first, unless they are there.
     cluster, workers
         As `hven.run` takes them; empty or None when it does not say.
+    report
+        What the page is to tell that is written when it has run.
     path
         The file that it was read from; empty for none.
     misfits
@@ -195,8 +200,15 @@ class Pipeline:
     ingest: Sequence[Intake] = ()
     cluster: str = ""
     workers: int | None = None
+    report: PipelineReport = field(default_factory=PipelineReport)
     path: str = ""
     misfits: tuple[HvenError, ...] = field(default=(), repr=False)
+
+    @property
+    def name(self) -> str:
+        """What it is called: its file without folder and ending, or what its last step makes."""
+        last = next((step.name for step in reversed(self.steps)), "pipeline")
+        return re.sub(r"\.(ya?ml|json)$", "", Path(self.path).name) or last
 
     @property
     def needs(self) -> dict[str, tuple[str, ...]]:
@@ -216,6 +228,7 @@ class Pipeline:
             If a condition is a Polars expression, which has no text.
         """
         told: dict[str, Any] = {
+            "report": self.report.to_json(),
             "ingest": [one.to_json() for one in self.ingest],
             "steps": [step.to_json() for step in self.steps],
             "cluster": self.cluster,
@@ -233,4 +246,11 @@ class Pipeline:
         """
         import yaml
 
-        return str(yaml.safe_dump(self.to_json(), sort_keys=False, allow_unicode=True, width=110))
+        class Readable(yaml.SafeDumper):
+            """Writes text of several lines as it was written."""
+
+        def text(dumper: yaml.SafeDumper, said: str) -> yaml.ScalarNode:
+            return dumper.represent_scalar("tag:yaml.org,2002:str", said, style="|" if "\n" in said else None)
+
+        Readable.add_representer(str, text)
+        return str(yaml.dump(self.to_json(), Dumper=Readable, sort_keys=False, allow_unicode=True, width=110))

@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from hven.compute.pipelines.pipeline import Intake, Pipeline, Step
+from hven.compute.pipelines.report import report_told
 from hven.compute.run_file import KEYS as RUN_KEYS
 from hven.compute.run_file import RunFile, read_yaml, refusal, run_told, unknown_keys
 from hven.compute.selection import Selection, select
 from hven.errors import AnalysisNotFoundError, HvenError, RunFileError
 from hven.plugins import plugins
 
-KEYS = ("ingest", "steps", "cluster", "workers")
+KEYS = ("report", "ingest", "steps", "cluster", "workers")
 STEP_KEYS = tuple(key for key in RUN_KEYS if key not in KEYS)
 INTAKE_KEYS = ("name", "reader", "files", "options")
 _SAID_ONCE = dict.fromkeys(("cluster", "workers"), "It is said once, for the whole pipeline, beside 'steps'.")
@@ -60,7 +61,8 @@ def pipeline_told(said: Mapping[str, Any], path: str) -> Pipeline:
     misfits += unknown_keys(said, KEYS, path)
     intakes = [_intake(one, number, path) for number, one in enumerate(_listed(said, "ingest", path, misfits), 1)]
     steps = [_step(one, number, path) for number, one in enumerate(_listed(said, "steps", path, misfits), 1)]
-    return Pipeline(tuple(steps), tuple(intakes), told.cluster, told.workers, path, tuple(misfits))
+    report = report_told(said.get("report"), path)
+    return Pipeline(tuple(steps), tuple(intakes), told.cluster, told.workers, report, path, tuple(misfits))
 
 
 def _listed(said: Mapping[str, Any], key: str, path: str, misfits: list[RunFileError]) -> list[dict[str, Any]]:

@@ -1,8 +1,10 @@
 """Running a pipeline: only what is stale, in order, on the same workers; and telling before what that would be."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Self
 
 from hven.compute.clusters import cluster_for, default_workers
@@ -10,11 +12,13 @@ from hven.compute.pipelines.checking import check_pipeline
 from hven.compute.pipelines.pipeline import Pipeline, Step
 from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, check_ended, in_order, in_turn
 from hven.compute.planning import Plan, plan
+from hven.compute.records import Run, now, runs_of_output
 from hven.compute.request import make_request
 from hven.compute.runner import run
 from hven.compute.work import lay_out
 from hven.errors import HvenError
 from hven.lake import Lake
+from hven.plugins import plugins
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,20 +28,35 @@ if TYPE_CHECKING:
     from hven.ingest import IngestReport
 
 
-@dataclass(frozen=True)
+@dataclass
 class PipelineRun:
     """How a pipeline went.
 
     Attributes
     ----------
+    lake
+        Where it was run.
+    pipeline
+        What was run.
     ingested
         What was ingested before the first step.
     steps
         How each step went, in the order in which they were run.
+    seconds
+        How long it took.
+    report
+        Path or URL of the page that tells its story, when one was written.
+    caveats
+        What went wrong beside the results: a page that could not be written.
     """
 
+    lake: Lake = field(repr=False)
+    pipeline: Pipeline = field(repr=False)
     ingested: "tuple[IngestReport, ...]"
     steps: tuple[StepRun, ...]
+    seconds: float = 0.0
+    report: str | None = None
+    caveats: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> StepRun:
         return next(step for step in self.steps if step.name == name)
@@ -62,10 +81,21 @@ class PipelineRun:
         """Whether everything was up to date."""
         return not self.ingested and all(step.state == UP_TO_DATE for step in self.steps)
 
+    def put_report(self, page: bytes) -> None:
+        """Keep a page as its report, in place of what the pipeline of this name had before."""
+        # What a file is called need not be a key.
+        name = re.sub(r"[^\w.-]+", "_", self.pipeline.name).strip("._") or "pipeline"
+        key = f"pipelines/{name}.html"
+        self.lake.store.put(key, page)
+        self.report = self.lake.store.address(key)
+
     def to_json(self) -> dict[str, Any]:
         """Return how it went as plain values, for ``--json``."""
         return {
             "is_well": self.is_well,
+            "report": self.report,
+            "caveats": self.caveats,
+            "seconds": self.seconds,
             "ingested": [report.to_json() for report in self.ingested],
             "steps": [step.to_json() for step in self.steps],
         }
@@ -147,6 +177,9 @@ def run_pipeline(
     Each step is a run of its own with a commit of its own, and each result keeps its recipe: `hven.update` follows the
     chain from there on, without the pipeline.
 
+    In the end one page is written that tells how it went and shows what came out (`PipelineRun.report`); what it says
+    and shows, `Pipeline.report` tells.
+
     Parameters
     ----------
     lake
@@ -173,6 +206,7 @@ def run_pipeline(
     >>> [(step.name, step.state) for step in done.steps]  # doctest: +SKIP
     [('apogee_distances', 'up to date'), ('metallicity_gradients', 'succeeded')]
     """
+    began, since = perf_counter(), now()
     told = check_pipeline(lake, pipeline)
     ingested = tuple(_ingest(lake, told, progress, tell))
     if ingested:
@@ -190,8 +224,24 @@ def run_pipeline(
                 tell(f"{one.name}: {one.state}. [{one.error.code}] {one.error}")
             elif one.because:
                 tell(f"{one.name}: not run, because there is no {' and no '.join(one.because)}")
-            ended.append(one)
-    return PipelineRun(ingested, tuple(ended))
+            ended.append(replace(one, run=_broken_off(lake, one.name, since)) if one.error is not None else one)
+    done = PipelineRun(lake, told, ingested, tuple(ended), round(perf_counter() - began, 3))
+    for answer in plugins().call("hven_pipeline_finished", run=done):
+        if answer.error is not None:
+            what = f"{type(answer.error).__name__}: {answer.error}"
+            done.caveats.append(f"Plugin {answer.plugin} failed at the end of the pipeline: {what}")
+            tell(done.caveats[-1])
+    return done
+
+
+def _broken_off(lake: Lake, output: str, since: str) -> Run | None:
+    """Return the run of a step that has no result; None when it was refused before there was a run."""
+    try:
+        newest = next(runs_of_output(lake, output), None)
+    except HvenError:
+        # What stopped the step may be the very store that keeps its record.
+        return None
+    return newest if newest is not None and (newest.record["finished"] or "") >= since else None
 
 
 def plan_pipeline(lake: Lake, pipeline: "Pipeline | str | Path", *, workers: int | None = None) -> PipelinePlan:

@@ -24,7 +24,7 @@ class StepRun:
         That of its run (``succeeded``, ``partial`` and so on); ``up to date``; ``failed`` when there is no result,
         ``cancelled`` when somebody stopped just this run, or ``not run`` because one that it depends on was either.
     run
-        The run that it took, or that had made the result before; None without one.
+        The run that it took, whichever way it ended, or that had made the result before; None without one.
     error
         Why there is no result.
     because
