@@ -167,7 +167,7 @@ def test_a_step_that_failed_and_those_that_were_not_run_are_told(stars):
     assert "broken: run-failed : " in page.text
     assert "ranks was not run, because there is no broken." in page.text
     assert "none: too-few-objects" in page.text
-    assert page.text.count("There is no result.") == 3
+    assert page.text.count("It made no result this time.") == 3
     failed = next(run for run in runs(stars) if run.output == "broken")
     assert done["broken"].run.id == failed.id
     assert f"../{failed.record['report']}" in page.links
@@ -249,6 +249,7 @@ def test_a_pipeline_that_has_no_text_has_a_page_all_the_same(stars):
     page = page_of(hven.run_pipeline(stars, Pipeline([Step(spread, {"stars": rich})]), **HERE))[1]
     assert "It cannot be written as a file: the condition on input 'stars' is a Polars expression" in page.text
     assert page.headings[:2] == ["spread", "spread"]
+    assert "1 step " in page.text
 
 
 def test_files_elsewhere_are_named_whole(stars, tmp_path):
