@@ -146,6 +146,22 @@ def histogram(stars: xr.Dataset) -> xr.Dataset:
     return xr.Dataset({"histogram": (("one", "other"), counts), "edges": ("edge", edges)})
 
 
+@hven.analysis(stars=Table(feh="dex"), produces={"curve": {"below": ""}, "total": {"n": ""}})
+def cumulated(stars: xr.Dataset, *, least: int = 1) -> dict[str, xr.Dataset]:
+    """How many are below each of 900 metallicities, and how many there are: parts that tell of no object."""
+    if stars.sizes["object"] < least:
+        raise hven.errors.TooFewObjectsError("too few stars", hint="Take more.")
+    below = np.searchsorted(np.sort(stars.feh.values), np.linspace(-2, 1, 900))
+    total = xr.Dataset({"n": ("all", [stars.sizes["object"]])})
+    return {"curve": xr.Dataset({"below": ("feh", below)}), "total": total}
+
+
+@hven.analysis(scale=Model(), produces={"weight": ""})
+def weighed(scale: xr.Dataset) -> xr.Dataset:
+    """Sum of the weights of a model: there are no objects at all."""
+    return xr.Dataset({"weight": ("all", [float(scale.weights.values.sum())])})
+
+
 @hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)
 def short(stars: xr.Dataset) -> xr.Dataset:
     """A result that has lost an object."""

@@ -38,7 +38,7 @@ def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = Fals
         return
     print_table(
         ["run", "analysis", "result", "state", "blocks", "objects", "catalog"],
-        ([r.id, r.analysis, r.output, r.state, blocks_text(r), _objects_text(r), r.commit] for r in found),
+        ([r.id, r.analysis, r.output, r.state, blocks_text(r), objects_text(r), r.commit] for r in found),
         right=["objects", "catalog"],
     )
 
@@ -144,7 +144,7 @@ def print_run(done: "Run") -> None:
             *((f"input {name}", _input_text(told)) for name, told in done.record["inputs"].items()),
             ("parameters", json.dumps(done.parameters, ensure_ascii=False)),
             ("blocks", blocks_text(done)),
-            ("objects", f"{done.rows['in']:,} in, {done.rows['out']:,} out{_withdrawn_text(done)}"),
+            ("objects", _objects_in_and_out(done)),
             ("tried again", ", ".join(f"{count:,} ({cause})" for cause, count in account.tries.items())),
             ("workers lost", account.workers_lost or ""),
             ("time", _time_text(done)),
@@ -172,11 +172,12 @@ def blocks_text(done: "Run") -> str:
     return ", ".join([f"{done.done} of {counts['total']}", *words])
 
 
-def _objects_text(run: "Run") -> str:
-    objects = run.objects
-    if not objects or run.is_complete:
-        return f"{run.rows['out']:,}"
-    return f"{objects['done']:,} of {objects['of']:,}"
+def objects_text(run: "Run") -> str:
+    """Return how many objects a run was given, and of how many where not all are done; nothing of a run without any."""
+    done, of = run.objects.get("done", run.rows["in"]), run.objects.get("of", run.rows["in"])
+    if run.is_complete:
+        return f"{done:,}" if of else ""
+    return f"{done:,} of {of:,}"
 
 
 def _aside_row(one: "SetAside") -> list[Any]:
@@ -209,6 +210,12 @@ def _input_text(told: dict[str, Any]) -> str:
     catalogs = ", ".join(f"{leg['name']} as in catalog {leg['catalog']}" for leg in told["legs"])
     narrowed = [f"where {told['where']}"] * bool(told["where"]) + [f"in {told['region']}"] * bool(told["region"])
     return "; ".join([catalogs, *narrowed, *[columns] * bool(columns)])
+
+
+def _objects_in_and_out(done: "Run") -> str:
+    """Return what went in and came out, which for an analysis of everything at once need not be objects."""
+    what = "out" if done.record["analysis"]["per_object"] else "rows out"
+    return f"{done.rows['in']:,} in, {done.rows['out']:,} {what}{_withdrawn_text(done)}"
 
 
 def _withdrawn_text(done: "Run") -> str:

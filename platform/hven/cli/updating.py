@@ -6,7 +6,7 @@ import typer
 
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
-from hven.cli.run_records import blocks_text
+from hven.cli.run_records import blocks_text, objects_text
 from hven.cli.selecting import ClusterOption, WorkersOption
 
 verbs = typer.Typer(rich_markup_mode="markdown")
@@ -82,7 +82,7 @@ def update(
     if as_json:
         print_json(done)
     elif done:
-        rows = ([run.output, run.state, blocks_text(run), f"{run.rows['out']:,}", run.id] for run in done)
+        rows = ([run.output, run.state, blocks_text(run), objects_text(run), run.id] for run in done)
         print_table(["result", "state", "blocks", "objects", "run"], rows, right=["objects"])
     else:
         print_text("Everything is up to date.")

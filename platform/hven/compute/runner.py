@@ -288,6 +288,7 @@ class _Execution:
     def _as_whole(self) -> None:
         def counted(rows: int) -> None:
             self.run.record["rows"]["in"] = rows
+            self.run.record["objects"] = {"of": rows, "done": 0, "set_aside": 0, "left": rows}
             self.run.save()
 
         def told(done: int, total: int, text: str) -> None:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import xarray as xr
 
 import hven
 import trial_analyses as trial
@@ -46,6 +47,44 @@ def test_runs_lists_states_and_objects(say):
     assert told["interrupted"]["objects"] == {"of": 600, "done": 200, "set_aside": 0, "left": 400}
     assert "200 of 600" in say("runs").out
     assert "500 of 600" in say("runs").out
+
+
+def listed_objects(say, analysis):
+    """Return the state and what stands under "objects" in the line of a run."""
+    head, *lines = (line for line in say("runs").out.splitlines() if line.strip())
+    end = head.index("objects") + len("objects")
+    (line,) = (line for line in lines if f" {analysis} " in line)
+    return line[head.index("objects") - 8 : end].strip()
+
+
+def test_runs_counts_the_objects_that_went_in_and_not_the_rows_that_came_out(say, lake):
+    how = {"cluster": "synchronous", "progress": False}
+    run = hven.run(lake, trial.cumulated, {"stars": hven.select("stars", where="feh < 0")}, **how)
+    below = lake["stars"].table(["feh"], where="feh < 0").collect().height
+    assert 0 < below < 600
+    assert run.rows == {"in": below, "out": 901}
+    assert listed_objects(say, "cumulated") == str(below)
+    assert f"{below} in, 901 rows out" in " ".join(say(f"runs show {run.id}").out.split())
+    assert listed_objects(say, "halves") == "600"
+    show = say(f"runs show {run_of(lake, 'halves').id}").out
+    assert "600 in, 600 out" in " ".join(show.split())
+
+
+def test_of_a_run_of_everything_at_once_that_failed_all_objects_are_left(say, lake):
+    with pytest.raises(hven.errors.TooFewObjectsError):
+        hven.run(lake, trial.cumulated, {"stars": "stars"}, {"least": 10_000}, cluster="synchronous", progress=False)
+    run = run_of(lake, "cumulated")
+    assert run.objects == {"of": 600, "done": 0, "set_aside": 0, "left": 600}
+    assert listed_objects(say, "cumulated") == "0 of 600"
+    assert "failed: of 600 objects, all at once" in say(f"runs show {run.id}").out
+
+
+def test_a_run_without_objects_lists_none(say, lake):
+    with lake.transaction() as tx:
+        tx.write("scale", xr.Dataset({"weights": ("layer", [1.0, 2.0])}), kind="model")
+    run = hven.run(lake, trial.weighed, {"scale": "scale"}, cluster="synchronous", progress=False)
+    assert run.rows == {"in": 0, "out": 1}
+    assert listed_objects(say, "weighed") == ""
 
 
 def test_show_tells_how_a_run_stands_in_objects_and_what_to_do(say, lake):
