@@ -116,7 +116,8 @@ def test_worker_client_and_scheduler_are_killed_and_the_result_is_that_of_a_good
     [run] = hven.runs(lake)
     assert (run.state, lake.number, analysis.name in lake) == ("interrupted", before, False)
     [kept] = finished()
-    assert run.account().blocks["done"] == kept > 0
+    # The worker lives on and ends the blocks that it had begun.
+    assert run.account().blocks["done"] >= kept > 0
 
     second = client()
     wait_for_more(second, kept)

@@ -11,7 +11,7 @@ import hven
 from hven.methods import fidelity, frechet, scattering, stats
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
-from hven_plugins.generative.images import one_band
+from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import (
     LEVELS,
     PDF_BINS,
@@ -32,8 +32,6 @@ Array = NDArray[np.float64]
 SETS = ("reference", "generated")
 TWIN = 0.01
 EXAMPLES = 8
-TOLD = ("generator", "n_training", "guidance", "model")
-"""What generated images say of where they come from, in their attributes."""
 _JUDGED = (
     "fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share", "auc", "auc_err", "power_difference",
     "power_sigmas",
@@ -44,7 +42,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None,
 
 @hven.analysis(
     reference=hven.Images(optional=_COLUMNS),
-    generated=hven.Images(optional=_COLUMNS),
+    generated=hven.Whole(hven.Images(optional=_COLUMNS)),
     produces={
         "fsd": "",
         "fsd_err": "",
@@ -253,7 +251,7 @@ def generative_evaluation(
         },
         attrs={
             "pixel_mean": mean, "pixel_spread": spread, "scales": settings.scales, "angles": angles,
-            **{name: generated.attrs[name] for name in TOLD if name in generated.attrs},
+            **origin(generated),
         },
     )  # fmt: skip
 

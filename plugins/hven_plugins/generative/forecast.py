@@ -12,7 +12,7 @@ import hven
 from hven.methods import fisher, scattering
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
-from hven_plugins.generative.images import one_band
+from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import THETA, Settings, Summary, check_alike, columns_like, pixel_scale, summarised
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
 
 @hven.analysis(
     reference=hven.Images(optional=_COLUMNS),
-    generated=hven.Images(optional=_COLUMNS),
+    generated=hven.Whole(hven.Images(optional=_COLUMNS)),
     produces={
         "information": "",
         "information_noisy": "",
@@ -45,7 +45,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
         "n": "",
     },
     references=("2307.09568", "astro-ph/0608064", "1511.05969"),
-    version="1",
+    version="2",
 )
 def generative_forecast(
     reference: xr.Dataset,
@@ -145,7 +145,7 @@ def generative_forecast(
             "n": ("set", [one.n for one in responses]),
         },
         coords={"set": list(SETS), "parameter": names, "other_parameter": names, "feature": list(settings.names)},
-        attrs={"likelihood": likelihood, "scales": settings.scales, "angles": angles},
+        attrs={"likelihood": likelihood, "scales": settings.scales, "angles": angles, **origin(generated)},
     )
 
 

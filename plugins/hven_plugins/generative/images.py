@@ -1,5 +1,7 @@
 """The pixels of one band of an image dataset, and why some images cannot be used."""
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
@@ -35,6 +37,13 @@ def one_band(images: xr.Dataset, band: str, where: str) -> xr.DataArray:
             f"there is no band {band!r}", where=where, hint=did_you_mean(band, names, f"The bands: {', '.join(names)}.")
         )
     return flux.isel(band=names.index(band) if band else 0, drop=True)
+
+
+def origin(images: xr.Dataset) -> dict[str, Any]:
+    """Return what generated images say in their attributes of where they come from, as far as they do."""
+    return {
+        name: images.attrs[name] for name in ("generator", "n_training", "guidance", "model") if name in images.attrs
+    }
 
 
 def reasons(features: NDArray[np.float64]) -> NDArray[np.str_]:

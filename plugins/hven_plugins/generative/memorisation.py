@@ -24,8 +24,8 @@ _PAIRS = 8
 
 @hven.analysis(
     generated=hven.Images(optional={"object_id": None}),
-    training=hven.Images(optional={"object_id": None}),
-    held_out=hven.Images(),
+    training=hven.Whole(hven.Images(optional={"object_id": None})),
+    held_out=hven.Whole(hven.Images()),
     produces={
         "copies": "",
         "copies_err": "",
@@ -38,7 +38,7 @@ _PAIRS = 8
         "verdict": "",
     },
     references=("2307.09568",),
-    version="1",
+    version="2",
 )
 def generative_memorisation(
     generated: xr.Dataset,

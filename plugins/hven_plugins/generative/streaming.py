@@ -66,8 +66,9 @@ def content_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
     >>> content_ids(image).tolist() == content_ids(image.copy()).tolist() != content_ids(2 * image).tolist()
     True
     """
-    values = np.ascontiguousarray(pixels.reshape(len(pixels), -1), dtype=np.float64) + 0.0
-    words = values.view(np.uint64).reshape(len(values), -1)
+    size = int(np.prod(pixels.shape[1:]))
+    values = np.ascontiguousarray(pixels.reshape(len(pixels), size), dtype=np.float64) + 0.0
+    words = values.view(np.uint64)
     factors = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     mixed = (words ^ (words >> np.uint64(29))) @ factors
     return np.asarray((mixed ^ (mixed >> np.uint64(32))) >> np.uint64(1)).astype(np.int64)

@@ -168,11 +168,15 @@ def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str
     ------
     DataRefusedError
         Shapes differ.
+    TooFewObjectsError
+        A set is empty.
     MissingColumnError
         A parameter or feature is in one set and not in the other.
     """
     shape = tuple(reference["flux"].sizes[axis] for axis in ("y", "x"))
     for name, images in others.items():
+        if images["flux"].sizes["object"] == 0:
+            raise TooFewObjectsError("there are no images", where=f"input {name!r}", hint="Add images.")
         found = tuple(images["flux"].sizes[axis] for axis in ("y", "x"))
         if found != shape:
             raise DataRefusedError(

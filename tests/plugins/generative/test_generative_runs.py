@@ -1,8 +1,16 @@
 """Images of a lake, through a run: features are written back, an evaluation is, with its verdict in the report."""
 
+import numpy as np
+
 import hven
 from hven.mocks import bubble_maps
-from hven_plugins.generative import generative_evaluation, hven_report_sections, scattering_features
+from hven_plugins.generative import (
+    generative_evaluation,
+    generative_forecast,
+    generative_memorisation,
+    hven_report_sections,
+    scattering_features,
+)
 
 
 def test_images_of_a_lake_are_evaluated_and_the_verdict_is_reported(tmp_path):
@@ -28,3 +36,26 @@ def test_images_of_a_lake_are_evaluated_and_the_verdict_is_reported(tmp_path):
     assert section.text == str(kept.verdict.values) != ""
     assert len(section.rows) == kept.sizes["finding_number"]
     assert hven_report_sections(run) == []
+
+
+def test_sets_of_other_objects_are_compared_whole(tmp_path):
+    lake = hven.create(tmp_path / "lake")
+    with lake.transaction("maps") as tx:
+        for seed, name in enumerate(("simulated", "generated")):
+            knobs = {"bubbles": np.linspace(6, 18, 160), "radius": np.linspace(3, 5, 160)[::-1] ** 1.5 / 2}
+            maps = bubble_maps(160, seed + 1, pixels=16, **knobs).inputs["images"]
+            told = {"generator": "gan", "n_training": 60, "guidance": 0.0, "model": "a"}
+            maps = maps.assign_coords(object_id=maps["object_id"] + 1000 * seed).assign_attrs(told)
+            tx.write(name, maps.assign(simulation=("object", np.arange(160))), kind="images")
+    quiet = {"cluster": "synchronous", "progress": False}
+    sets = {"reference": hven.select("simulated", where="simulation >= 10"), "generated": "generated"}
+    how = {"scales": 2, "n_boot": 10}
+    judged = hven.run(lake, generative_evaluation, sets, {**how, "classifier_rows": 40}, **quiet)
+    assert judged.result.dataset().n.values.tolist() == [150, 160]
+    told = hven.run(lake, generative_forecast, sets, how, **quiet).result.dataset()
+    assert told.n.values.tolist() == [150, 160]
+    assert told.attrs["generator"] == "gan"
+    parts = {"training": "simulation < 60", "held_out": "simulation >= 60"}
+    given = {name: hven.select("simulated", where=where) for name, where in parts.items()}
+    copied = hven.run(lake, generative_memorisation, {"generated": "generated", **given}, {"scales": 2}, **quiet)
+    assert copied.result.dataset().n.values.tolist() == [160, 60, 100]
