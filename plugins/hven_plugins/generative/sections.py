@@ -39,31 +39,28 @@ def _of_comparison(run: "Run") -> "list[ReportSection]":
     result = run.result.dataset().compute()
     conclusion = str(result["conclusion"].values)
     sections = [hven.ReportSection("Conclusion", conclusion, COMPARED, comparison_rows(result))]
-    (first,) = run.record["inputs"]["evaluation"]["legs"]
-    evaluations = [
-        _path(run, f"{first['name']}@{first['catalog']}"),
-        *(_path(run, t) for t in run.parameters["others"]),
-    ]
-    for path in evaluations:
-        judged = path.dataset().compute()
+    evaluations = [run.inputs["evaluation"], *(_dataset(run, text) for text in run.parameters["others"])]
+    for name, judged in zip(result["evaluation"].values, evaluations, strict=True):
         if judged.attrs.get("guidance", 0.0) == 0:
-            sections.append(hven.ReportSection(f"Images and features: {path.name}", figures=_evaluated(judged, path)))
-    forecasts = [_path(run, text) for text in run.parameters["forecasts"]]
-    return [*sections, *(hven.ReportSection(f"Forecast: {path.name}", figures=_forecast(path)) for path in forecasts)]
+            sections.append(hven.ReportSection(f"Images and features: {name}", figures=_evaluated(judged.compute())))
+    for text in run.parameters["forecasts"]:
+        figures = _forecast(_dataset(run, text).compute())
+        sections.append(hven.ReportSection(f"Forecast: {hven.DatasetPath(text).name}", figures=figures))
+    return sections
 
 
-def _path(run: "Run", text: str) -> hven.DatasetPath:
-    return hven.DatasetPath(text, home=run.lake.url)
+def _dataset(run: "Run", text: str) -> xr.Dataset:
+    return hven.DatasetPath(text, home=run.lake.url).dataset()
 
 
-def _evaluated(judged: xr.Dataset, path: hven.DatasetPath) -> "dict[str, Figure]":
+def _evaluated(judged: xr.Dataset) -> "dict[str, Figure]":
     from hven_plugins.generative.figures import draw_evaluation
 
     drawn = draw_evaluation(judged)
-    return {f"{path.name}: {name}": drawn[name] for name in ("images", "features")}
+    return {name: drawn[name] for name in ("images", "features")}
 
 
-def _forecast(path: hven.DatasetPath) -> "dict[str, Figure]":
+def _forecast(forecast: xr.Dataset) -> "dict[str, Figure]":
     from hven_plugins.generative.forecast_figures import draw_forecast
 
-    return {f"{path.name}: corner": draw_forecast(path.dataset().compute())["corner"]}
+    return {"corner": draw_forecast(forecast)["corner"]}

@@ -74,7 +74,8 @@ def test_a_comparison_in_a_lake_tells_one_story_in_its_report(tmp_path):
     conclusion, *shown = hven_report_sections(run)
     assert conclusion.text == str(result.conclusion.values)
     assert len(conclusion.rows) == 2
-    assert [section.title for section in shown] == [f"Images and features: {n}_judged" for n in ("good", "narrow")]
+    titles = [f"Images and features: {kind}, 100" for kind in ("diffusion", "gan")]
+    assert [section.title for section in shown] == titles
     assert set(run.figures) == {"distances", "variety"}
     assert run.caveats == []
 
