@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hven.cli.analysis_command import default_text
+from hven.cli.analysis_command import parameter_rows
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
 
 if TYPE_CHECKING:
@@ -73,8 +73,6 @@ def analyses(
 
 
 def _print_card(analysis: "Analysis") -> None:
-    from hven.plugins.parameters import allowed_values
-
     print_text(
         f"{analysis.name} (version {analysis.version}, {'per object' if analysis.per_object else 'on all objects'})"
     )
@@ -92,18 +90,7 @@ def _print_card(analysis: "Analysis") -> None:
     print_text("\nInputs")
     print_table(["input", "kind", "column", "unit", ""], rows)
     print_text("Parameters")
-    print_table(
-        ["parameter", "default", "allowed", "description"],
-        (
-            [
-                field_name,
-                default_text(field),
-                allowed_values(analysis.parameters, field_name),
-                field.description,
-            ]
-            for field_name, field in analysis.parameters.model_fields.items()
-        ),
-    )
+    print_table(["parameter", "default", "allowed", "description"], parameter_rows(analysis.parameters))
     print_text("Produces")
     print_table(
         ["part", "variable", "unit"],

@@ -13,6 +13,7 @@ from hven.cli.output import print_table, print_text
 from hven.errors import ParameterError, did_you_mean
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
     from pydantic.fields import FieldInfo
 
     from hven.plugins import Analysis
@@ -71,6 +72,16 @@ def parameter_texts(context: typer.Context, analysis: "Analysis", texts: dict[st
 def other_options(context: typer.Context) -> dict[str, str | None]:
     """Return the options given that are none of the verb's own, with their values; parameters, of an analysis."""
     return {option: value or "true" for option, value in context.meta.get(_OPTIONS, ())}
+
+
+def parameter_rows(model: "type[BaseModel]") -> list[list[Any]]:
+    """Return a row of a table for each parameter: its name, default, what is allowed, and its description."""
+    from hven.plugins.parameters import allowed_values
+
+    return [
+        [name, default_text(field), allowed_values(model, name), field.description]
+        for name, field in model.model_fields.items()
+    ]
 
 
 def default_text(field: "FieldInfo") -> str:

@@ -13,6 +13,7 @@ from hven.cli import (
     data,
     demo,
     doctor,
+    formats,
     lakes,
     pipelines,
     plugin,
@@ -31,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, lakes, data, crossmatching, analyses, runs, pipelines, updating, doctor):
+for room in (demo, lakes, data, formats, crossmatching, analyses, runs, pipelines, updating, doctor):
     app.add_typer(room.verbs)
 app.add_typer(plugin.verbs, name="plugin", rich_help_panel="Plugins")
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")

@@ -105,6 +105,16 @@ class Reader:
         """Return how specific the best matching pattern is for the name of a file, 0 when none matches."""
         return specificity(self.patterns, path)
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as plain values, for ``--json``."""
+        return {
+            "name": self.name,
+            "summary": self.description,
+            "patterns": list(self.patterns),
+            "produces": dict(self.produces),
+            "options": self.options.model_json_schema(),
+        }
+
     def __reduce__(self) -> Any:
         return find_object, (self.function.__module__, self.function.__qualname__)
 
@@ -131,6 +141,16 @@ class Exporter:
     def matches(self, path: Any) -> int:
         """Return how specific the best matching pattern is for the name of a file, 0 when none matches."""
         return specificity(self.patterns, path)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as plain values, for ``--json``."""
+        return {
+            "name": self.name,
+            "summary": self.description,
+            "patterns": list(self.patterns),
+            "takes": list(self.takes),
+            "options": self.options.model_json_schema(),
+        }
 
     def __reduce__(self) -> Any:
         return find_object, (self.function.__module__, self.function.__qualname__)

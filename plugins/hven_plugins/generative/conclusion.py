@@ -9,7 +9,10 @@ import numpy as np
 NAMES = {"diffusion": "diffusion", "gan": "the GAN"}
 _SIGMAS = 2.0
 _NARROW, _WIDE = 0.8, 1.25
-"""Ratios of Fisher areas, generated over reference, between which a forecast is trusted (arXiv:2307.09568)."""
+"""Ratios of Fisher areas, generated over reference, between which a forecast is trusted (arXiv:2307.09568).
+
+It is when twice the error leaves the ratio between them, it is not when that leaves it outside.
+"""
 
 
 @dataclass(frozen=True)
@@ -123,12 +126,16 @@ def _told_of_variety(plain: Sequence[Judged]) -> list[str]:
     lost = [one for one in plain if one.has_lost_variety]
     if not lost:
         return ["No generator has lost variety."]
-    each = [
-        f"{one.called} ({one.n_training:,} images: coverage {one.coverage:.2f} of {one.coverage_expected:.2f} usual, "
-        f"smallest ratio of variances {one.smallest_ratio:.2g})"
-        for one in lost
-    ]
-    return [f"Variety is lost by {'; by '.join(each)}."]
+    kinds = groupby(sorted(lost, key=lambda one: one.called), key=lambda one: one.called)
+    each = [f"{called} ({'; '.join(map(_variety, group))})" for called, group in kinds]
+    return [f"Variety is lost by {', by '.join(each)}."]
+
+
+def _variety(one: Judged) -> str:
+    return (
+        f"{one.n_training:,} images: coverage {one.coverage:.2f} of {one.coverage_expected:.2f} usual, "
+        f"smallest ratio of variances {one.smallest_ratio:.2g}"
+    )
 
 
 def _told_of_guidance(size: int, entries: Sequence[Judged]) -> str:
@@ -151,8 +158,11 @@ def _told_of_guidance(size: int, entries: Sequence[Judged]) -> str:
 
 
 def _told_of_forecast(one: Judged) -> str:
-    can = "can" if _NARROW <= one.area_ratio <= _WIDE else "cannot"
-    return (
-        f"Forecasts from images of {one.called} ({one.n_training:,} images) {can} be trusted: "
-        f"Fisher area {one.area_ratio:.2f} +/- {one.area_ratio_err:.2f} of the reference's."
-    )
+    area = f"Fisher area {one.area_ratio:.2f} +/- {one.area_ratio_err:.2f} of the reference's"
+    of_whom = f"of {one.called} ({one.n_training:,} images)"
+    low, high = one.area_ratio - _SIGMAS * one.area_ratio_err, one.area_ratio + _SIGMAS * one.area_ratio_err
+    if low > _WIDE or high < _NARROW:
+        return f"Forecasts from images {of_whom} cannot be trusted: {area}."
+    if low >= _NARROW and high <= _WIDE:
+        return f"Forecasts from images {of_whom} can be trusted: {area}."
+    return f"Whether forecasts from images {of_whom} can be trusted takes more images to tell: {area}."

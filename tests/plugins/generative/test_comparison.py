@@ -34,15 +34,19 @@ def test_repetitions_are_told_by_their_mean_and_their_scatter():
 
 def test_lost_variety_guidance_and_forecasts_are_told():
     entries = [
-        judged(area_ratio=1.1, area_ratio_err=0.1),
+        judged(area_ratio=1.1, area_ratio_err=0.05),
         judged(w=1.0, fsd=0.005),
         judged("gan", fsd=0.3, coverage=0.2, area_ratio=0.4, area_ratio_err=0.1),
+        judged("gan", n=2000, fsd=0.2, coverage=0.3, area_ratio=2.0, area_ratio_err=0.9),
     ]
     told = concluded(entries).text
-    assert "Variety is lost by the GAN (500 images: coverage 0.20" in told
+    assert told.count("lost by the GAN") == 1
+    assert "the GAN (500 images: coverage 0.20 of 0.95 usual" in told
+    assert "; 2,000 images: coverage 0.30" in told
     assert "guidance helps diffusion: FSD 0.005 at w = 1, 0.02 without" in told
     assert "diffusion (500 images) can be trusted: Fisher area 1.10" in told
     assert "the GAN (500 images) cannot be trusted: Fisher area 0.40" in told
+    assert "the GAN (2,000 images) can be trusted takes more images to tell: Fisher area 2.00 +/- 0.90" in told
     harmful = concluded([judged(), judged(w=1.0, fsd=0.3)]).text
     assert "guidance does not help diffusion" in harmful
     assert "No generator has lost variety" in harmful
