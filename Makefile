@@ -1,7 +1,7 @@
 # Each target makes or reuses .venv by itself, from the newest Python >= 3.11 that starts here.
 # HVEN_PYTHON=/path/to/python3 chooses another one; FAMILY=gradients limits test-slow to one plugin family.
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test test-slow lint docs bench peers clean
 export HVEN_PYTHON
 
 python = .venv/bin/python
@@ -33,6 +33,10 @@ docs:
 bench:
 	@tools/make-venv bench
 	@PYTHONPATH=tests $(python) -m benchmarks
+
+# What some benchmarks measure against, in an environment of its own (some gigabytes); without it their rows say so.
+peers:
+	@tools/make-peers
 
 clean:
 	@rm -rf build dist .venv

@@ -215,7 +215,7 @@ class Styled(eqx.Module):
 
     def __call__(self, x: Any, style: Any, fresh: Any) -> Any:
         scale = 1 + self.scale(style)
-        size = jnp.sqrt(jnp.sum((self.weight * scale[:, None, None]) ** 2, axis=(1, 2, 3)) + 1e-8)
+        size = jnp.sqrt(jnp.sum(self.weight**2, axis=(2, 3)) @ scale**2 + 1e-8)
         value = convolved(x * scale[:, None, None], self.weight, periodic=self.periodic) / size[:, None, None]
         return bent(value + self.noise * fresh.reshape(1, *value.shape[1:]) + self.bias)
 
