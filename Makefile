@@ -12,7 +12,7 @@ demo:
 
 test:
 	@tools/make-venv dev
-	@$(python) -m pytest -n auto --dist loadfile
+	@$(python) -m pytest -n auto --dist loadfile -o faulthandler_timeout=300
 
 test-slow:
 	@tools/make-venv dev

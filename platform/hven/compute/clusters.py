@@ -29,6 +29,10 @@ WORKER_ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     # What XLA makes its pools of on processors; it has no setting of its own for them.
     "NPROC": "1",
+    # Dask has workers give memory back at once, which makes glibc take pages from the kernel for each array of 128 kB
+    # anew: large blocks take twice as long. These are the limits that glibc itself arrives at.
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
     # Dask looks a hundred times a second at what a worker does, which costs a small block a fifth of its time.
     "DASK_DISTRIBUTED__WORKER__PROFILE__INTERVAL": "100ms",
 }

@@ -5,6 +5,7 @@ and is saved with `hven.methods.models`. `stream` gives batches of rows that do 
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
+from hven.methods._allocator import memory_kept
 from hven.methods._checkpoints import Checkpoint
 from hven.methods._science import require
 from hven.methods._streaming import stream
@@ -421,16 +423,17 @@ def _train(
         jnp.zeros(len(nets), int) if same_batches else jnp.arange(len(nets))
     )
     stretch = compiled_stretch(rules, stepwise)
-    while step < steps and not bool(np.all(state.stopped)):
-        count = min(check_every, steps - step)
-        index = batches.between(step, check_every)
-        state, train_loss, val_loss = stretch(
-            state, static[0], device_data, index, jnp.int32(count), jnp.int32(step), validation, keys
-        )
-        step += count
-        record = np.concatenate([record, [[np.asarray(train_loss), np.asarray(val_loss)]]])
-        if on_check is not None:
-            on_check(Checkpoint.of(state, step, record, settings))
+    with memory_kept() if stepwise else nullcontext():
+        while step < steps and not bool(np.all(state.stopped)):
+            count = min(check_every, steps - step)
+            index = batches.between(step, check_every)
+            state, train_loss, val_loss = stretch(
+                state, static[0], device_data, index, jnp.int32(count), jnp.int32(step), validation, keys
+            )
+            step += count
+            record = np.concatenate([record, [[np.asarray(train_loss), np.asarray(val_loss)]]])
+            if on_check is not None:
+                on_check(Checkpoint.of(state, step, record, settings))
     checkpoint = Checkpoint.of(state, step, record, settings)
     return tuple(
         Trained(

@@ -26,7 +26,7 @@ Positive = Annotated[int, Field(ge=1)]
     images=hven.Images(optional=THETA),
     produces={"ema": "", "last": "", "critic": "", **_SCALES, "step": "", "loss": ""},
     references=("2307.09568", "1912.04958", "1801.04406"),
-    version="1",
+    version="2",
 )
 def image_gan_train(
     images: xr.Dataset,
