@@ -141,18 +141,20 @@ def check_cluster(asked: "AskedCluster") -> None:
 def _started(start: Any, kind: str, workers: int) -> Iterator[Cluster]:
     from distributed import Client
 
-    try:
-        cluster = start(workers)
-    except ClusterError:
-        raise
-    except Exception as error:
-        raise ClusterError(
-            f"the {kind} cluster did not start: {_reason(error)}",
-            hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
-        ) from error
-    # No default of this process: what a user computes beside a run stays where they put it.
-    with cluster, Client(cluster, set_as_default=False) as client:
-        yield _borrowed(client, kind)
+    with _environment_restored():  # a worker that dies is started again, with the same traces
+        try:
+            with _environment_restored():
+                cluster = start(workers)
+        except ClusterError:
+            raise
+        except Exception as error:
+            raise ClusterError(
+                f"the {kind} cluster did not start: {_reason(error)}",
+                hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
+            ) from error
+        # No default of this process: what a user computes beside a run stays where they put it.
+        with cluster, Client(cluster, set_as_default=False) as client:
+            yield _borrowed(client, kind)
 
 
 def _local(workers: int) -> Any:
@@ -245,6 +247,23 @@ def _dashboard_port() -> int:
         except OSError:
             return 0
     return 8787
+
+
+@contextmanager
+def _environment_restored() -> Iterator[None]:
+    """Take back what Dask's nannies put into the environment of this process, for workers to inherit it.
+
+    An analysis of everything at once is computed in this process, and has all its cores.
+    """
+    before = {name: os.environ.get(name) for name in WORKER_ENVIRONMENT}
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -22,6 +22,17 @@ def test_workers_of_a_local_cluster_have_one_thread_everywhere(workers):
     assert all(told["memory_limit"] for told in workers.scheduler_info()["workers"].values())
 
 
+def test_the_process_that_starts_a_cluster_keeps_its_own_environment(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("NPROC", raising=False)
+    with cluster_for("local", 1) as cluster:
+        assert cluster.client.submit(os.environ.get, "NPROC").result() == "1"
+        assert os.environ["OMP_NUM_THREADS"] == "7"
+        assert "NPROC" not in os.environ
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "NPROC" not in os.environ
+
+
 def test_scheduler_and_dashboard_listen_on_this_machine_only(workers):
     assert workers.scheduler_info()["address"].startswith("tcp://127.0.0.1:")
     assert workers.dashboard_link.startswith("http://127.0.0.1:")
