@@ -18,7 +18,7 @@ def test_workers_of_a_local_cluster_have_one_thread_everywhere(workers):
 
     assert set(workers.nthreads().values()) == {1}
     assert set(workers.run(pl.thread_pool_size).values()) == {1}
-    assert set(workers.run(os.environ.get, "OMP_NUM_THREADS").values()) == {"1"}
+    assert set(workers.run(os.getenv, "OMP_NUM_THREADS").values()) == {"1"}
     assert all(told["memory_limit"] for told in workers.scheduler_info()["workers"].values())
 
 
@@ -26,7 +26,7 @@ def test_the_process_that_starts_a_cluster_keeps_its_own_environment(monkeypatch
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     monkeypatch.delenv("NPROC", raising=False)
     with cluster_for("local", 1) as cluster:
-        assert cluster.client.submit(os.environ.get, "NPROC").result() == "1"
+        assert cluster.client.submit(os.getenv, "NPROC").result() == "1"
         assert os.environ["OMP_NUM_THREADS"] == "7"
         assert "NPROC" not in os.environ
     assert os.environ["OMP_NUM_THREADS"] == "7"
