@@ -46,27 +46,27 @@ def test_a_mixture_of_gaussians_is_learned_and_guidance_narrows_it():
 @pytest.mark.t1
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_gaussian_fields_are_learned_in_ninety_seconds_of_a_processor():
-    """16 x 16 fields of P ~ k^-2 whose amplitude theta sets; 900 steps of velocity, 71 s of a processor.
+def test_gaussian_fields_are_learned_in_ninety_seconds():
+    """16 x 16 fields of P ~ k^-2 whose amplitude theta sets; 2,000 steps of velocity, 85 s on two cores.
 
-    Targets of the specification: mean and covariance within 5 %. Measured: mean .4 % of the spread, variance +5.9 % at
-    theta = .7 and -3.1 % at 1.8, spectrum within 15 %: more training brings it down (+16 % after 500 steps). Held here
-    to 10 and 25 %.
+    Targets: mean and covariances (at every lag, in units of the variance) within 5 %. Measured: .5 % and 3.1 %, the
+    spectrum within 12 %.
     """
     fields = gaussian_fields(4000, 1, pixels=16, slope=-2.0)
     power = fields.truth["power"]
     theta = np.random.default_rng(5).uniform(0.5, 2, (4000, 1))
     x = np.asarray(fields.inputs["images"].flux.values) * theta[:, :, None, None]
     model = diffusion.fit(
-        nets.UNet(1, 16, n_theta=1, base=16, multipliers=(1, 2), periodic=True), x, theta, steps=900, batch=32,
-        learning_rate=3e-3, ema=0.99, target="velocity",
+        nets.UNet(1, 16, n_theta=1, base=16, multipliers=(1, 2), periodic=True), x, theta, steps=2000, batch=32,
+        learning_rate=2e-3, target="velocity",
     )  # fmt: skip
     k = np.hypot(*np.meshgrid(np.fft.fftfreq(16) * 16, np.fft.fftfreq(16) * 16, indexing="ij"))
     bins = np.digitize(k, [0.5, 1.2, 2.5, 4.5, 8.1])
     for at in (0.7, 1.8):
-        drawn = model.sample(np.full((256, 1), at), batch=128, seed=int(at * 10)).astype(float)[:, 0]
+        drawn = model.sample(np.full((1024, 1), at), batch=256, seed=int(at * 10)).astype(float)[:, 0]
         assert abs(drawn.mean()) < 0.05 * drawn.std()
-        assert drawn.var() / (at**2 * power.mean()) == pytest.approx(1, abs=0.10)
-        found = (np.abs(np.fft.fft2(drawn)) ** 2 / 256).mean(axis=0)
-        ratio = [found[bins == b].mean() / (at**2 * power[bins == b].mean()) for b in (1, 2, 3, 4)]
-        assert ratio == pytest.approx([1] * 4, abs=0.25)
+        found, truth = (np.abs(np.fft.fft2(drawn)) ** 2 / 256).mean(axis=0), at**2 * power
+        off = np.fft.ifft2(found - truth).real / truth.mean()
+        assert np.abs(off).max() < 0.05
+        ratio = [found[bins == b].mean() / truth[bins == b].mean() for b in (1, 2, 3, 4)]
+        assert ratio == pytest.approx([1] * 4, abs=0.15)
