@@ -57,7 +57,7 @@ def _draw_distances(result: xr.Dataset) -> "Figure":
     panels[0].set_yscale("log")
     panels[0].set_ylim(0.5 * min(floor, low.min() if len(low) else floor), None)
     for axes in panels:
-        axes.legend(frameon=False, fontsize=7)
+        axes.legend(edgecolor="none", framealpha=0.9, fontsize=7)
     return figure
 
 
