@@ -15,6 +15,7 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = False
 autodoc_typehints = "none"
+napoleon_use_ivar = True  # the attributes of a class are told once
 
 html_theme = "furo"
 html_title = "hven"
