@@ -13,8 +13,8 @@ Array = NDArray[np.float64]
 def power_spectrum(images: ArrayLike) -> tuple[Array, Array]:
     """Return wavenumbers (k,) and the isotropic power spectra (n, k) of images (n, y, x), taken as periodic.
 
-    ``<|FFT|^2> / (y x)`` of the image less its mean, averaged over rings of width one in cycles per image (of the shorter
-    side), up to the Nyquist frequency.
+    ``<|FFT|^2> / (y x)`` of the image less its mean, averaged over rings of width one in cycles per image (of the
+    shorter side), up to the Nyquist frequency.
 
     Examples
     --------
