@@ -1,8 +1,7 @@
 """The Frechet distance of two sets of feature vectors, what finite samples add to it, and its error.
 
-Two normal distributions are apart by
-``|m1 - m2|^2 + tr[C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2]`` (Dowson & Landau 1982): a
-term of the means and one of the covariances. On scattering features it is the FSD of arXiv:2307.09568, on those of an
+Two normal distributions are apart by ``|m1 - m2|^2 + tr[C1 + C2 - 2 (C1^1/2 C2 C1^1/2)^1/2]`` (Dowson & Landau 1982):
+a term of the means and one of the covariances. On scattering features it is the FSD of arXiv:2307.09568, on those of an
 Inception network the FID. It is always too large for finite samples, by about b/n, so distances at different n must not
 be compared; the limit of 1/n -> 0 may.
 """
