@@ -15,7 +15,6 @@ myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nitpicky = False
 autodoc_typehints = "none"
-napoleon_use_ivar = True  # the attributes of a class are told once
 
 html_theme = "furo"
 html_title = "hven"
@@ -52,6 +51,12 @@ def write_analysis_pages(app):
         (folder / f"{name}.md").write_text(analysis_page(analysis, figures))
 
 
+def skip_aliases(_app, _what, _name, member, _skip, _options):
+    """Leave out the fields of a named tuple: its docstring tells them."""
+    return True if (getattr(member, "__doc__", None) or "").startswith("Alias for field number") else None
+
+
 def setup(app):
     """Let Sphinx write the generated pages before it reads any."""
     app.connect("builder-inited", write_analysis_pages)
+    app.connect("autodoc-skip-member", skip_aliases)

@@ -1,12 +1,12 @@
 r"""The scattering transform of images: what wavelets see of them, and what wavelets see of that (arXiv:2006.08561).
 
-Scales j = 0 .. J - 1, angles l = 0 .. L - 1. Morlet wavelets psi_jl(u) = g_jl(u) (e^(i xi_j u) - beta_jl) with
+Scales j = 0 .. J - 1, angles l = 0 .. L - 1. Morlet wavelets psi_jl(u) = g_jl(u) (e^(i xi_j u) - beta_jl) with::
 
     g = s / (2 pi sigma_j^2) exp[-u^T R diag(1, s^2) R^T u / (2 sigma_j^2)]
     sigma_j = 0.8 2^j    |xi_j| = (3 pi / 4) 2^-j    s = 4 / L    theta_l = (L/2 - 1 - l) pi / L
 
 where u = (y, x), theta is counted from the y axis, and beta makes the mean zero. They are periodised over four tiles;
-their Fourier transforms are real, and exactly zero at k = 0. The coefficients are means over the image:
+their Fourier transforms are real, and exactly zero at k = 0. The coefficients are means over the image::
 
     S0 = <I>    S1(j, l) = <|I * psi_jl|>    S2(j1, l1, j2, l2) = <||I * psi_j1l1| * psi_j2l2|>,  j2 > j1
 """
