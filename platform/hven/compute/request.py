@@ -167,7 +167,7 @@ def make_request(
         check_output(made, view.catalog, known, bound)
     _check_filled(bound)
     templates = {given.name: template(given) for given in bound}
-    rows = block_rows or _usual_rows(bound, templates)
+    rows = block_rows or min(_usual_rows(bound, templates), known.block_rows or BLOCK_ROWS)
     return Request(
         lake, view.number, known, checked, asked, selections, bound, name, outputs, rows, block_rows, templates
     )

@@ -5,7 +5,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal
 
 from hven.errors import AnalysisNotFoundError, DeclarationError, ParameterError, did_you_mean
-from hven.plugins.declaration import ANGLES, check_inputs, check_margin, check_units
+from hven.plugins.declaration import ANGLES, check_block_rows, check_inputs, check_margin, check_units
 from hven.plugins.docstring import Docstring, read_docstring
 from hven.plugins.importing import find_object, is_importable
 from hven.plugins.parameters import (
@@ -55,6 +55,8 @@ class Analysis:
         arXiv ids, bibcodes or DOIs of what it does.
     margin
         How far beyond its block it looks, as ``"10 arcsec"``; None for not at all.
+    block_rows
+        Objects in a block at most; None for as many as read well.
     backend
         The arrays it takes: ``"numpy"``, ``"jax"`` or ``"array-api"``.
     summary
@@ -74,6 +76,7 @@ class Analysis:
         version: str,
         per_object: bool,
         margin: str | None,
+        block_rows: int | None,
         backend: Backend,
     ) -> None:
         where = f"{function.__module__}.{function.__qualname__}"
@@ -86,6 +89,7 @@ class Analysis:
         self.references = (references,) if isinstance(references, str) else tuple(references)
         self.version, self.per_object, self.backend = str(version), bool(per_object), backend
         self.margin = check_margin(margin, per_object, where)
+        self.block_rows = check_block_rows(block_rows, per_object, where)
         self.doc: Docstring = read_docstring(function.__doc__)
         self.summary = self.doc.summary
         self._figure: Callable[..., Any] | None = None
@@ -120,6 +124,7 @@ class Analysis:
             "version": self.version,
             "per_object": self.per_object,
             "margin": self.margin,
+            "block_rows": self.block_rows,
             "backend": self.backend,
         }
         return _by_value, (self.function, declared, self._figure, self._mock)
@@ -243,6 +248,7 @@ class Analysis:
             "produces": {part: dict(units) for part, units in self.produces.items()},
             "references": list(self.references),
             "margin": self.margin,
+            "block_rows": self.block_rows,
             "backend": self.backend,
             "has_figure": self.has_figure,
             "has_mock": self.has_mock,
@@ -256,6 +262,7 @@ def analysis(
     version: str = "1",
     per_object: bool = False,
     margin: str | None = None,
+    block_rows: int | None = None,
     name: str = "",
     backend: Backend = "numpy",
     **inputs: "Input",
@@ -279,6 +286,10 @@ def analysis(
         it gets whole lazy Datasets.
     margin
         How far beyond its block the analysis looks, as ``"10 arcsec"``; neighbours arrive flagged ``is_margin``.
+    block_rows
+        Objects in a block at most, for a ``per_object`` analysis that takes long for each or makes much of each (a
+        sampler of images, an MCMC of each star): workers share few objects too, and little is lost with one. By
+        default blocks are what reads well, up to 65,536 objects.
     name
         Its name in hven; the function's when empty.
     backend
@@ -315,6 +326,7 @@ def analysis(
             version=version,
             per_object=per_object,
             margin=margin,
+            block_rows=block_rows,
             backend=backend,
         )
 

@@ -128,3 +128,34 @@ def check_margin(margin: str | None, per_object: bool, where: str) -> str | None
             hint="Leave it out, or declare per_object=True.",
         )
     return f"{match[1]} {match[2]}"
+
+
+def check_block_rows(block_rows: int | None, per_object: bool, where: str) -> int | None:
+    """Return `block_rows` when it is a number of objects and blocks are what is computed.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_block_rows(512, True, "")
+    512
+    """
+    if block_rows is None:
+        return None
+    if not isinstance(block_rows, int) or isinstance(block_rows, bool) or block_rows < 1:
+        raise DeclarationError(
+            f"block_rows is {block_rows!r}",
+            where=where,
+            expected="a whole number of at least 1",
+            hint="Or leave it out: blocks are then what reads well.",
+        )
+    if not per_object:
+        raise DeclarationError(
+            "block_rows is declared for an analysis that sees everything at once",
+            where=where,
+            hint="Leave it out, or declare per_object=True.",
+        )
+    return block_rows

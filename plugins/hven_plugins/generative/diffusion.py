@@ -132,6 +132,7 @@ def image_diffusion_train(
     references=("2307.09568", "2010.02502", "2211.01095"),
     version="1",
     per_object=True,
+    block_rows=512,
 )
 def image_diffusion_sample(
     conditions: xr.Dataset,

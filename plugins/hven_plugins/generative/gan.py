@@ -110,6 +110,7 @@ def image_gan_train(
     references=("2307.09568", "1912.04958"),
     version="1",
     per_object=True,
+    block_rows=512,
 )
 def image_gan_sample(
     conditions: xr.Dataset,

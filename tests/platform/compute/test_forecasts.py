@@ -53,6 +53,20 @@ def test_a_plan_tells_new_stale_and_up_to_date_blocks_with_their_causes(lake, mo
     assert list(told()[2]) == ["the analysis is now version 2, and was 1"]
 
 
+@hven.analysis(stars=hven.Table(feh="dex"), produces={"doubled": "dex"}, per_object=True, block_rows=3_000)
+def laborious(stars: xr.Dataset) -> xr.Dataset:
+    """Twice the metallicity, as if that took long."""
+    return xr.Dataset({"doubled": stars.feh * 2})
+
+
+def test_an_analysis_says_how_many_objects_a_block_has_at_most_and_who_runs_it_may_say_otherwise(lake):
+    assert hven.plan(lake, laborious, STARS).blocks == 7
+    assert hven.plan(lake, laborious, STARS, block_rows=10_000).blocks == 2
+    run = hven.run(lake, laborious, STARS, **CLUSTER)
+    assert (run.record["block_rows"], run.blocks["total"], run.rows["out"]) == (3_000, 7, COUNT)
+    assert laborious.to_json()["block_rows"] == 3_000
+
+
 def test_a_plan_names_the_input_that_made_everything_stale(lake):
     import polars as pl
 
