@@ -1,5 +1,6 @@
 """Where-expressions: SQL text as people write it, or Polars expressions, checked against the columns there are."""
 
+import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -116,4 +117,6 @@ def check_columns(names: Iterable[str], columns: Iterable[str], dataset: str = "
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """Return what Polars says in one line, without the syntax tree that it may print in braces."""
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return re.sub(r" ?\{.*\}", "", line)
