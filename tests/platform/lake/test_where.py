@@ -78,7 +78,7 @@ def test_a_condition_that_looks_at_other_rows_is_refused(where):
         ("feh < 0; visits > 1", "cannot be understood"),
         ("feh < 0 ORDER BY feh", "cannot be understood"),
         ("SELECT feh", "cannot be understood"),
-        ("stars: feh < 0", "cannot be understood: expression JsonAccess is not currently supported (dataset"),
+        ("stars: feh < 0", "cannot be understood: expression JsonAccess is not currently supported."),
         ("nofun(feh) > 1", "unsupported function 'nofun'"),
         ("", "cannot be understood"),
         ("name > 3", "name is String"),
