@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xarray as xr
 
+from hven_plugins.generative.training import PREFIX, columns_like
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -30,9 +32,8 @@ def draw_images(result: xr.Dataset) -> "Figure":
     """Return a grid of images, a row for each part of the range of the first parameter, low values on top."""
     from matplotlib.figure import Figure
 
-    flux, names = result["flux"], [str(n) for n in result.variables if str(n).startswith("theta_")]
-    n = flux.sizes["object"]
-    values = np.asarray(result[names[0]].values, dtype=float) if names else np.arange(n, dtype=float)
+    flux, theta = result["flux"], columns_like(result, PREFIX)
+    name, values = next(iter(theta.items()), ("", np.arange(flux.sizes["object"], dtype=float)))
     order = np.argsort(values, kind="stable")
     order = order[np.isfinite(values[order])]
     rows = [part for part in np.array_split(order, min(ROWS, max(len(order) // 2, 1))) if len(part)]
@@ -51,12 +52,12 @@ def draw_images(result: xr.Dataset) -> "Figure":
         for axes, image in zip(axes_of_row, shown[begin : begin + len(part)], strict=False):
             shown_as = axes.imshow(image, vmin=low, vmax=high, origin="lower", cmap="viridis", interpolation="nearest")
             drawn.append(shown_as)
-        if names:
+        if theta:
             text = f"{values[part[0]]:.3g} to\n{values[part[-1]]:.3g}"
             axes_of_row[0].text(-0.08, 0.5, text, transform=axes_of_row[0].transAxes, ha="right", va="center")
         begin += len(part)
     unit = str(result.attrs.get("flux_unit", ""))
     figure.colorbar(drawn[0], ax=grid, label=f"pixel value [{unit}]" if unit else "pixel value", shrink=0.8)
-    if names:
-        figure.suptitle(f"synthetic images by {names[0].removeprefix('theta_')}")
+    if theta:
+        figure.suptitle(f"synthetic images by {name}")
     return figure

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hven import errors
 from hven.methods import gather, models, progress, train
 
-PREFIX = "theta_"
+PREFIX, VALID = "theta_", "_valid"
 THETA = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "theta_<x>_<y>_<z>_<u>": None}
 """Columns of parameters."""
 LIMIT = "16 GB"
@@ -38,9 +38,9 @@ def training_set(images: xr.Dataset, chosen: tuple[str, ...], n_min: int, where:
         Fewer than `n_min` such images.
     """
     columns = theta_columns(images, chosen, where)
-    held = gather(images, ["flux", *columns, *(f"{c}_valid" for c in columns if f"{c}_valid" in images)], LIMIT)
+    held = gather(images, ["flux", *columns, *(c + VALID for c in columns if c + VALID in images)], LIMIT)
     x = np.asarray(held["flux"].values, dtype=np.float32)
-    theta = _columns_of(held, columns)
+    theta = _side_by_side(held, columns)
     usable = np.isfinite(x).all(axis=(1, 2, 3)) & np.isfinite(theta).all(axis=1)
     if usable.sum() < n_min:
         raise errors.TooFewObjectsError(
@@ -64,7 +64,7 @@ def training_set(images: xr.Dataset, chosen: tuple[str, ...], n_min: int, where:
 
 def theta_columns(data: xr.Dataset, chosen: tuple[str, ...] | list[str], where: str) -> list[str]:
     """Return the columns of the parameters called `chosen`, or of all there are when none is; in alphabetical order."""
-    there = sorted(str(n) for n in data.variables if str(n).startswith(PREFIX) and not str(n).endswith("_valid"))
+    there = names_like(data, PREFIX)
     wanted = [name if name.startswith(PREFIX) else PREFIX + name for name in chosen] or there
     for column in wanted:
         if column not in there:
@@ -78,7 +78,7 @@ def theta_columns(data: xr.Dataset, chosen: tuple[str, ...] | list[str], where: 
 
 def conditions_of(table: xr.Dataset, names: list[str], where: str) -> NDArray[np.float64]:
     """Return the parameters (n, p) of a table, those that a model was trained with; NaN where there is none."""
-    return _columns_of(table, theta_columns(table, names, where) if names else [])
+    return _side_by_side(table, theta_columns(table, names, where) if names else [])
 
 
 def trained(
@@ -105,10 +105,39 @@ def band_names(images: xr.Dataset) -> list[str]:
     return [str(i) for i in range(images["flux"].sizes["band"])]
 
 
-def _columns_of(table: xr.Dataset, columns: list[str]) -> NDArray[np.float64]:
+def names_like(data: xr.Dataset, head: str) -> list[str]:
+    """Return the names that begin with `head`, in alphabetical order; ``<c>_valid`` tells of a column c, and is none.
+
+    Examples
+    --------
+    >>> names_like(xr.Dataset({"theta_n": 3, "theta_n_valid": True, "theta_a": 1.0, "seed": 1}), "theta_")
+    ['theta_a', 'theta_n']
+    """
+    every = {str(name) for name in data.variables}
+    return sorted(n for n in every if n.startswith(head) and not (n.endswith(VALID) and n.removesuffix(VALID) in every))
+
+
+def columns_like(data: xr.Dataset, head: str) -> dict[str, NDArray[np.float64]]:
+    """Return the columns that `names_like` names, by the rest of their names and in its order, with NaN for nulls.
+
+    Examples
+    --------
+    >>> n, known = ("object", [3, 0]), ("object", [True, False])
+    >>> columns_like(xr.Dataset({"theta_n": n, "theta_n_valid": known}), "theta_")
+    {'n': array([ 3., nan])}
+    """
+    return {name.removeprefix(head): _column(data, name) for name in names_like(data, head)}
+
+
+def _column(table: xr.Dataset, name: str) -> NDArray[np.float64]:
+    values = np.array(table[name].values, dtype=np.float64)
+    if name + VALID in table:
+        values[~np.asarray(table[name + VALID].values, dtype=bool)] = np.nan
+    return values
+
+
+def _side_by_side(table: xr.Dataset, columns: list[str]) -> NDArray[np.float64]:
     out = np.empty((table.sizes.get("object", 0), len(columns)))
     for i, column in enumerate(columns):
-        out[:, i] = np.asarray(table[column].values, dtype=np.float64)
-        if f"{column}_valid" in table:
-            out[~np.asarray(table[f"{column}_valid"].values), i] = np.nan
+        out[:, i] = _column(table, column)
     return out

@@ -15,7 +15,9 @@ from hven.methods import models, nets
 from hven.testing import AnalysisSuite
 from hven_plugins.generative.diffusion import image_diffusion_sample, image_diffusion_train
 from hven_plugins.generative.gan import image_gan_sample, image_gan_train
+from hven_plugins.generative.generator_figures import draw_images
 from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
+from hven_plugins.generative.training import columns_like
 
 QUICK = {
     "base": 4, "multipliers": (1,), "levels": 100, "steps": 30, "periodic": True, "learning_rate": 1e-2,
@@ -93,6 +95,15 @@ def test_objects_without_id_are_told_apart_by_their_place(made):
     numbered = table.assign(object_id=("object", np.arange(20)))
     one, other = (image_diffusion_sample(t, made["model"], **HOW) for t in (table.drop_vars("object_id"), numbered))
     assert np.array_equal(one.flux, other.flux)
+
+
+def test_a_figure_of_images_shows_those_whose_parameter_is_known_beside_which_nulls_stand():
+    """An integer parameter with nulls comes with a companion that says which are there, and is none itself."""
+    theta = {"theta_n": ("object", np.arange(9)), "theta_n_valid": ("object", np.arange(9) < 5)}
+    figure = draw_images(xr.Dataset({"flux": (("object", "band", "y", "x"), np.ones((9, 1, 2, 2))), **theta}))
+    assert figure.get_suptitle() == "synthetic images by n"
+    assert [text.get_text() for axes in figure.axes for text in axes.texts] == ["0 to\n2", "3 to\n4"]
+    assert list(columns_like(xr.Dataset(theta).drop_vars("theta_n"), "theta_")) == ["n_valid"]
 
 
 def test_images_without_all_pixels_and_parameters_are_left_out_and_counted():
