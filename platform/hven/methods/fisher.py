@@ -26,11 +26,14 @@ __all__ = [
     "exact_derivatives",
     "hartlap_factor",
     "information",
+    "is_definite",
     "sellentin_heavens",
     "student_factor",
 ]
 
 Array = NDArray[np.float64]
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -228,6 +231,26 @@ def _slopes_and_cov(derivatives: ArrayLike, cov: ArrayLike) -> tuple[Array, Arra
     return slopes, matrix
 
 
+def is_definite(matrices: ArrayLike) -> NDArray[np.bool_]:
+    """Return whether symmetric `matrices` (..., p, p) are positive definite, shape (...), whichever units columns have.
+
+    The smallest eigenvalue of the matrix whose diagonal is scaled to one is more than rounding. The sign of a
+    determinant would not tell: it is positive, too, where two eigenvalues are negative.
+
+    Examples
+    --------
+    >>> is_definite([[[4.0, 0.0], [0.0, 1e-20]], [[-1.0, 0.0], [0.0, -1.0]], [[1.0, 1.0], [1.0, 1.0]]]).tolist()
+    [True, False, False]
+    """
+    values = np.asarray(matrices, dtype=np.float64)
+    diagonal = np.diagonal(values, axis1=-2, axis2=-1)
+    good = np.isfinite(values).all(axis=(-2, -1)) & (diagonal > 0).all(axis=-1)
+    safe = np.where(good[..., None, None], values, np.eye(values.shape[-1]))
+    scale = np.sqrt(np.diagonal(safe, axis1=-2, axis2=-1))
+    smallest = np.linalg.eigvalsh(safe / (scale[..., :, None] * scale[..., None, :]))[..., 0]
+    return np.asarray(good & (smallest > _ROUNDING))
+
+
 def errors(fisher: ArrayLike) -> Array:
     """Return the 1-sigma errors (p,), each parameter marginalised over the others.
 
@@ -324,15 +347,21 @@ def ellipse(fisher: ArrayLike, i: int = 0, j: int = 1, *, level: float = 0.683) 
 def area_ratio(fisher_a: ArrayLike, fisher_b: ArrayLike) -> float:
     """Return the area (volume) of the confidence ellipse of a over that of b: sqrt(det F_b / det F_a).
 
+    Raises
+    ------
+    DataRefusedError
+        A matrix is not positive definite: there is no ellipse.
+
     Examples
     --------
     >>> round(area_ratio([[4.0, 0.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 1.0]]), 12)
     0.25
     """
-    dets = [np.linalg.slogdet(np.asarray(fisher, dtype=np.float64)) for fisher in (fisher_a, fisher_b)]
-    if any(sign <= 0 for sign, _ in dets):
+    both = [np.asarray(fisher, dtype=np.float64) for fisher in (fisher_a, fisher_b)]
+    if not all(is_definite(fisher) for fisher in both):
         raise DataRefusedError(
             "a Fisher matrix is not positive definite", where="fisher.area_ratio",
             hint="A parameter is not constrained, or noise dominates: add a prior, or more simulations.",
         )  # fmt: skip
-    return float(np.exp(0.5 * (dets[1][1] - dets[0][1])))
+    one, other = (np.linalg.slogdet(fisher)[1] for fisher in both)
+    return float(np.exp(0.5 * (other - one)))

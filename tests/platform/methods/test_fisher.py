@@ -146,3 +146,13 @@ def test_misfits_are_refused_by_name():
         fisher.sellentin_heavens(np.zeros(8), cov, 8)
     with pytest.raises(DataRefusedError, match="not positive definite"):
         fisher.area_ratio(np.zeros((2, 2)), np.eye(2))
+
+
+@pytest.mark.t0
+def test_two_negative_eigenvalues_make_no_ellipse_though_their_determinant_is_positive():
+    with pytest.raises(DataRefusedError, match="not positive definite"):
+        fisher.area_ratio(-np.diag([0.02, 0.01]), np.eye(2))
+    with pytest.raises(DataRefusedError, match="not positive definite"):
+        fisher.area_ratio(np.eye(2), np.full((2, 2), np.nan))
+    matrices = [np.diag([1e12, 1e-12]), [[1.0, 2.0], [2.0, 1.0]], -np.eye(2), np.full((2, 2), np.nan), np.zeros((2, 2))]
+    assert fisher.is_definite(matrices).tolist() == [True, False, False, False, False]
