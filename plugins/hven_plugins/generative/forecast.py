@@ -13,7 +13,8 @@ from hven.methods import fisher, scattering
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
 from hven_plugins.generative.images import one_band, origin
-from hven_plugins.generative.summary import THETA, Settings, Summary, check_alike, columns_like, pixel_scale, summarised
+from hven_plugins.generative.summary import THETA, Settings, Summary, check_alike, pixel_scale, summarised
+from hven_plugins.generative.training import names_like
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +23,12 @@ Array = NDArray[np.float64]
 
 SETS = ("reference", "generated")
 _WHERE = "analysis 'generative_forecast'"
+_SHOWN = 4000
+"""Images of a set that are kept to count different ones where a generator may have collapsed."""
+
+MAY_BE_LOST = 0.05
+"""Share of bootstrap replicates without an ellipse beyond which the scatter of the others is no error of the area."""
+
 _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
 
 
@@ -34,6 +41,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
         "sigma": "",
         "area_ratio": "",
         "area_ratio_err": "",
+        "indefinite_share": "",
         "theta_shift": "",
         "theta_shift_err": "",
         "slope": "",
@@ -45,7 +53,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
         "n": "",
     },
     references=("2307.09568", "astro-ph/0608064", "1511.05969"),
-    version="2",
+    version="3",
 )
 def generative_forecast(
     reference: xr.Dataset,
@@ -72,9 +80,13 @@ def generative_forecast(
     factor of Hartlap, or that of the t distribution of Sellentin and Heavens.
 
     * ``area_ratio``: the area (volume) of the generated set's confidence ellipse over that of the reference. Below one,
-      the generator promises more than there is, above, it has lost information.
-    * ``theta_shift``: how far best-fit parameters move when images of the simulator are analysed with the generator,
-      F^-1 d mu^T C^-1 (mu_generated - mu_reference), both taken at the mean parameters of the reference.
+      the generator promises more than there is, above, it has lost information. NaN where a matrix is not positive
+      definite: images say nothing, within noise, of some combination of parameters, and there is no ellipse.
+    * ``indefinite_share``: the share of the bootstrap replicates of each set in which that is so. Where it is above
+      0.05 the area has no error (``area_ratio_err`` is NaN): replicates that have an ellipse are not all of them.
+    * ``theta_shift``: how far best-fit parameters move when generated images are analysed with the simulator as the
+      model, F^-1 d mu^T C^-1 (mu_generated - mu_reference), with F, d mu and C of the reference and both means taken at
+      its mean parameters. When images of the simulator are analysed with the generator they move the other way.
     * ``slope_bias``: generated less reference derivative of each feature, and its rms in standard errors.
 
     Parameters
@@ -101,12 +113,13 @@ def generative_forecast(
     MissingColumnError
         There are no parameters, or not the same in both sets.
     DataRefusedError
-        Images differ in shape, or a parameter does not vary.
+        Images differ in shape; a parameter does not vary, varies only with others or in too few images; or there are
+        not more different images than features, as of a generator that has collapsed.
     TooFewObjectsError
-        Fewer images than features and parameters + 3.
+        Fewer images than features + 2 parameters + 4.
     """
     check_alike(reference, {"generated": generated}, _WHERE)
-    names = list(columns_like(reference, THETA))
+    names = [name.removeprefix(THETA) for name in names_like(reference, THETA)]
     if not names:
         raise hven.errors.MissingColumnError(
             "the images have no parameters", where=_WHERE, expected="columns theta_<name> in both sets",
@@ -116,7 +129,7 @@ def generative_forecast(
     mean, spread = pixel_scale(pixels)
     settings = Settings(
         scales or scattering.largest((pixels.sizes["y"], pixels.sizes["x"])), angles, exact, mean, spread, with_mean,
-        n_boot, seed, rows=1,
+        n_boot, seed, rows=_SHOWN,
     )  # fmt: skip
     responses = [
         _response(summarised(images, settings, band, name), len(settings.names), names, likelihood, name)
@@ -125,6 +138,7 @@ def generative_forecast(
     ours, theirs = responses
     shift, shift_err = _shift(ours, theirs)
     bias, bias_err = theirs.slope - ours.slope, np.hypot(ours.slope_err, theirs.slope_err)
+    lost = [float(np.mean(~fisher.is_definite(one.replicates))) for one in responses]
     ratio, ratio_err = _area_ratio(ours, theirs)
     over = ("set", "parameter", "other_parameter")
     return xr.Dataset(
@@ -133,7 +147,8 @@ def generative_forecast(
             "information_noisy": (over, [one.noisy for one in responses]),
             "sigma": (("set", "parameter"), [_sigma(one.information) for one in responses]),
             "area_ratio": ((), ratio),
-            "area_ratio_err": ((), ratio_err),
+            "area_ratio_err": ((), ratio_err if max(lost) <= MAY_BE_LOST else np.nan),
+            "indefinite_share": ("set", lost),
             "theta_shift": ("parameter", shift),
             "theta_shift_err": ("parameter", shift_err),
             "slope": (("set", "parameter", "feature"), [one.slope for one in responses]),
@@ -145,8 +160,11 @@ def generative_forecast(
             "n": ("set", [one.n for one in responses]),
         },
         coords={"set": list(SETS), "parameter": names, "other_parameter": names, "feature": list(settings.names)},
-        attrs={"likelihood": likelihood, "scales": settings.scales, "angles": angles, **origin(generated)},
-    )
+        attrs={
+            "likelihood": likelihood, "pixel_mean": mean, "pixel_spread": spread, "scales": settings.scales,
+            "angles": angles, **origin(generated),
+        },
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,56 +177,65 @@ class Response:
         Number of images.
     mean, theta
         Means of features (p,) and of parameters (t,).
-    slope, slope_err
-        Derivatives and their errors, (t, p).
+    design
+        Inverse covariance of the parameters, over n - 1, (t, t).
+    slope
+        Derivatives, (t, p). The covariance of their noise is the product of `design` and `covariance`.
     covariance, factor
         Of the features at fixed parameters, (p, p), and what its inverse is times in the information.
     information, noisy
         Fisher matrices with and without what the noise of the derivatives adds taken out, (t, t).
     replicates
-        The former from each bootstrap replicate, (b, t, t).
+        The former from each bootstrap replicate, (b, t, t); NaN where it has no regression.
     """
 
     n: int
     mean: Array
     theta: Array
+    design: Array
     slope: Array
-    slope_err: Array
     covariance: Array
     factor: float
     information: Array
     noisy: Array
     replicates: Array
 
+    @property
+    def slope_err(self) -> Array:
+        """Errors of the derivatives, (t, p)."""
+        return np.asarray(np.sqrt(np.outer(np.diag(self.design), np.diag(self.covariance))))
+
 
 def _response(summary: Summary, p: int, names: list[str], likelihood: str, which: str) -> Response:
-    sample = summary.with_theta
-    if sample is None or sample.n < p + 2 * len(names) + 4 or len(sample.subsets) < 2:
+    sample, t = summary.with_theta, len(names)
+    where = f"input {which!r}"
+    if sample is None or sample.n < p + 2 * t + 4:
         raise hven.errors.TooFewObjectsError(
-            f"{0 if sample is None else sample.n} images with features and parameters", where=f"input {which!r}",
-            expected=f"at least {p + 2 * len(names) + 4}", hint="Add images, or use fewer scales.",
+            f"{0 if sample is None else sample.n} images with features and parameters", where=where,
+            expected=f"at least {p + 2 * t + 4}", hint="Add images, or use fewer scales.",
         )  # fmt: skip
-    moments = sample.moments
-    n, t = sample.n, len(names)
+    moments, n = sample.moments, sample.n
     covariance = moments.covariance()
-    spread = np.diag(covariance)[p:]
-    if not np.all(spread > 1e-20 * np.maximum(moments.means[p:] ** 2, 1e-280)):
-        still = names[int(np.argmin(spread))]
-        raise hven.errors.DataRefusedError(
-            f"parameter {still!r} does not vary", where=f"input {which!r}", expected="steps in each parameter",
-            hint=f"Leave theta_{still} out, or add images with other values of it.",
-        )  # fmt: skip
+    _check_parameters(moments.means[p:], covariance[p:, p:], names, where)
     at_fixed = np.asarray(moments.partial_covariance(range(p, p + t))) * (n - 1) / (n - 1 - t)
+    halves = sample.cut(2)
+    if len(halves) < 2 or not fisher.is_definite(at_fixed):
+        raise _collapsed(summary, p, where)
+    first, second = (_slopes(one.covariance(), p) for one in halves)
+    if not (np.isfinite(first).all() and np.isfinite(second).all()):
+        raise hven.errors.DataRefusedError(
+            f"in one half of the images the parameters {', '.join(names)} do not all vary by themselves", where=where,
+            expected="steps in each parameter in both halves, for noise of derivatives is told from two",
+            hint="Add images off the fiducial.",
+        )  # fmt: skip
     factor = (fisher.hartlap_factor if likelihood == "hartlap" else fisher.student_factor)(n - t, p)
-    first, second = (_slopes(one.covariance(), p) for one in sample.cut(2))
     slope = _slopes(covariance, p)
-    variance = np.outer(np.diag(np.linalg.inv(covariance[p:, p:])), np.diag(at_fixed)) / (n - 1)
     return Response(
         n,
         moments.means[:p],
         moments.means[p:],
+        np.linalg.inv(covariance[p:, p:]) / (n - 1),
         slope,
-        np.sqrt(variance),
         at_fixed,
         factor,
         factor * fisher.cross_information(first, second, at_fixed),
@@ -217,51 +244,79 @@ def _response(summary: Summary, p: int, names: list[str], likelihood: str, which
     )
 
 
+def _check_parameters(means: Array, covariance: Array, names: list[str], where: str) -> None:
+    spread = np.diag(covariance)
+    if not np.all(spread > 1e-20 * np.maximum(means**2, 1e-280)):
+        still = names[int(np.argmin(spread))]
+        raise hven.errors.DataRefusedError(
+            f"parameter {still!r} does not vary", where=where, expected="steps in each parameter",
+            hint=f"Leave theta_{still} out, or add images with other values of it.",
+        )  # fmt: skip
+    if not fisher.is_definite(covariance):
+        scale = np.sqrt(spread)
+        mixture = np.abs(np.linalg.eigh(covariance / np.outer(scale, scale))[1][:, 0])
+        tied = [name for name, part in zip(names, mixture, strict=True) if part > 1e-3]
+        raise hven.errors.DataRefusedError(
+            f"parameters {', '.join(map(repr, tied))} vary only together: one follows from the others", where=where,
+            expected="steps in each parameter by itself", hint=f"Leave theta_{tied[-1]} out.",
+        )  # fmt: skip
+
+
+def _collapsed(summary: Summary, p: int, where: str) -> hven.errors.DataRefusedError:
+    different, shown = len(np.unique(summary.ids)), len(summary.ids)
+    return hven.errors.DataRefusedError(
+        f"the covariance of the features is singular: {different:,} of {shown:,} images are different", where=where,
+        expected=f"more different images than features ({p}), and features that vary",
+        hint="Where few stand for all the generator has collapsed, see generative_evaluation. Else use fewer scales.",
+    )  # fmt: skip
+
+
 def _slopes(covariance: Array, p: int) -> Array:
-    """Return the slopes (t, p) of regressions of the first p columns on the others."""
-    return np.asarray(np.linalg.solve(covariance[p:, p:], covariance[p:, :p]))
+    """Return the slopes (..., t, p) of regressions of the first p columns on the others, NaN where there are none."""
+    of_theta = covariance[..., p:, p:]
+    good = fisher.is_definite(of_theta)[..., None, None]
+    safe = np.where(good, of_theta, np.eye(of_theta.shape[-1]))
+    return np.asarray(np.where(good, np.linalg.solve(safe, covariance[..., p:, :p]), np.nan))
 
 
 def _replicated(replicates: tuple[Moments, Moments] | None, p: int, t: int, factor: float) -> Array:
     if replicates is None:
         return np.zeros((0, t, t))
-    whole = replicates[0].merge(replicates[1])
-    fixed = np.asarray(whole.partial_covariance(range(p, p + t)))
-    halves = [one.covariance() for one in replicates]
-    return factor * np.array(
-        [
-            fisher.cross_information(_slopes(even, p), _slopes(odd, p), held)
-            for even, odd, held in zip(*halves, fixed, strict=True)
-        ]
-    )
+    fixed = np.asarray(replicates[0].merge(replicates[1]).partial_covariance(range(p, p + t)))
+    even, odd = (_slopes(one.covariance(), p) for one in replicates)
+    good = fisher.is_definite(fixed) & np.isfinite(even).all(axis=(1, 2)) & np.isfinite(odd).all(axis=(1, 2))
+    told = np.full((len(fixed), t, t), np.nan)
+    for i in np.flatnonzero(good):
+        told[i] = factor * fisher.cross_information(even[i], odd[i], fixed[i])
+    return told
 
 
 def _sigma(information: Array) -> Array:
     """Return the errors (t,) per image, NaN where noise has left the matrix indefinite."""
-    if np.linalg.eigvalsh(information)[0] <= 0:
-        return np.full(len(information), np.nan)
-    return fisher.errors(information)
+    return fisher.errors(information) if fisher.is_definite(information) else np.full(len(information), np.nan)
 
 
 def _area_ratio(ours: Response, theirs: Response) -> tuple[float, float]:
-    def logarithms(matrices: Array) -> Array:
-        signs, values = np.linalg.slogdet(matrices)
-        return np.where(signs > 0, 0.5 * values, np.nan)
-
-    value = float(logarithms(ours.information) - logarithms(theirs.information))
-    spread = np.array([np.nanstd(logarithms(one.replicates)) for one in (ours, theirs)])
-    return float(np.exp(value)), float(np.exp(value) * np.hypot(*spread))
+    """Return the ratio of the areas, and its error from the replicates that have one."""
+    if not (fisher.is_definite(ours.information) and fisher.is_definite(theirs.information)):
+        return np.nan, np.nan
+    ratio = fisher.area_ratio(theirs.information, ours.information)
+    kept = [one.replicates[fisher.is_definite(one.replicates)] for one in (ours, theirs)]
+    if min(map(len, kept)) < 2:
+        return ratio, np.nan
+    one, other = (0.5 * np.std(np.linalg.slogdet(each)[1]) for each in kept)
+    return ratio, float(ratio * np.hypot(one, other))
 
 
 def _shift(ours: Response, theirs: Response) -> tuple[Array, Array]:
     """Return the shift of the parameters (t,), and its error from the finite numbers of images."""
-    difference = theirs.mean + (ours.theta - theirs.theta) @ theirs.slope - ours.mean
-    if not np.isfinite(_sigma(ours.information)).all():
+    if not fisher.is_definite(ours.information):
         return np.full(len(ours.theta), np.nan), np.full(len(ours.theta), np.nan)
-    weights = ours.factor * np.linalg.solve(ours.information, ours.slope @ np.linalg.inv(ours.covariance))
-    noise = ours.covariance / ours.n + theirs.covariance / theirs.n
     away = ours.theta - theirs.theta
-    noise = noise + np.diag((away**2) @ theirs.slope_err**2)
+    difference = theirs.mean + away @ theirs.slope - ours.mean
+    weights = ours.factor * np.linalg.solve(ours.information, ours.slope @ np.linalg.inv(ours.covariance))
+    # Slopes of all features have the noise of the same images, and so its correlations.
+    noise = ours.covariance / ours.n + theirs.covariance * (1 / theirs.n + away @ theirs.design @ away)
     return weights @ difference, np.sqrt(np.diag(weights @ noise @ weights.T))
 
 

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 def draw_forecast(result: xr.Dataset) -> "dict[str, Figure]":
-    """Return the corner of confidence ellipses of one image, and the slopes of the features."""
+    """Return the corner of confidence ellipses of one image, and the slopes of the features.
+
+    Ellipses of the generated set stand where the model of the reference places its images: away by ``theta_shift``.
+    """
     return {"corner": _draw_corner(result), "slopes": _draw_slopes(result)}
 
 
@@ -49,14 +52,25 @@ def _draw_corner(result: xr.Dataset) -> "Figure":
             if column == 0 and row:
                 axes.set_ylabel(names[row])
         panels[row, row].set_yticks([])
-    ratio, error = float(result["area_ratio"]), float(result["area_ratio_err"])
-    panels[0, 0].set_title(
-        rf"area generated / reference: ${ratio:.2f} \pm {error:.2f}$", fontsize=8, color=INK, loc="left"
-    )
+    panels[0, 0].set_title(_title(result), fontsize=8, color=INK, loc="left")
     panels[0, 0].plot([], [], color=REFERENCE, label="reference")
-    panels[0, 0].plot([], [], color=GENERATED, label="generated")
+    panels[0, 0].plot([], [], color=GENERATED, label="generated, where the reference as model places it")
     figure.legend(*panels[0, 0].get_legend_handles_labels(), loc="outside upper right", frameon=False, fontsize=8)
     return figure
+
+
+def _title(result: xr.Dataset) -> str:
+    ratio, error = float(result["area_ratio"]), float(result["area_ratio_err"])
+    if np.isfinite(error):
+        return rf"area generated / reference: ${ratio:.2f} \pm {error:.2f}$"
+    if np.isfinite(ratio):
+        return f"area generated / reference: {ratio:.2f}, with an error that noise leaves open"
+    lost = " and ".join(
+        str(name)
+        for name, sigma in zip(result["set"].values, result["sigma"].values, strict=True)
+        if not np.isfinite(sigma).all()
+    )
+    return f"no ellipse of the {lost} images: noise hides what they say of the parameters"
 
 
 def _draw_slopes(result: xr.Dataset) -> "Figure":

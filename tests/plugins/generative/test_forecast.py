@@ -1,14 +1,17 @@
 """Forecasts of a generator against its simulator, and copies of training images."""
 
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from hven.errors import DataRefusedError, MissingColumnError, TooFewObjectsError
+from hven.methods.frechet import Sample
 from hven.mocks import bubble_maps
 from hven.testing import AnalysisSuite
 from hven_plugins.generative import generative_forecast, generative_memorisation
+from hven_plugins.generative.forecast import _response, _shift
 
 QUICK = {"scales": 3, "n_boot": 20}
 
@@ -42,7 +45,7 @@ KNOWN = {"scales": 1, "with_mean": True, "n_boot": 10}
 
 
 def test_a_linear_gaussian_model_has_its_information_shift_and_errors():
-    """sigma_theta = noise / slope = 0.05; an offset of 0.02 shifts by 0.02 / slope = 0.01."""
+    """sigma_theta = noise / slope = 0.05; images with 0.02 more look to the simulator as of 0.02 / slope more."""
     ours, theirs = linear(4000, 1, slopes=[2.0]), linear(4000, 2, slopes=[2.0], offset=0.02)
     result = generative_forecast(ours, theirs, **KNOWN)
     assert result.sigma.values == pytest.approx(0.05, rel=0.05)
@@ -112,6 +115,89 @@ def test_a_parameter_that_does_not_vary_is_refused_by_name():
 def test_too_few_images_are_refused():
     with pytest.raises(TooFewObjectsError, match="5 images"):
         generative_forecast(linear(60, 1, slopes=[1.0]), linear(5, 2, slopes=[1.0]), **KNOWN)
+
+
+def test_a_generator_that_ignores_its_parameters_has_no_ellipse_and_the_figure_says_so():
+    """Shuffled parameters; one shuffle leaves a matrix of two negative eigenvalues, whose determinant is positive."""
+    rng, n = np.random.default_rng(0), 300
+    maps = bubble_maps(n, 1, pixels=24, bubbles=rng.uniform(6, 18, n), radius=rng.uniform(2, 5, n)).inputs["images"]
+    for seed, negative in ((0, 1), (7, 2)):
+        order = np.random.default_rng(seed).permutation(n)
+        theta = {name: ("object", maps[name].values[order]) for name in ("theta_bubbles", "theta_radius")}
+        result = generative_forecast(maps, maps.assign(theta), scales=2, n_boot=20)
+        assert int(np.sum(np.linalg.eigvalsh(result.information.values[1]) < 0)) == negative
+        assert np.isfinite(result.sigma.values[0]).all()
+        assert np.isnan(result.sigma.values[1]).all()
+        assert np.isnan(float(result.area_ratio))
+        assert np.isnan(float(result.area_ratio_err))
+        assert float(result.indefinite_share[0]) <= 0.05
+        assert float(result.indefinite_share[1]) > 0.5
+        title = generative_forecast.draw(result)["corner"].axes[0].get_title(loc="left")
+        assert title == "no ellipse of the generated images: noise hides what they say of the parameters"
+
+
+def test_an_area_has_no_error_where_too_many_replicates_have_no_ellipse():
+    ours, theirs = linear(300, 1, slopes=[2.0]), linear(300, 6, slopes=[0.02])
+    result = generative_forecast(ours, theirs, **{**KNOWN, "n_boot": 50})
+    assert float(result.area_ratio) > 5
+    assert float(result.indefinite_share[1]) > 0.05
+    assert np.isnan(float(result.area_ratio_err))
+    title = generative_forecast.draw(result)["corner"].axes[0].get_title(loc="left")
+    assert "with an error that noise leaves open" in title
+
+
+def test_the_error_of_the_shift_takes_in_that_slopes_have_the_noise_of_the_same_images():
+    """Five features of correlation 0.95, parameters two standard deviations away; scatter over 60 draws within 25 %."""
+    rng = np.random.default_rng(5)
+    root, slopes = np.linalg.cholesky(0.95 * np.ones((5, 5)) + 0.05 * np.eye(5)), rng.normal(size=(2, 5))
+    shifts, told = [], []
+    for seed in range(60):
+        draw, both = np.random.default_rng(seed), []
+        for away in (0.0, 2.0):
+            theta = draw.normal(loc=[away, -away], size=(300, 2))
+            rows = np.column_stack([theta @ slopes + draw.normal(size=(300, 5)) @ root.T, theta])
+            sample = Sample.of(rows, draw.integers(0, 2**60, 300), n_boot=0)
+            both.append(_response(SimpleNamespace(with_theta=sample), 5, ["a", "b"], "hartlap", "x"))
+        shift, error = _shift(*both)
+        shifts.append(shift)
+        told.append(error)
+    assert np.mean(told, axis=0) == pytest.approx(np.std(shifts, axis=0), rel=0.25)
+
+
+def test_parameters_that_vary_only_together_are_refused_by_name():
+    made = linear(60, 1, slopes=[1.0, 1.0])
+    tied = made.assign(theta_b=2 * made.theta_a + 1)
+    with pytest.raises(DataRefusedError, match="'a', 'b' vary only together"):
+        generative_forecast(tied, tied, **KNOWN)
+
+
+def test_what_tells_of_nulls_of_a_parameter_is_no_parameter():
+    made = linear(60, 1, slopes=[1.0])
+    told = made.assign(theta_a_valid=("object", np.arange(60) >= 10))
+    result = generative_forecast(told, made.assign(theta_a_valid=("object", np.ones(60, bool))), **KNOWN)
+    assert result.parameter.values.tolist() == ["a"]
+    assert result.n.values.tolist() == [50, 60]
+
+
+def test_a_sparse_design_has_a_forecast_whose_replicates_without_one_are_counted():
+    steps = np.zeros((1, 60))
+    steps[0, :6] = [1, -1] * 3
+    made = linear(60, 1, slopes=[2.0], steps=steps)
+    result = generative_forecast(made, made, **{**KNOWN, "n_boot": 200})
+    assert np.isfinite(result.sigma).all()
+    assert 0 < float(result.indefinite_share[0]) < 0.5
+    steps[0, 1:6] = 0
+    lonely = linear(60, 1, slopes=[2.0], steps=steps)
+    with pytest.raises(DataRefusedError, match="in one half of the images the parameters a do not all vary"):
+        generative_forecast(lonely, made, **KNOWN)
+
+
+@pytest.mark.parametrize("unique", [1, 2])
+def test_a_generator_of_one_or_two_images_is_refused_as_collapsed(unique):
+    made = linear(60, 1, slopes=[1.0])
+    kept = made.flux.values[np.arange(60) % unique]
+    with pytest.raises(DataRefusedError, match=f"{unique} of 60 images are different .*'generated'.*has collapsed"):
+        generative_forecast(made, made.assign(flux=(made.flux.dims, kept)), **KNOWN)
 
 
 def test_copies_are_found_among_new_images_also_when_turned():
