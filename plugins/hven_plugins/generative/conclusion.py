@@ -1,6 +1,6 @@
 """What several evaluations say together: which generator is nearest, who has lost variety, whether guidance helps."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -16,8 +16,41 @@ It is when twice the error leaves the ratio between them, it is not when that le
 
 
 @dataclass(frozen=True)
+class Forecast:
+    """A forecast from generated images.
+
+    Attributes
+    ----------
+    area_ratio, area_ratio_err
+        Of areas of ellipses, NaN where noise leaves none.
+    lost
+        Share of the bootstrap replicates in which one of the sets has no ellipse.
+    reference_tells, generated_tells
+        Whether images of the reference, and the generated, tell of their parameters.
+    """
+
+    area_ratio: float
+    area_ratio_err: float
+    lost: float = 0.0
+    reference_tells: bool = True
+    generated_tells: bool = True
+
+
+@dataclass(frozen=True)
 class Judged:
-    """One evaluated generator: its kind, training size, guidance, distance with error, and its variety."""
+    """One evaluated generator: its kind, training size, guidance, distance with error, and its variety.
+
+    Attributes
+    ----------
+    name, generator, n_training, guidance
+        What it is.
+    fsd, fsd_err
+        Limit of its distance, NaN where there is none, and its error.
+    lost
+        What its evaluation has flagged of its variety: in words, value and limit.
+    forecast
+        Of its images, where there is one.
+    """
 
     name: str
     generator: str
@@ -25,25 +58,35 @@ class Judged:
     guidance: float
     fsd: float
     fsd_err: float
-    log_det: float
-    smallest_ratio: float
-    coverage: float
-    coverage_expected: float
-    area_ratio: float = float("nan")
-    area_ratio_err: float = float("nan")
+    lost: tuple[tuple[str, float, float], ...] = ()
+    forecast: Forecast | None = None
 
-    @property
-    def has_lost_variety(self) -> bool:
-        """Whether less than 0.8 of the usual part of the reference is near something generated, or a direction is lost.
 
-        The limits are those of an evaluation's verdict.
-        """
-        return self.coverage < 0.8 * self.coverage_expected or self.smallest_ratio < 0.2
+@dataclass(frozen=True)
+class _Kind:
+    """Repetitions of one kind, training size and guidance, and the mean of the distances that have a limit."""
+
+    entries: tuple[Judged, ...]
+    generator: str
+    n_training: int
+    guidance: float
+    fsd: float
+    fsd_err: float
 
     @property
     def called(self) -> str:
         """How a sentence names its kind."""
         return NAMES.get(self.generator, self.generator)
+
+    @property
+    def images(self) -> str:
+        """What it was trained with and how it was guided, in words."""
+        return f"{self.n_training:,} images" + (f", w = {self.guidance:g}" if self.guidance else "")
+
+    def of_all(self, some: Sequence[object]) -> str:
+        """Return how many of the repetitions something is said of, where it is not all."""
+        n = len(self.entries)
+        return "" if len(some) == n else f", {len(some)} of {n} repetitions"
 
 
 @dataclass(frozen=True)
@@ -59,71 +102,87 @@ def concluded(entries: Sequence[Judged]) -> Conclusion:
 
     Examples
     --------
-    >>> one = Judged("a", "diffusion", 500, 0.0, 0.02, 0.002, -1.0, 0.7, 0.9, 0.95)
-    >>> other = Judged("b", "gan", 500, 0.0, 0.20, 0.010, -9.0, 0.1, 0.3, 0.95)
+    >>> one = Judged("a", "diffusion", 500, 0.0, 0.02, 0.002)
+    >>> other = Judged("b", "gan", 500, 0.0, 0.20, 0.010, (("coverage", 0.3, 0.76),))
     >>> print(concluded([one, other]).text)
     With 500 training images diffusion is nearest: FSD 0.02 +/- 0.002, the GAN has 0.2 +/- 0.01. Variety is lost by the
-    GAN (500 images: coverage 0.30 of 0.95 usual, smallest ratio of variances 0.1).
+    GAN (500 images: coverage 0.3, limit 0.76).
     """
-    plain = [one for one in entries if one.guidance == 0]
-    sizes = sorted({one.n_training for one in plain})
-    nearest = {size: _by_distance([one for one in plain if one.n_training == size]) for size in sizes}
+    kinds = [_of_repetitions(tuple(group)) for _, group in groupby(sorted(entries, key=_what), key=_what)]
+    plain = [one for one in kinds if one.guidance == 0]
+    sizes = sorted({one.n_training for one in kinds})
+    nearest = {size: _by_distance(one for one in plain if one.n_training == size) for size in sizes}
+    nearest = {size: order for size, order in nearest.items() if order}
     says = [_told_of_size(size, order) for size, order in nearest.items() if len(order) > 1]
-    kinds = {order[0].generator for order in nearest.values() if _is_nearer(order)}
-    if len(sizes) > 1 and len(kinds) == 1 and all(_is_nearer(order) for order in nearest.values()):
-        says.append(f"So {nearest[sizes[0]][0].called} is nearest at every training size.")
+    leaders = {order[0].generator for order in nearest.values() if _is_nearer(order)}
+    if len(nearest) > 1 and len(leaders) == 1 and all(_is_nearer(order) for order in nearest.values()):
+        says.append(f"So {nearest[min(nearest)][0].called} is nearest at every training size.")
+    says += [_told_of_no_limit(one) for one in kinds]
     says += _told_of_variety(plain)
-    says += [_told_of_guidance(size, [one for one in entries if one.n_training == size]) for size in sizes]
-    says += [_told_of_forecast(one) for one in plain if np.isfinite(one.area_ratio)]
-    best = {i for i, one in enumerate(entries) for order in nearest.values() if _is_same(one, order[0])}
+    says += [_told_of_guidance(size, [one for one in kinds if one.n_training == size]) for size in sizes]
+    says += [_told_of_forecasts(one) for one in kinds]
+    first = {_what(order[0].entries[0]) for order in nearest.values()}
+    best = {i for i, one in enumerate(entries) if _what(one) in first and np.isfinite(one.fsd)}
     return Conclusion(" ".join(said for said in says if said), frozenset(best))
 
 
-def _by_distance(entries: Sequence[Judged]) -> list[Judged]:
-    """Return one for each kind, repetitions as their mean, the nearest first."""
-    ordered = sorted(entries, key=lambda one: one.generator)
-    kinds = [list(group) for _, group in groupby(ordered, key=lambda one: one.generator)]
-    return sorted((_mean(group) for group in kinds), key=lambda one: one.fsd)
+def _what(one: Judged) -> tuple[str, int, float]:
+    return one.generator, one.n_training, one.guidance
 
 
-def _mean(group: Sequence[Judged]) -> Judged:
+def _of_repetitions(entries: tuple[Judged, ...]) -> _Kind:
+    known = [one for one in entries if np.isfinite(one.fsd)]
+    mean, error = _mean([one.fsd for one in known], [one.fsd_err for one in known])
+    return _Kind(entries, *_what(entries[0]), mean, error)
+
+
+def _mean(values: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
     """Return the mean of repetitions; its error is theirs, or follows from their scatter where that is larger."""
-    first, n = group[0], len(group)
-    distances = np.array([one.fsd for one in group])
-    within = float(np.sqrt(np.sum([one.fsd_err**2 for one in group])) / n)
-    scatter = float(distances.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    return Judged(
-        first.name, first.generator, first.n_training, first.guidance, float(distances.mean()), max(within, scatter),
-        first.log_det, first.smallest_ratio, first.coverage, first.coverage_expected,
-    )  # fmt: skip
+    n = len(values)
+    if not n:
+        return np.nan, np.nan
+    within = float(np.sqrt(np.sum(np.square(errors))) / n)
+    scatter = float(np.std(values, ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    return float(np.mean(values)), within if np.isnan(within) else max(within, scatter)
 
 
-def _is_same(one: Judged, other: Judged) -> bool:
-    return (one.generator, one.n_training, one.guidance) == (other.generator, other.n_training, other.guidance)
+def _by_distance(kinds: Iterable[_Kind]) -> list[_Kind]:
+    """Return those whose distance has a limit, the nearest first."""
+    return sorted((one for one in kinds if np.isfinite(one.fsd)), key=lambda one: one.fsd)
 
 
-def _apart(one: Judged, other: Judged) -> bool:
+def _apart(one: _Kind, other: _Kind) -> bool:
     return bool(abs(one.fsd - other.fsd) > _SIGMAS * np.hypot(one.fsd_err, other.fsd_err))
 
 
-def _is_nearer(order: Sequence[Judged]) -> bool:
+def _is_nearer(order: Sequence[_Kind]) -> bool:
     """Return whether the first is nearer than all others by more than the errors."""
     return len(order) > 1 and all(_apart(order[0], other) for other in order[1:])
 
 
-def _told_of_size(size: int, order: Sequence[Judged]) -> str:
+def _told_of_size(size: int, order: Sequence[_Kind]) -> str:
     first, others = order[0], ", ".join(f"{one.called} has {_distance(one)}" for one in order[1:])
     if not _is_nearer(order):
         return f"With {size:,} training images none is nearest: {first.called} has {_distance(first)}, {others}."
     return f"With {size:,} training images {first.called} is nearest: FSD {_distance(first)}, {others}."
 
 
-def _distance(one: Judged) -> str:
+def _distance(one: _Kind) -> str:
     return f"{one.fsd:.2g} +/- {one.fsd_err:.1g}"
 
 
-def _told_of_variety(plain: Sequence[Judged]) -> list[str]:
-    lost = [one for one in plain if one.has_lost_variety]
+def _told_of_no_limit(one: _Kind) -> str:
+    without = [each for each in one.entries if not np.isfinite(each.fsd)]
+    if not without:
+        return ""
+    return (
+        f"The distance of {one.called} ({one.images}{one.of_all(without)}) has no limit and is not ranked: there are "
+        "fewer than 16 generated images, or images of the reference, for each feature."
+    )
+
+
+def _told_of_variety(plain: Sequence[_Kind]) -> list[str]:
+    lost = [one for one in plain if any(each.lost for each in one.entries)]
     if not lost:
         return ["No generator has lost variety."]
     kinds = groupby(sorted(lost, key=lambda one: one.called), key=lambda one: one.called)
@@ -131,20 +190,23 @@ def _told_of_variety(plain: Sequence[Judged]) -> list[str]:
     return [f"Variety is lost by {', by '.join(each)}."]
 
 
-def _variety(one: Judged) -> str:
-    return (
-        f"{one.n_training:,} images: coverage {one.coverage:.2f} of {one.coverage_expected:.2f} usual, "
-        f"smallest ratio of variances {one.smallest_ratio:.2g}"
-    )
+def _variety(one: _Kind) -> str:
+    """Return what was flagged, with the means of values and limits over the repetitions that have it."""
+    flagged = [each.lost for each in one.entries if each.lost]
+    words = dict.fromkeys(text for lost in flagged for text, _, _ in lost)
+    told = []
+    for word in words:
+        value, limit = np.mean([numbers for lost in flagged for text, *numbers in lost if text == word], axis=0)
+        told.append(f"{word} {value:.2g}, limit {limit:.2g}")
+    return f"{one.images}{one.of_all(flagged)}: {'; '.join(told)}"
 
 
-def _told_of_guidance(size: int, entries: Sequence[Judged]) -> str:
-    kinds = {one.generator for one in entries if one.guidance != 0}
+def _told_of_guidance(size: int, kinds: Sequence[_Kind]) -> str:
     says = []
-    for kind in sorted(kinds):
-        scan = sorted((one for one in entries if one.generator == kind), key=lambda one: one.fsd)
+    for generator in sorted({one.generator for one in kinds if one.guidance != 0}):
+        scan = _by_distance(one for one in kinds if one.generator == generator)
         plain = next((one for one in scan if one.guidance == 0), None)
-        if plain is None:
+        if plain is None or len(scan) < 2:
             continue
         best = scan[0]
         if best is not plain and _apart(best, plain):
@@ -157,12 +219,39 @@ def _told_of_guidance(size: int, entries: Sequence[Judged]) -> str:
     return " ".join(says)
 
 
-def _told_of_forecast(one: Judged) -> str:
-    area = f"Fisher area {one.area_ratio:.2f} +/- {one.area_ratio_err:.2f} of the reference's"
-    of_whom = f"of {one.called} ({one.n_training:,} images)"
-    low, high = one.area_ratio - _SIGMAS * one.area_ratio_err, one.area_ratio + _SIGMAS * one.area_ratio_err
+def _told_of_forecasts(one: _Kind) -> str:
+    there = [each.forecast for each in one.entries if each.forecast is not None]
+    hidden = [each for each in there if not each.reference_tells]
+    empty = [each for each in there if each.reference_tells and not each.generated_tells]
+    made = [each for each in there if each.reference_tells and each.generated_tells]
+    says = []
+    if empty:
+        says.append(
+            f"No forecast can be made from images of {one.called} ({one.images}{one.of_all(empty)}): as far as errors "
+            "tell, they do not follow their parameters."
+        )
+    if hidden:
+        says.append(
+            f"No forecast from images of {one.called} ({one.images}{one.of_all(hidden)}) can be judged: noise hides "
+            "what images of the reference say of their parameters; it takes more of them."
+        )
+    if made:
+        says.append(_told_of_areas(f"images of {one.called} ({one.images}{one.of_all(made)})", made))
+    return " ".join(says)
+
+
+def _told_of_areas(images: str, made: Sequence[Forecast]) -> str:
+    ratio, error = _mean([each.area_ratio for each in made], [each.area_ratio_err for each in made])
+    if not np.isfinite(error):
+        lost = max(each.lost for each in made)
+        return (
+            f"Whether forecasts from {images} can be trusted takes more images to tell: Fisher area {ratio:.2f} of the "
+            f"reference's, and none in {100 * lost:.0f} % of the bootstrap replicates."
+        )
+    area = f"Fisher area {ratio:.2f} +/- {error:.2f} of the reference's"
+    low, high = ratio - _SIGMAS * error, ratio + _SIGMAS * error
     if low > _WIDE or high < _NARROW:
-        return f"Forecasts from images {of_whom} cannot be trusted: {area}."
+        return f"Forecasts from {images} cannot be trusted: {area}."
     if low >= _NARROW and high <= _WIDE:
-        return f"Forecasts from images {of_whom} can be trusted: {area}."
-    return f"Whether forecasts from images {of_whom} can be trusted takes more images to tell: {area}."
+        return f"Forecasts from {images} can be trusted: {area}."
+    return f"Whether forecasts from {images} can be trusted takes more images to tell: {area}."
