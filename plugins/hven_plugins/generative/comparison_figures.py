@@ -1,13 +1,15 @@
 """Figures of a comparison: distance against training size and guidance, and what became of each one's variety."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from hven_plugins.generative.figures import GENERATED, INK, REFERENCE
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _COLOURS = {"diffusion": "#2f7d5b", "gan": GENERATED}
@@ -28,15 +30,12 @@ def _colours(result: xr.Dataset) -> dict[str, str]:
 def _draw_distances(result: xr.Dataset) -> "Figure":
     from matplotlib.figure import Figure
 
-    guidance, size = result["guidance"].values, result["n_training"].values
-    kind, value, error = result["generator"].values, result["fsd_limit"].values, result["fsd_limit_err"].values
+    guidance, size, kind = (result[name].values for name in ("guidance", "n_training", "generator"))
     has_scan = bool((guidance != 0).any())
     figure = Figure(figsize=(8.4 if has_scan else 4.8, 3.6), layout="constrained")
     panels = figure.subplots(1, 2 if has_scan else 1, squeeze=False, sharey=True)[0]
     for name, colour in _colours(result).items():
-        chosen = np.flatnonzero((kind == name) & (guidance == 0))
-        chosen = chosen[np.argsort(size[chosen], kind="stable")]
-        panels[0].errorbar(size[chosen], value[chosen], error[chosen], fmt="o-", color=colour, capsize=3, label=name)
+        _draw_line(panels[0], result, size, (kind == name) & (guidance == 0), color=colour, label=name)
     panels[0].set(xscale="log", xlabel="training images", ylabel="Fréchet scattering distance")
     panels[0].set_xticks(np.unique(size), [f"{n:,}" for n in np.unique(size)])
     panels[0].minorticks_off()
@@ -45,20 +44,43 @@ def _draw_distances(result: xr.Dataset) -> "Figure":
         axes.axhline(floor, color=REFERENCE, ls="--", lw=1, label="two parts of the reference, not extrapolated")
     if has_scan:
         for name in sorted({str(k) for k in kind[guidance != 0]}):
-            for i, n in enumerate(np.unique(size[kind == name])):
-                chosen = np.flatnonzero((kind == name) & (size == n))
-                chosen = chosen[np.argsort(guidance[chosen])]
-                panels[1].errorbar(
-                    guidance[chosen], value[chosen], error[chosen], fmt="o-", capsize=3, color=_colours(result)[name],
-                    alpha=1 / (1 + 0.8 * i), label=f"{name}, {n:,} training images",
-                )  # fmt: skip
+            for i, n in enumerate(np.unique(size[(kind == name) & (guidance != 0)])):
+                look = {"color": _colours(result)[name], "alpha": 1 / (1 + 0.8 * i)}
+                label = f"{name}, {n:,} training images"
+                _draw_line(panels[1], result, guidance, (kind == name) & (size == n), label=label, **look)
         panels[1].set(xlabel="guidance w")
-    low = value[value > 0]
+    shown, is_limit = _shown(result)
+    if is_limit.any():
+        panels[-1].plot([], [], ls="", marker=r"$\downarrow$", color=INK, label="upper limit (two errors)")
     panels[0].set_yscale("log")
-    panels[0].set_ylim(0.5 * min(floor, low.min() if len(low) else floor), None)
+    panels[0].set_ylim(0.5 * min(floor, np.nanmin(shown, initial=floor)), None)
     for axes in panels:
         axes.legend(edgecolor="none", framealpha=0.9, fontsize=7)
     return figure
+
+
+def _shown(result: xr.Dataset) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return the distances as a logarithmic axis can show them, and which of them are upper limits.
+
+    A limit of infinitely many images may be negative, as that of a good generator is half the time: where it is not
+    above its error, it is shown by what it is below, with two errors.
+    """
+    value, error = result["fsd_limit"].values, result["fsd_limit_err"].values
+    is_limit = value <= error
+    return np.where(is_limit, np.maximum(value, 0) + 2 * error, value), is_limit
+
+
+def _draw_line(axes: "Axes", result: xr.Dataset, at: NDArray[Any], chosen: NDArray[np.bool_], **look: Any) -> None:
+    """Draw some of the distances against `at`, upper limits as arrows, with a line through means of repetitions."""
+    shown, is_limit = _shown(result)
+    chosen = chosen & np.isfinite(shown)
+    places = np.unique(at[chosen])
+    style = {name: value for name, value in look.items() if name != "label"}
+    axes.plot(places, [np.mean(shown[chosen & (at == x)]) for x in places], lw=1.2, **style)
+    plain, upper = chosen & ~is_limit, chosen & is_limit
+    error = result["fsd_limit_err"].values
+    axes.errorbar(at[plain], shown[plain], error[plain], fmt="o", capsize=3, **look)
+    axes.errorbar(at[upper], shown[upper], 0.4 * shown[upper], uplims=True, fmt="_", **style)
 
 
 def _draw_variety(result: xr.Dataset) -> "Figure":

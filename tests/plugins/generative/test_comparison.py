@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray as xr
 
 import hven
 from hven.errors import DataRefusedError
@@ -12,6 +13,7 @@ from hven_plugins.generative import (
     generative_forecast,
     hven_report_sections,
 )
+from hven_plugins.generative.comparison_figures import _draw_distances
 from hven_plugins.generative.conclusion import Forecast, Judged, concluded
 
 
@@ -134,6 +136,24 @@ def test_evaluations_with_other_references_or_features_are_refused():
         compared(first, evaluated(made(4), theirs))
     with pytest.raises(DataRefusedError, match="the number of images of the reference differ"):
         compared(first, evaluated(reference.isel(object=slice(90)), theirs))
+
+
+def test_distances_that_are_not_above_their_errors_are_drawn_as_upper_limits():
+    """A logarithmic axis would lose the best: -0.004 +- 0.006 is below 0.012, 0.003 +- 0.004 below 0.011."""
+    columns = {
+        "generator": ["diffusion"] * 3,
+        "n_training": [250, 1000, 1000],
+        "guidance": [0.0, 0.0, 1.0],
+        "fsd_limit": [-0.004, 0.003, np.nan],
+        "fsd_limit_err": [0.006, 0.004, np.nan],
+        "fsd_floor": [0.01] * 3,
+    }
+    result = xr.Dataset({name: ("evaluation", values) for name, values in columns.items()})
+    left, right = _draw_distances(result).axes
+    assert left.get_yscale() == "log"
+    assert left.lines[0].get_xydata().tolist() == [[250, pytest.approx(0.012)], [1000, pytest.approx(0.011)]]
+    assert left.get_ylim()[0] < 0.01
+    assert "upper limit (two errors)" in [text.get_text() for text in right.get_legend().get_texts()]
 
 
 def test_a_forecast_goes_to_the_evaluation_of_the_same_images_and_to_no_other():
