@@ -16,7 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from hven.errors import DataRefusedError, TooFewObjectsError
 from hven.methods.moments import Moments, bootstrap_moments, moments_by_group
 
-__all__ = ["Distance", "Extrapolated", "Sample", "covariance_ratio", "distance", "extrapolated", "floor", "of_samples"]
+__all__ = [
+    "Distance", "Extrapolated", "Sample", "covariance_ratio", "distance", "expected_log_det", "extrapolated", "floor",
+    "of_samples",
+]  # fmt: skip
 
 Array = NDArray[np.float64]
 
@@ -114,7 +117,8 @@ class Sample:
         x
             Features, shape (n, p).
         ids
-            Whole numbers, shape (n,), which choose the subset and the bootstrap weights of a row.
+            Whole numbers, shape (n,), which choose the subset and the bootstrap weights of a row: of its own for each,
+            also where rows are equal. Rows that share one count as one, of another weight, and go together.
         n_boot, seed
             Replicates of the bootstrap, 0 for none, and its seed.
         """
@@ -298,6 +302,41 @@ def covariance_ratio(reference: ArrayLike, other: ArrayLike) -> Array:
         )  # fmt: skip
     unit = np.outer(scale, scale)
     return np.clip(np.asarray(eigh(theirs / unit, ours / unit, eigvals_only=True)), 0.0, None)
+
+
+def expected_log_det(n: int, p: int, given: int = 0) -> float:
+    """Return what the log-determinant of a covariance of n rows is on average, that of the truth being zero.
+
+    For normal rows, sum_i psi((nu - i) / 2) + ln(2 / (n - 1)) with i = 0 ... p - 1 and nu = n - 1 - `given`: a
+    determinant of few rows is too small.
+
+    Parameters
+    ----------
+    n, p
+        Numbers of rows and columns.
+    given
+        How many further columns were held fixed, as by `Moments.partial_covariance`.
+
+    Raises
+    ------
+    TooFewObjectsError
+        Not more rows than columns, all of them.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> found = [np.linalg.slogdet(np.cov(rng.normal(size=(60, 20)), rowvar=False))[1] for _ in range(100)]
+    >>> round(float(np.mean(found)), 1), round(expected_log_det(60, 20), 1)
+    (-4.1, -4.1)
+    """
+    from scipy.special import psi
+
+    if n <= p + given:
+        raise TooFewObjectsError(
+            f"{n} rows for {p + given} columns", where="frechet.expected_log_det", expected=f"at least {p + given + 1}",
+            hint="Add images, or use fewer scales.",
+        )  # fmt: skip
+    return float(np.sum(psi((n - 1 - given - np.arange(p)) / 2)) + p * np.log(2 / (n - 1)))
 
 
 def _between(one: Moments, other: Moments) -> Distance:

@@ -11,18 +11,22 @@ import hven
 from hven.methods import fidelity, frechet, scattering, stats
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
+from hven_plugins.generative.chance import most_twins, shares, shuffled
 from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import (
     LEVELS,
     PDF_BINS,
     PEAKS,
+    THETA,
     Settings,
     Summary,
     check_alike,
     pixel_scale,
     summarised,
 )
-from hven_plugins.generative.verdict import Evidence, verdict
+from hven_plugins.generative.training import columns_like
+from hven_plugins.generative.variances import ratios
+from hven_plugins.generative.verdict import Evidence, Limits, verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,13 +35,12 @@ Array = NDArray[np.float64]
 
 SETS = ("reference", "generated")
 TWIN = 0.01
+_TWINS = 0.05
 EXAMPLES = 8
-_JUDGED = (
-    "fsd", "fsd_limit", "fsd_floor", "fsd_floor_err", "covariance_share", "auc", "auc_err", "power_difference",
-    "power_sigmas",
-)  # fmt: skip
+_JUDGED = ("fsd", "fsd_limit", "fsd_floor", "auc", "auc_err", "power_sigmas")
 _WHERE = "analysis 'generative_evaluation'"
 _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "feature_<x>": None}
+_COLUMNS |= {"object_id": None}
 
 
 @hven.analysis(
@@ -90,7 +93,7 @@ _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None,
         "verdict": "",
     },
     references=("2307.09568", "2006.08561", "1904.06991", "2002.09797"),
-    version="2",
+    version="3",
 )
 def generative_evaluation(
     reference: xr.Dataset,
@@ -118,11 +121,11 @@ def generative_evaluation(
 
     **Variety**: ``eigenvalue_ratio`` are the variances of the generated along the principal directions relative to the
     reference (with parameters ``theta_...`` in both sets: at fixed parameters), ``log_det_difference`` the sum of their
-    logarithms; ``recall`` and ``coverage`` the shares of the reference near which something was generated; and
-    ``duplicates`` the share of images with a twin in their own set, 0.01 by definition for the reference. **Fidelity**:
-    ``precision`` and ``density``. All four are given for the generated and, as what to expect, for another part of the
-    reference, at equal numbers, in whitened features. ``auc`` is that of a classifier of features, their squares and
-    products: 0.5 when it cannot tell the sets apart.
+    logarithms, less what few images of normal features make of it; ``recall`` and ``coverage`` the shares of the
+    reference near which something was generated; and ``duplicates`` the share of images with a twin in their own set,
+    about 0.01 for the reference. **Fidelity**: ``precision`` and ``density``. All four are given for the generated and,
+    as what to expect, for another part of the reference, at equal numbers, in whitened features. ``auc`` is that of a
+    classifier of features, their squares and products: 0.5 when it cannot tell the sets apart.
 
     **Classical statistics** of both sets, with errors of the mean: power spectrum (k in cycles per image), histogram of
     pixels, counts of peaks, Minkowski functionals (area, boundary, Euler characteristic), thresholds in standard
@@ -132,12 +135,20 @@ def generative_evaluation(
     Columns ``feature_...`` of both sets (of a network of yours, say) get a Frechet distance of their own,
     ``user_distance``.
 
-    ``example`` are eight images of each set, chosen by their pixels; what generated images tell of where they come from
+    ``example`` are up to eight images of each set; what generated images tell of where they come from
     (generator, number of training images, guidance, model) is in the attributes of the result.
 
     Each ``finding`` says what was looked at, its value, the limit beyond which it is flagged, and ``verdict`` sums up.
-    All images are seen in one pass (one more of the reference finds the scale of its pixels), any number of them; what
-    needs neighbours uses up to `rows` of each set, chosen by their pixels.
+    Limits know how many images there are. The distance must be larger, and the smallest ratio of variances, coverage
+    and precision smaller, than in 200 random divisions of all images into sets of these sizes, the last three also
+    clearly less than usual (0.2, 0.8 and 0.8 of it); twins must be more than chance gives. A generator has collapsed
+    when, with such a distance, it has less than half the usual coverage, and that not because its images lie elsewhere;
+    ``covariance_share`` tends to be large then, but need not be.
+
+    All images are seen in one pass, any number of them; one more of the reference finds the scale of its pixels, and
+    one more of a set that has no ``object_id``, or not a different one for each image, counts copies of images. What
+    needs neighbours uses up to `rows` of each set, chosen at random by numbers made of pixels, parameters and object
+    ids, so that the order of images makes no difference.
 
     Parameters
     ----------
@@ -165,7 +176,7 @@ def generative_evaluation(
     Raises
     ------
     DataRefusedError
-        Images differ in shape, or all pixels of the reference are equal.
+        Images differ in shape, all pixels of the reference are equal, or a parameter follows from others.
     TooFewObjectsError
         Fewer usable images than features + 2 in the generated, or twice that in the reference.
     MissingColumnError
@@ -186,7 +197,7 @@ def generative_evaluation(
     user, user_err = _user_distance(ours, theirs)
     panel = _panel(ours, theirs, neighbours)
     auc, auc_err = _classified(ours, theirs, classifier_rows, seed)
-    ratio = frechet.covariance_ratio(*(_at_fixed_theta(one, len(settings.names)) for one in (ours, theirs)))
+    ratio = ratios(ours, theirs, list(columns_like(reference, THETA)), _WHERE)
     statistics = _statistics(ours.statistics, theirs.statistics, shape)
     measured: dict[str, Any] = {
         "fsd": float(apart.value[0]),
@@ -199,7 +210,7 @@ def generative_evaluation(
         "covariance_term": float(apart.limit.covariance_term if len(apart.n) > 1 else apart.covariance_term[0]),
         "user_distance": user,
         "user_distance_err": user_err,
-        "log_det_difference": float(np.log(np.maximum(ratio, 1e-300)).sum()),
+        "log_det_difference": ratio.log_det,
         "auc": auc,
         "auc_err": auc_err,
     }
@@ -209,8 +220,9 @@ def generative_evaluation(
         Evidence(
             **{name: measured[name] for name in _JUDGED},
             **{name: (values[0], values[1]) for name, values in panel.items()},  # type: ignore[arg-type]
-            smallest_ratio=float(ratio[0]),
+            smallest_ratio=float(ratio.values[0]),
             unusable=theirs.n_unusable / max(theirs.n, 1),
+            limits=_limits(ours, theirs, panel, float(apart.n[0]), neighbours, seed),
         )
     )
     return xr.Dataset(
@@ -224,7 +236,7 @@ def generative_evaluation(
                 ("set", "feature"),
                 [np.sqrt(np.diag(one.features.moments.covariance())) for one in (ours, theirs)],
             ),
-            "eigenvalue_ratio": ("direction", ratio),
+            "eigenvalue_ratio": ("direction", ratio.values),
             "subset_n": ("subset", apart.n),
             "subset_fsd": ("subset", apart.value),
             "subset_mean_term": ("subset", apart.mean_term),
@@ -232,7 +244,7 @@ def generative_evaluation(
             **statistics,
             "example": (
                 ("set", "example_number", "y", "x"),
-                [_examples(images, band, one) for images, one in ((reference, ours), (generated, theirs))],
+                _examples({"reference": (reference, ours), "generated": (generated, theirs)}, band),
             ),
             "finding": ("finding_number", [f.text for f in told.findings]),
             "finding_value": ("finding_number", [f.value for f in told.findings]),
@@ -256,10 +268,13 @@ def generative_evaluation(
     )  # fmt: skip
 
 
-def _examples(images: xr.Dataset, band: str, summary: Summary) -> Array:
-    """Return some images of a set; there are at least twenty with features."""
-    shown = one_band(images, band, "").isel(object=summary.at[:EXAMPLES])
-    return np.asarray(shown.values, dtype=np.float64)
+def _examples(sets: dict[str, tuple[xr.Dataset, Summary]], band: str) -> list[Array]:
+    """Return some images of each set, as many of either."""
+    shown = min(EXAMPLES, *(len(summary.at) for _, summary in sets.values()))
+    return [
+        np.asarray(one_band(images, band, "").isel(object=summary.at[:shown]).values, dtype=np.float64)
+        for images, summary in sets.values()
+    ]
 
 
 def _share(mean_term: float, covariance_term: float) -> float:
@@ -276,33 +291,47 @@ def _user_distance(ours: Summary, theirs: Summary) -> tuple[float, float]:
     return float(apart.limit.value if has_limit else apart.value[0]), apart.limit_error if has_limit else apart.error
 
 
-def _at_fixed_theta(summary: Summary, features: int) -> Array:
-    """Return the covariance of the features, parameters held fixed where there are any that vary."""
-    plain = summary.features.moments.covariance()
-    if summary.with_theta is None:
-        return plain
-    moments = summary.with_theta.moments
-    varies = [features + i for i, v in enumerate(np.diag(moments.covariance())[features:]) if v > 0]
-    return (
-        moments.select([*range(features), *varies]).partial_covariance(range(features, features + len(varies)))
-        if varies
-        else plain
-    )
-
-
 def _panel(ours: Summary, theirs: Summary, k: int) -> dict[str, list[float]]:
     """Return precision, recall, density, coverage and duplicates of (another part of the reference, the generated)."""
-    m = min(len(ours.rows) // 2, len(theirs.rows))
+    m = _compared(ours, theirs)
     if m <= k:
         raise hven.errors.TooFewObjectsError(
             f"{len(ours.rows)} images of the reference and {len(theirs.rows)} generated have features", where=_WHERE,
             expected=f"more than {2 * k} and {k}", hint="Add images.",
         )  # fmt: skip
-    base, usual, made = fidelity.whitened(ours.rows[0 : 2 * m : 2], ours.rows[1 : 2 * m : 2], theirs.rows[:m])
-    both = [fidelity.neighbourhoods(base, one, k=k) for one in (usual, made)]
+    base, usual, made = fidelity.whitened(*_parts(ours, m), theirs.rows[:m])
+    both = [fidelity.neighbourhoods(base, one, k=k) for one in (usual[:m], made)]
     told = {name: [getattr(one, name) for one in both] for name in ("precision", "recall", "density", "coverage")}
-    told["duplicates"] = [fidelity.duplicates(base, one, quantile=TWIN)[0] for one in (usual, made)]
+    told["duplicates"] = [fidelity.duplicates(base, one, quantile=TWIN)[0] for one in (usual[:m], made)]
     return told
+
+
+def _parts(ours: Summary, m: int) -> tuple[Array, Array]:
+    """Return m rows of the reference to hold others against, and all others."""
+    return ours.rows[0 : 2 * m : 2], np.concatenate([ours.rows[1 : 2 * m : 2], ours.rows[2 * m :]])
+
+
+def _compared(ours: Summary, theirs: Summary) -> int:
+    """Return how many rows of each are compared by their neighbours: half of the reference is held against the rest."""
+    return min(len(ours.rows) // 2, len(theirs.rows))
+
+
+def _limits(ours: Summary, theirs: Summary, panel: dict[str, list[float]], n: float, k: int, seed: int) -> Limits:
+    """Return the limits that numbers of images set; `n` is the effective number of those that have a distance."""
+    divided = shuffled(ours.rows, theirs.rows, seed=seed)
+    kept = 2 / (1 / len(ours.rows) + 1 / len(theirs.rows))
+    m = _compared(ours, theirs)
+    base, *others = fidelity.whitened(*_parts(ours, m), theirs.rows)
+    drawn = shares(base, np.concatenate(others), m, k, seed=seed)
+    usual, covered = panel["coverage"][0], float(drawn.coverage.min())
+    return Limits(
+        distance=float(divided.distance.max()) * kept / n,
+        smallest_ratio=min(0.2 * float(np.median(divided.smallest_ratio)), float(divided.smallest_ratio.min())),
+        coverage=min(0.8 * usual, covered),
+        half_coverage=min(0.5 * usual, covered),
+        precision=min(0.8 * panel["precision"][0], float(drawn.precision.min())),
+        twins=most_twins(m, TWIN, _TWINS),
+    )
 
 
 def _classified(ours: Summary, theirs: Summary, rows: int, seed: int) -> tuple[float, float]:

@@ -159,7 +159,7 @@ def _draw_statistics(result: xr.Dataset) -> "Figure":
     _both(panels[1], result["sigma"].values, result["pdf"].values, result["pdf_err"].values)
     panels[1].set(xlabel="pixel value [sigma]", ylabel="density")
     panels[1].legend(frameon=False, fontsize=8)
-    pixels = int(2 * result.sizes["k"]) ** 2
+    pixels = result.sizes["y"] * result.sizes["x"]
     _both(panels[2], result["peak_level"].values, pixels * result["peaks"].values, pixels * result["peaks_err"].values)
     panels[2].set(xlabel="threshold [sigma]", ylabel="peaks per image")
     names = ("area", "boundary per pixel", "Euler characteristic per pixel")

@@ -58,7 +58,7 @@ def streamed(
 def content_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
     """Return a number for each image (n, y, x) that depends on its pixels alone: equal for equal images.
 
-    Choices made by it are the same whichever way images are ordered, cut or numbered.
+    It is the same whichever way images are ordered, cut or numbered.
 
     Examples
     --------
@@ -72,6 +72,52 @@ def content_ids(pixels: NDArray[Any]) -> NDArray[np.int64]:
     factors = np.random.default_rng(0).integers(1, 2**63, words.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
     mixed = (words ^ (words >> np.uint64(29))) @ factors
     return np.asarray((mixed ^ (mixed >> np.uint64(32))) >> np.uint64(1)).astype(np.int64)
+
+
+def copy_numbers(images: xr.DataArray, columns: Array, object_ids: NDArray[Any] | None) -> Array:
+    """Return numbers (n,), whole and below 2^53, that tell images apart whose pixels and `columns` (n, c) are equal.
+
+    They are made of the object ids where those are given, whole and all different. Else copies are counted, in one
+    more pass over the images: which of them comes first makes no difference, as they are equal.
+    """
+    if object_ids is not None and object_ids.dtype.kind in "iu" and len(np.unique(object_ids)) == len(object_ids):
+        return np.asarray(_scattered(object_ids.astype(np.int64)) >> 10, dtype=np.float64)
+
+    def look(pixels: NDArray[Any], rows: Array) -> NDArray[np.int64]:
+        return np.stack([_contents(pixels, rows[:, :-1]), rows[:, -1].astype(np.int64)])
+
+    def both(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.concatenate([one, other], axis=1)
+
+    content, at = streamed(images, np.column_stack([columns, np.arange(len(columns))]), look, both)
+    order = np.lexsort((at, content))
+    is_first = np.r_[True, np.diff(content[order]) != 0][: len(order)]
+    places = np.arange(len(order))
+    counted = np.empty(len(order))
+    counted[at[order]] = places - np.maximum.accumulate(np.where(is_first, places, 0))
+    return counted
+
+
+def keys(pixels: NDArray[Any], columns: Array, copies: Array) -> NDArray[np.int64]:
+    """Return a number for each image (n,) by which choices are made: of its pixels, `columns` (n, c) and copy number.
+
+    Copies of an image are spread over all numbers. A choice by `content_ids` alone takes all of them or none, so that a
+    sample of a set of few different images looks as if there were more of them than there are.
+    """
+    return _scattered(_contents(pixels, columns) ^ _scattered(copies.astype(np.int64)))
+
+
+def _contents(pixels: NDArray[Any], columns: Array) -> NDArray[np.int64]:
+    known = np.where(np.isnan(columns), np.nan, columns)
+    return content_ids(pixels) ^ _scattered(content_ids(known)) if columns.shape[1] else content_ids(pixels)
+
+
+def _scattered(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return numbers in which neighbouring ones are far apart (the finaliser of splitmix64), not negative."""
+    z = numbers.view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.asarray((z ^ (z >> np.uint64(31))) >> np.uint64(1)).astype(np.int64)
 
 
 def _in_memory(

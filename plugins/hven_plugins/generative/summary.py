@@ -13,7 +13,8 @@ from hven.methods import image_statistics, scattering
 from hven.methods.frechet import Sample
 from hven.methods.moments import Moments
 from hven_plugins.generative.images import one_band
-from hven_plugins.generative.streaming import content_ids, streamed
+from hven_plugins.generative.streaming import content_ids, copy_numbers, keys, streamed
+from hven_plugins.generative.training import columns_like, names_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +27,8 @@ LEVELS = np.linspace(-2, 2, 9)
 """Edges of the histogram and thresholds of peaks and functionals, in standard deviations of pixels of the reference."""
 
 THETA, USER = "theta_", "feature_"
+_ROUNDING = 1e-12
+"""What all pixels vary by, relative to their mean, where they are equal."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,9 @@ class Summary:
         Of the user's own features, where there are any.
     statistics
         Of spectrum, histogram, peaks and functionals, in this order.
-    ids, rows, at
-        The kept images: numbers made of their pixels (m,), features (m, p) and where they stand in the set (m,).
+    keys, ids, rows, at
+        The kept images: numbers by which they were chosen (m,), numbers that are equal where images are (m,), features
+        (m, p) and where they stand in the set (m,).
     """
 
     n: int
@@ -89,15 +93,15 @@ class Summary:
     with_theta: Sample | None
     user: Sample | None
     statistics: Moments
+    keys: NDArray[np.int64]
     ids: NDArray[np.int64]
     rows: Array
     at: NDArray[np.int64]
 
     def merge(self, other: "Summary", keep: int) -> "Summary":
         """Return the summary of both sets of images, keeping at most so many rows."""
-        ids = np.concatenate([self.ids, other.ids])
-        # equal ids are equal images, in whichever order
-        chosen = np.argsort(ids, kind="stable")[:keep]
+        every = np.concatenate([self.keys, other.keys])
+        chosen = np.argsort(every, kind="stable")[:keep]
         return Summary(
             self.n + other.n,
             self.n_unusable + other.n_unusable,
@@ -105,7 +109,8 @@ class Summary:
             None if self.with_theta is None or other.with_theta is None else self.with_theta.merge(other.with_theta),
             None if self.user is None or other.user is None else self.user.merge(other.user),
             self.statistics.merge(other.statistics),
-            ids[chosen],
+            every[chosen],
+            np.concatenate([self.ids, other.ids])[chosen],
             np.concatenate([self.rows, other.rows])[chosen],
             np.concatenate([self.at, other.at])[chosen],
         )
@@ -131,20 +136,23 @@ def pixel_scale(images: xr.DataArray) -> tuple[float, float]:
         raise TooFewObjectsError(
             "the reference has no pixel with a value", where="input 'reference'", hint="Add images."
         )
-    spread = float(np.sqrt(told.covariance()[0, 0]))
-    if not spread > 0:
+    mean, spread = float(told.means[0]), float(np.sqrt(told.covariance()[0, 0]))
+    # sums of equal numbers are not quite equal
+    if not spread > _ROUNDING * abs(mean):
         raise DataRefusedError(
             "all pixels of the reference are equal", where="input 'reference'", expected="images of something",
             hint="Choose another dataset or band.",
         )  # fmt: skip
-    return float(told.means[0]), spread
+    return mean, spread
 
 
 def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) -> Summary:
     """Return the summary of a set of images."""
     pixels = one_band(images, band, f"input {which!r}")
     theta, user = (columns_like(images, head) for head in (THETA, USER))
-    columns = np.column_stack([*theta.values(), *user.values(), np.arange(images.sizes["object"], dtype=np.float64)])
+    told = np.column_stack([np.empty((images.sizes["object"], 0)), *theta.values(), *user.values()])
+    object_ids = np.asarray(images["object_id"].values) if "object_id" in images.variables else None
+    copies = copy_numbers(pixels, told, object_ids)
     work: Callable[[NDArray[Any], Array], Summary] = partial(
         _of_block, settings=settings, n_theta=len(theta), n_user=len(user)
     )
@@ -152,13 +160,7 @@ def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) ->
     def merge(one: Summary, other: Summary) -> Summary:
         return one.merge(other, settings.rows)
 
-    return streamed(pixels, columns, work, merge)
-
-
-def columns_like(images: xr.Dataset, head: str) -> dict[str, Array]:
-    """Return the columns whose names begin with `head`, by the rest of their names, in alphabetical order."""
-    names = sorted(str(n) for n in images.variables if str(n).startswith(head))
-    return {name.removeprefix(head): np.asarray(images[name].values, dtype=np.float64) for name in names}
+    return streamed(pixels, np.column_stack([told, copies, np.arange(len(told))]), work, merge)
 
 
 def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str) -> None:
@@ -173,6 +175,29 @@ def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str
     MissingColumnError
         A parameter or feature is in one set and not in the other.
     """
+    check_shapes(reference, others, where)
+    for images in others.values():
+        for head in (THETA, USER):
+            ours, theirs = (set(names_like(one, head)) for one in (reference, images))
+            if ours != theirs:
+                missing = min(ours ^ theirs)
+                raise MissingColumnError(
+                    f"{missing!r} is in one set of images and not in the other", where=where,
+                    expected="the same parameters and features in both",
+                    hint=f"Leave it out of one (reference has {', '.join(sorted(ours)) or 'none'}), or add it.",
+                )  # fmt: skip
+
+
+def check_shapes(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str) -> None:
+    """Refuse sets of images that are empty, or of other shapes than the reference.
+
+    Raises
+    ------
+    DataRefusedError
+        Shapes differ.
+    TooFewObjectsError
+        A set is empty.
+    """
     shape = tuple(reference["flux"].sizes[axis] for axis in ("y", "x"))
     for name, images in others.items():
         if images["flux"].sizes["object"] == 0:
@@ -184,15 +209,6 @@ def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str
                 where=where, expected=f"{shape[0]} x {shape[1]}, as in the reference",
                 hint="Cut or bin them to the same size.",
             )  # fmt: skip
-        for head in (THETA, USER):
-            ours, theirs = ({str(n) for n in one.variables if str(n).startswith(head)} for one in (reference, images))
-            if ours != theirs:
-                missing = min(ours ^ theirs)
-                raise MissingColumnError(
-                    f"{missing!r} is in one set of images and not in the other", where=where,
-                    expected="the same parameters and features in both",
-                    hint=f"Leave it out of one (reference has {', '.join(sorted(ours)) or 'none'}), or add it.",
-                )  # fmt: skip
 
 
 def statistics_of(pixels: Array, mean: float, spread: float) -> Array:
@@ -210,7 +226,7 @@ def statistics_of(pixels: Array, mean: float, spread: float) -> Array:
 
 def _of_block(pixels: NDArray[Any], columns: Array, *, settings: Settings, n_theta: int, n_user: int) -> Summary:
     values = np.asarray(pixels, dtype=np.float64)
-    ids = content_ids(values)
+    numbers = keys(values, columns[:, :-2], columns[:, -2])
     told = scattering.coefficients(values, settings.scales, settings.angles, exact=settings.exact)
     features = np.asarray(scattering.features(told))
     features[:, 0] /= settings.spread
@@ -221,15 +237,16 @@ def _of_block(pixels: NDArray[Any], columns: Array, *, settings: Settings, n_the
     statistics[~np.isfinite(values).all(axis=(1, 2))] = np.nan
     sample = partial(Sample.of, n_boot=settings.n_boot, seed=settings.seed)
     chosen = np.flatnonzero(is_usable)
-    chosen = chosen[np.argsort(ids[chosen], kind="stable")][: settings.rows]
+    chosen = chosen[np.argsort(numbers[chosen], kind="stable")][: settings.rows]
     return Summary(
         len(values),
         int(np.sum(~is_usable)),
-        sample(features, ids),
-        sample(np.column_stack([features, columns[:, :n_theta]]), ids) if n_theta else None,
-        sample(columns[:, n_theta:-1], ids) if n_user else None,
+        sample(features, numbers),
+        sample(np.column_stack([features, columns[:, :n_theta]]), numbers) if n_theta else None,
+        sample(columns[:, n_theta:-2], numbers) if n_user else None,
         Moments.from_array(statistics),
-        ids[chosen],
+        numbers[chosen],
+        content_ids(values[chosen]),
         features[chosen],
         columns[chosen, -1].astype(np.int64),
     )

@@ -4,12 +4,17 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+import xarray as xr
 
 from hven.errors import DataRefusedError, MissingColumnError, TooFewObjectsError
+from hven.methods.frechet import Sample
 from hven.mocks import bubble_maps, gaussian_fields
 from hven.testing import AnalysisSuite
 from hven_plugins.generative import generative_evaluation
-from hven_plugins.generative.streaming import content_ids
+from hven_plugins.generative.figures import draw_evaluation
+from hven_plugins.generative.streaming import content_ids, copy_numbers, keys
+from hven_plugins.generative.summary import Settings, Summary, summarised
+from hven_plugins.generative.variances import ratios
 
 QUICK = {"scales": 3, "n_boot": 10, "classifier_rows": 60}
 
@@ -17,7 +22,7 @@ QUICK = {"scales": 3, "n_boot": 10, "classifier_rows": 60}
 class TestGenerativeEvaluation(AnalysisSuite):
     analysis = generative_evaluation
     parameters: ClassVar = QUICK
-    size = 160
+    size = 220
     rtol = 1e-5
     atol = 1e-7
 
@@ -51,6 +56,84 @@ def test_collapse_is_found_and_named():
     assert "variety: share of images with a twin" in flagged(result)
 
 
+def copied(images, unique, seed=0):
+    """Return a set of as many images of which only the first few are there, each as often as chance has it."""
+    n = images.sizes["object"]
+    return images.isel(object=np.random.default_rng(seed).integers(0, unique, n))
+
+
+@pytest.mark.parametrize("ids", ["their own", "equal for copies", "none"])
+def test_a_generator_of_few_exact_copies_has_no_smaller_distance_in_the_limit(ids):
+    """Ten of 400 images: copies stay together where chosen by pixels, and more images seem to mean more of a kind."""
+    made = copied(maps(400, 2), 10)
+    if ids == "their own":
+        made = made.assign(object_id=("object", np.arange(400)))
+    elif ids == "none":
+        made = made.drop_vars("object_id")
+    result = generative_evaluation(maps(400, 1), made, **QUICK)
+    assert float(result.fsd_limit) == pytest.approx(float(result.fsd), rel=0.15)
+    assert np.all(result.subset_fsd > 0.9 * result.fsd)
+    assert float(result.fsd) > 5 * float(result.fsd_floor)
+    assert np.isfinite(result.fsd_limit_err)
+    assert "collapsed" in str(result.verdict.values)
+
+
+@pytest.mark.parametrize("unique", [1, 2, 3, 5])
+def test_a_generator_of_hardly_any_images_is_said_to_have_collapsed(unique):
+    result = generative_evaluation(maps(200, 1), copied(maps(200, 2), unique), **QUICK)
+    assert "collapsed" in str(result.verdict.values)
+    assert float(result.fsd_limit if np.isfinite(result.fsd_limit) else result.fsd) > 0.01
+    assert float(result.duplicates[1]) == 1.0
+
+
+def test_copies_are_kept_as_often_as_they_come():
+    """Of 200 images each comes six times; a hundred that are kept show more than the fifteen of the lowest numbers."""
+    images = maps(40, 2).isel(object=np.repeat(np.arange(40), 6)).drop_vars("object_id")
+    settings = Settings(2, 4, False, 0.4, 0.5, False, 0, 0, 60)
+    kept = summarised(images, settings, "", "generated")
+    assert len(np.unique(kept.ids)) > 25
+    order = np.random.default_rng(0).permutation(240)
+    again = summarised(images.isel(object=order).chunk({"object": 50}), settings, "", "generated")
+    assert np.array_equal(again.keys, kept.keys)
+    assert np.array_equal(again.ids, kept.ids)
+    np.testing.assert_allclose(again.features.cut(2)[0].means, kept.features.cut(2)[0].means, rtol=1e-9)
+
+
+def test_copies_at_other_parameters_are_no_copies_to_choose_by():
+    images = maps(1, 2).isel(object=np.zeros(300, dtype=int)).drop_vars("object_id")
+    images = images.assign(theta_bubbles=("object", np.arange(300.0)))
+    told = np.column_stack([images.theta_bubbles.values])
+    flux = images.flux[:, 0]
+    assert len(np.unique(keys(flux.values, told, np.zeros(300)))) == 300
+    assert not copy_numbers(flux, told, None).any()
+
+
+def test_few_images_of_one_kind_are_not_flagged_by_chance():
+    """At 40 and 60 images a smallest ratio of variances of 0.2 and a twin among them are what is usual."""
+    for n, m, scales in ((60, 60, 3), (60, 40, 3), (100, 60, 4)):
+        for seed in (31, 33, 35):
+            result = generative_evaluation(maps(n, seed), maps(m, seed + 1), **{**QUICK, "scales": scales})
+            assert not flagged(result), (n, m, seed)
+
+
+def test_logarithms_of_determinants_of_unequal_numbers_are_comparable():
+    """Of 25 normal features, 100 images lack 2.5 against 400, which is subtracted."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(12):
+        one, other = (summary_of(rng.normal(size=(n, 25)) @ np.diag(np.linspace(1, 2, 25))) for n in (400, 100))
+        found.append(ratios(one, other, [], "here"))
+    assert abs(np.mean([r.log_det for r in found])) < 0.6
+    assert np.mean([np.log(r.values).sum() for r in found]) < -1.8
+
+
+def summary_of(rows):
+    n = len(rows)
+    sample = Sample.of(rows, np.arange(n), n_boot=0)
+    none = np.zeros(0, dtype=np.int64)
+    return Summary(n, 0, sample, None, None, sample.moments, none, none, rows, none)
+
+
 def test_a_gaussian_field_with_the_right_spectrum_is_found_though_its_spectrum_is_right():
     result = evaluated(is_gaussian=True)
     more = evaluated(bubbles=16)
@@ -59,6 +142,7 @@ def test_a_gaussian_field_with_the_right_spectrum_is_found_though_its_spectrum_i
     assert "power spectrum would not show it" in str(result.verdict.values)
     assert float(result.precision[1]) < 0.1
     assert float(result.auc) > 0.95
+    assert "collapsed" not in str(result.verdict.values)
 
 
 def test_parameters_that_both_sets_share_are_held_fixed():
@@ -80,6 +164,29 @@ def test_parameters_that_both_sets_share_are_held_fixed():
     free = generative_evaluation(*(s.drop_vars("theta_bubbles") for s in (wide, narrow)), **QUICK)
     assert float(free.log_det_difference) < float(fixed.log_det_difference) - 0.5
     assert abs(float(fixed.log_det_difference)) < 1.5
+
+
+def with_theta(images, **theta):
+    return images.drop_vars("theta_bubbles").assign({f"theta_{k}": ("object", v) for k, v in theta.items()})
+
+
+def test_parameters_that_follow_from_others_are_refused_by_name():
+    rng = np.random.default_rng(0)
+    (a, b), c = rng.uniform(size=(2, 80)), rng.uniform(size=80)
+    with pytest.raises(DataRefusedError, match=r"'a', 'b' vary only together.*generated"):
+        generative_evaluation(with_theta(maps(80, 1), a=a, b=b), with_theta(maps(80, 2), a=c, b=2 * c), **QUICK)
+
+
+def test_nulls_of_a_parameter_of_whole_numbers_are_left_out_and_their_companion_is_none():
+    sets = [with_theta(maps(120, s), n=np.random.default_rng(s).integers(1, 5, 120)) for s in (1, 2)]
+    known = np.arange(120) >= 20
+    lacking = [s.assign(theta_n=s.theta_n.where(known, 0).astype(int), theta_n_valid=("object", known)) for s in sets]
+    gaps = [s.assign(theta_n=s.theta_n.where(known)) for s in sets]
+    one, other = (generative_evaluation(*both, **QUICK) for both in (lacking, gaps))
+    np.testing.assert_allclose(one.eigenvalue_ratio, other.eigenvalue_ratio, rtol=1e-9)
+    few = [s.assign(theta_n_valid=("object", np.arange(120) < 8)) for s in lacking]
+    with pytest.raises(TooFewObjectsError, match="8 images have features and all parameters"):
+        generative_evaluation(*few, **QUICK)
 
 
 def test_features_of_the_user_get_a_distance_of_their_own():
@@ -104,7 +211,24 @@ def test_images_without_features_are_left_out_and_counted():
     result = generative_evaluation(*sets, **QUICK)
     assert result.n_unusable.values.tolist() == [0, 2]
     assert np.isfinite(result.fsd)
-    assert "share of images without features" in flagged(result)
+    assert flagged(result) == {"share of images without features"}
+    assert str(result.verdict.values) == (
+        "1.7% of the generated images have no features; no other difference from the reference is found."
+    )
+
+
+def test_as_few_images_as_there_are_are_shown():
+    result = generative_evaluation(maps(60, 1), maps(7, 2), **{**QUICK, "scales": 1, "classifier_rows": 20})
+    assert result.example.shape == (2, 7, 32, 32)
+
+
+def test_counts_of_peaks_are_drawn_for_an_image_of_any_shape():
+    flux = [maps(60, s).flux.values for s in (1, 2)]
+    dims = ("object", "band", "y", "x")
+    sets = [xr.Dataset({"flux": (dims, np.concatenate([one, one[..., ::-1]], axis=3))}) for one in flux]
+    result = generative_evaluation(*sets, **{**QUICK, "scales": 2})
+    drawn = draw_evaluation(result)["statistics"].axes[2].lines[0].get_ydata()
+    np.testing.assert_allclose(drawn, 32 * 64 * result.peaks[0])
 
 
 def test_images_of_unequal_shapes_are_refused():
@@ -119,6 +243,9 @@ def test_constant_images_are_refused_as_a_reference_and_lost_as_generated_ones()
         generative_evaluation(flat, maps(60, 2), **QUICK)
     with pytest.raises(TooFewObjectsError):
         generative_evaluation(maps(60, 2), flat, **QUICK)
+    tenth = flat.assign(flux=(flat.flux.dims, np.full(flat.flux.shape, 0.1)))
+    with pytest.raises(DataRefusedError, match="equal"):
+        generative_evaluation(tenth, maps(60, 2), **QUICK)
 
 
 def test_images_of_nothing_but_nan_are_refused():
