@@ -15,6 +15,7 @@ from hven.mocks import Mock, bubble_maps
 from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import THETA, Settings, Summary, check_alike, pixel_scale, summarised
 from hven_plugins.generative.training import names_like
+from hven_plugins.generative.variances import check_apart
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -252,14 +253,7 @@ def _check_parameters(means: Array, covariance: Array, names: list[str], where: 
             f"parameter {still!r} does not vary", where=where, expected="steps in each parameter",
             hint=f"Leave theta_{still} out, or add images with other values of it.",
         )  # fmt: skip
-    if not fisher.is_definite(covariance):
-        scale = np.sqrt(spread)
-        mixture = np.abs(np.linalg.eigh(covariance / np.outer(scale, scale))[1][:, 0])
-        tied = [name for name, part in zip(names, mixture, strict=True) if part > 1e-3]
-        raise hven.errors.DataRefusedError(
-            f"parameters {', '.join(map(repr, tied))} vary only together: one follows from the others", where=where,
-            expected="steps in each parameter by itself", hint=f"Leave theta_{tied[-1]} out.",
-        )  # fmt: skip
+    check_apart(covariance, names, where)
 
 
 def _collapsed(summary: Summary, p: int, where: str) -> hven.errors.DataRefusedError:

@@ -70,7 +70,7 @@ def _title(result: xr.Dataset) -> str:
         for name, sigma in zip(result["set"].values, result["sigma"].values, strict=True)
         if not np.isfinite(sigma).all()
     )
-    return f"no ellipse of the {lost} images: noise hides what they say of the parameters"
+    return f"no ellipse: noise hides what {lost} images say"
 
 
 def _draw_slopes(result: xr.Dataset) -> "Figure":

@@ -75,12 +75,19 @@ def _at_fixed(summary: Summary, names: list[str], where: str) -> _Fixed:
     varies = np.flatnonzero(np.sqrt(np.diag(covariance)) > _ROUNDING * np.abs(means))
     if not len(varies):
         return _Fixed(moments.covariance(), frechet.expected_log_det(int(moments.n[0, 0]), p))
-    _check_apart(covariance[np.ix_(varies, varies)], [names[i] for i in varies], where)
+    check_apart(covariance[np.ix_(varies, varies)], [names[i] for i in varies], where)
     fixed = both.select([*range(p), *(p + varies)]).partial_covariance(range(p, p + len(varies)))
     return _Fixed(fixed, frechet.expected_log_det(n, p, len(varies)))
 
 
-def _check_apart(covariance: Array, names: list[str], where: str) -> None:
+def check_apart(covariance: Array, names: list[str], where: str) -> None:
+    """Refuse parameters of which one follows from the others, by their covariance (t, t).
+
+    Raises
+    ------
+    DataRefusedError
+        Tells which vary only together.
+    """
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     if values[0] <= _ROUNDING:

@@ -133,7 +133,7 @@ def test_a_generator_that_ignores_its_parameters_has_no_ellipse_and_the_figure_s
         assert float(result.indefinite_share[0]) <= 0.05
         assert float(result.indefinite_share[1]) > 0.5
         title = generative_forecast.draw(result)["corner"].axes[0].get_title(loc="left")
-        assert title == "no ellipse of the generated images: noise hides what they say of the parameters"
+        assert title == "no ellipse: noise hides what generated images say"
 
 
 def test_an_area_has_no_error_where_too_many_replicates_have_no_ellipse():
