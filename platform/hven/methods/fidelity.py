@@ -7,11 +7,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 
-__all__ = ["Neighbourhoods", "copies", "duplicates", "nearest", "neighbourhoods", "whitened"]
+__all__ = ["Copies", "Neighbourhoods", "copies", "duplicates", "nearest", "neighbourhoods", "whitened"]
 
 Array = NDArray[np.float64]
 
 _ROWS = 1024
+_OWN = 3
+"""Neighbours of a training vector that tell how far apart those around it are; more than one, as some come twice."""
 
 
 class Neighbourhoods(NamedTuple):
@@ -34,6 +36,27 @@ class Neighbourhoods(NamedTuple):
     recall: float
     density: float
     coverage: float
+
+
+class Copies(NamedTuple):
+    """Which of generated vectors are copies of training ones.
+
+    Attributes
+    ----------
+    share
+        Of the generated that are nearer than the limit.
+    relative_distance
+        Of each to the nearest training vector, as told by `copies`, over the limit, shape (m,).
+    which
+        Rows of those training vectors, shape (m,).
+    expected
+        The share of vectors of the true distribution that would be called copies.
+    """
+
+    share: float
+    relative_distance: Array
+    which: NDArray[np.intp]
+    expected: float
 
 
 def whitened(reference: ArrayLike, *others: ArrayLike) -> tuple[Array, ...]:
@@ -174,27 +197,46 @@ def duplicates(reference: ArrayLike, generated: ArrayLike, *, quantile: float = 
     return float(np.mean(found <= limit)), limit
 
 
-def copies(
-    training: ArrayLike, generated: ArrayLike, held_out: ArrayLike, *, quantile: float = 0.01
-) -> tuple[float, Array, NDArray[np.intp]]:
+def copies(training: ArrayLike, generated: ArrayLike, held_out: ArrayLike, *, quantile: float = 0.01) -> Copies:
     """Return the share of generated vectors that are copies of training ones, their distances, and of which.
 
-    A copy is nearer to a training vector than the `quantile` of the held-out ones are; for a generator that has not
-    memorised that share is `quantile`.
+    A copy is nearer to a training vector than a fraction `quantile` of the held-out ones are, distances being relative
+    to those of that training vector to its own three nearest neighbours. Of n held-out vectors the fraction is not less
+    than 1 / (n + 1), which is how often a further one is nearer than all of them.
 
-    Returns
-    -------
-    tuple
-        The share; the distance of each generated vector to the nearest training one, over the limit; and its row.
+    Without the latter, a generator that only makes what is usual seems to copy, as training vectors are dense there. In
+    many dimensions some of that is left: of normal vectors in 26 dimensions, 0.8 times as wide as they should be, 2 %
+    are called copies, of those 0.6 times as wide 6 %.
+
+    Raises
+    ------
+    TooFewObjectsError
+        Fewer than four training vectors, or no held-out one.
 
     Examples
     --------
     >>> rng = np.random.default_rng(0)
     >>> training, fresh, held_out = rng.normal(size=(3, 400, 3))
-    >>> copies(training, training[:50], held_out)[0], copies(training, fresh, held_out)[0] < 0.05
+    >>> copies(training, training[:50], held_out).share, copies(training, fresh, held_out).share < 0.05
     (1.0, True)
     """
-    limit = float(np.quantile(nearest(held_out, training)[0][:, 0], quantile))
-    found, which = nearest(generated, training)
-    relative = found[:, 0] / limit if limit > 0 else np.where(found[:, 0] > 0, np.inf, 0.0)
-    return float(np.mean(relative <= 1.0)), relative, which[:, 0]
+    real, _ = _relative_to_own(held_out, training)
+    if not len(real):
+        raise TooFewObjectsError("there are no held-out rows", where="fidelity.copies", hint="Hold some out.")
+    # of the quantiles in use the one whose expectation is the fraction, for any distribution
+    limit = float(np.quantile(real, quantile, method="weibull"))
+    found, which = _relative_to_own(generated, training)
+    relative = found / limit if limit > 0 else np.where(found > 0, np.inf, 0.0)
+    return Copies(float(np.mean(relative <= 1.0)), relative, which, max(quantile, 1 / (len(real) + 1)))
+
+
+def _relative_to_own(x: ArrayLike, training: ArrayLike) -> tuple[Array, NDArray[np.intp]]:
+    """Return distances to the nearest training vectors over those of these to their own neighbours, and which."""
+    among = np.asarray(training, dtype=np.float64)
+    distances, rows = nearest(x, among)
+    distance, which = distances[:, 0], rows[:, 0]
+    used, place = np.unique(which, return_inverse=True)
+    # the first is the vector itself, or its equal
+    own = nearest(among[used], among, _OWN + 1)[0][:, 1:].mean(axis=1)[place]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(distance > 0, distance / own, 0.0), which

@@ -11,7 +11,7 @@ import hven
 from hven.methods import fidelity, scattering
 from hven.mocks import Mock, bubble_maps
 from hven_plugins.generative.images import one_band
-from hven_plugins.generative.summary import Settings, Summary, check_alike, pixel_scale, summarised
+from hven_plugins.generative.summary import Settings, Summary, check_shapes, pixel_scale, summarised
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,7 +25,7 @@ _PAIRS = 8
 @hven.analysis(
     generated=hven.Images(optional={"object_id": None}),
     training=hven.Whole(hven.Images(optional={"object_id": None})),
-    held_out=hven.Whole(hven.Images()),
+    held_out=hven.Whole(hven.Images(optional={"object_id": None})),
     produces={
         "copies": "",
         "copies_err": "",
@@ -38,7 +38,7 @@ _PAIRS = 8
         "verdict": "",
     },
     references=("2307.09568",),
-    version="2",
+    version="3",
 )
 def generative_memorisation(
     generated: xr.Dataset,
@@ -56,10 +56,16 @@ def generative_memorisation(
 
     An image is called a copy when its scattering features are nearer to those of a training image than all but a
     fraction `quantile` of real images that were held out of the training are: of images that were not memorised that
-    share is `quantile` (``copies_expected``). Distances are taken between features, the mean of the image among them,
-    whitened by those of the training set; images that are moved around, turned by a quarter or mirrored keep their
-    features, and are found, too. ``relative_distance`` is in units of that limit, the nearest first;
-    ``generated_id`` and ``training_id`` are the object ids of the pair, or rows where images have none.
+    share is ``copies_expected``, the `quantile`, or 1/(n + 1) where there are fewer than 1/`quantile` held-out images.
+    Distances are taken between features, the mean of the image among them, whitened by those of the training set, and
+    relative to the distances of that training image to its own three nearest neighbours; images that are moved around,
+    turned by a quarter or mirrored keep their features, and are found, too. ``relative_distance`` is in units of that
+    limit, the nearest first; ``generated_id`` and ``training_id`` are the object ids of the pair, or rows where images
+    have none.
+
+    A share above the expected one means copies only where the generator has kept its variety (``generative_evaluation``
+    tells): images that all lie amid the training images are nearer to them than real ones, without being any of them.
+    Look at the pairs.
 
     ``pair_image`` shows the eight generated images that are nearest to a training image, beside that image.
 
@@ -74,7 +80,7 @@ def generative_memorisation(
     quantile
         Fraction of held-out images that would be called copies.
     rows
-        Most generated and held-out images that are looked at, chosen by their pixels.
+        Most generated and held-out images that are looked at, chosen at random.
     training_rows
         Most training images.
 
@@ -85,7 +91,7 @@ def generative_memorisation(
     TooFewObjectsError
         Fewer than 20 usable images in a set.
     """
-    check_alike(training, {"generated": generated, "held_out": held_out}, _WHERE)
+    check_shapes(training, {"generated": generated, "held_out": held_out}, _WHERE)
     pixels = one_band(training, band, "input 'training'")
     mean, spread = pixel_scale(pixels)
     shape = (pixels.sizes["y"], pixels.sizes["x"])
@@ -103,24 +109,25 @@ def generative_memorisation(
     made, trained = summary("generated", generated, rows), summary("training", training, training_rows)
     real = summary("held_out", held_out, rows)
     known, new, held = fidelity.whitened(trained.rows, made.rows, real.rows)
-    share, distance, which = fidelity.copies(known, new, held, quantile=quantile)
-    order = np.argsort(distance, kind="stable")
-    found = {"generated_id": made.at[order], "training_id": trained.at[which][order]}
+    told = fidelity.copies(known, new, held, quantile=quantile)
+    share, expected = told.share, told.expected
+    order = np.argsort(told.relative_distance, kind="stable")
+    found = {"generated_id": made.at[order], "training_id": trained.at[told.which][order]}
     named = {"generated_id": generated, "training_id": training}
     pairs = [
         one_band(named[name], band, "").isel(object=at[:_PAIRS]).values.astype(np.float64) for name, at in found.items()
     ]
-    error = float(np.sqrt(quantile * (1 - quantile) / len(held) + share * (1 - share) / len(new)))
+    error = float(np.sqrt(expected * (1 - expected) / len(held) + share * (1 - share) / len(new)))
     return xr.Dataset(
         {
             "copies": ((), share),
             "copies_err": ((), error),
-            "copies_expected": ((), quantile),
-            "relative_distance": ("image", distance[order]),
+            "copies_expected": ((), expected),
+            "relative_distance": ("image", told.relative_distance[order]),
             **{name: ("image", _ids(named[name], at)) for name, at in found.items()},
             "pair_image": (("side", "pair", "y", "x"), np.array(pairs)),
             "n": ("set", [made.n, trained.n, real.n]),
-            "verdict": ((), _told(share, quantile, error)),
+            "verdict": ((), _told(share, expected, error)),
         },
         coords={"side": ["generated", "training"], "set": ["generated", "training", "held_out"]},
     )
@@ -131,9 +138,12 @@ def _ids(images: xr.Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(images["object_id"].values)[rows] if "object_id" in images else rows
 
 
-def _told(share: float, quantile: float, error: float) -> str:
-    if share > quantile + 4 * error:
-        return f"{share:.1%} of the generated images are copies of training images, {quantile:.1%} are expected."
+def _told(share: float, expected: float, error: float) -> str:
+    if share > expected + 4 * error:
+        return (
+            f"{share:.1%} of the generated images are copies of training images, {expected:.1%} are expected. If their "
+            "variety is lost, they may only be too near to training images: look at the pairs."
+        )
     return "The generated images are no nearer to training images than real ones are."
 
 

@@ -56,14 +56,40 @@ def test_samples_of_one_distribution_have_as_many_twins_and_copies_as_the_quanti
     rng = np.random.default_rng(3)
     x, same, training = rng.normal(size=(3, 2000, 5))
     assert fidelity.duplicates(x, same, quantile=0.05)[0] == pytest.approx(0.05, abs=0.02)
-    assert fidelity.copies(training, same, x, quantile=0.05)[0] == pytest.approx(0.05, abs=0.02)
+    assert fidelity.copies(training, same, x, quantile=0.05).share == pytest.approx(0.05, abs=0.02)
+
+
+@pytest.mark.parametrize("n", [20, 60, 300])
+def test_as_many_seem_copied_as_are_expected_however_few_are_held_out(n):
+    rng = np.random.default_rng(n)
+    told = [fidelity.copies(*(rng.normal(size=(size, 4)) for size in (300, 400, n))) for _ in range(60)]
+    shares = [one.share for one in told]
+    assert told[0].expected == max(0.01, 1 / (n + 1))
+    assert abs(np.mean(shares) - told[0].expected) < 4 * np.std(shares) / np.sqrt(60)
+
+
+def test_what_lies_where_training_vectors_are_dense_is_not_all_called_a_copy():
+    """In 26 dimensions, of 0.8 (0.6) times the width: 7 % (31 %) by the distance to the nearest alone."""
+    rng = np.random.default_rng(5)
+    training, fresh, held_out = rng.normal(size=(3, 2000, 26))
+    assert fidelity.copies(training, 0.8 * fresh, held_out).share < 0.04
+    assert fidelity.copies(training, 0.6 * fresh, held_out).share < 0.1
+
+
+def test_copies_of_what_the_training_has_twice_are_found():
+    rng = np.random.default_rng(6)
+    once, fresh, held_out = rng.normal(size=(3, 300, 4))
+    training = np.concatenate([once, once[:50]])
+    told = fidelity.copies(training, np.concatenate([once[:20], once[20:40] + 1e-4, fresh]), held_out)
+    assert np.all(told.relative_distance[:40] < 0.1)
+    assert told.share < 0.2
 
 
 def test_copies_are_found_with_what_they_are_copies_of():
     rng = np.random.default_rng(4)
     training, fresh, held_out = rng.normal(size=(3, 500, 5))
     generated = np.concatenate([training[[7, 3]] + 1e-3, fresh[:98]])
-    share, distance, which = fidelity.copies(training, generated, held_out)
+    share, distance, which, _ = fidelity.copies(training, generated, held_out)
     assert 0.02 <= share < 0.08
     assert which[:2].tolist() == [7, 3]
     assert np.all(distance[:2] < 0.1)
@@ -83,6 +109,8 @@ def test_whitening_leaves_out_directions_that_do_not_vary():
         (lambda: fidelity.whitened(np.zeros((9, 2)), np.zeros((9, 3))), DataRefusedError),
         (lambda: fidelity.whitened(np.full((9, 2), np.nan)), DataRefusedError),
         (lambda: fidelity.whitened(np.zeros((2, 2))), TooFewObjectsError),
+        (lambda: fidelity.copies(np.zeros((9, 2)), np.zeros((9, 2)), np.zeros((0, 2))), TooFewObjectsError),
+        (lambda: fidelity.copies(np.zeros((3, 2)), np.zeros((9, 2)), np.zeros((9, 2))), TooFewObjectsError),
     ],
 )
 def test_what_cannot_be_is_refused(call, error):

@@ -11,6 +11,7 @@ from scipy.linalg import sqrtm
 from hven.errors import DataRefusedError, TooFewObjectsError
 from hven.methods import frechet
 from hven.methods.frechet import Sample
+from hven.methods.moments import Moments
 
 
 def random_normal(p, seed):
@@ -116,12 +117,41 @@ def test_the_limit_of_a_shift_is_the_shift_squared():
     assert told.error < 0.03
 
 
-def test_the_floor_is_what_one_distribution_gives():
-    one, other = samples(3000)
-    expected, scatter = frechet.floor(one, 3000)
-    found = float(frechet.of_samples(one, other).value)
-    assert abs(found - expected) < 6 * scatter + 0.3 * expected
-    assert frechet.floor(one, 300)[0] == pytest.approx(10 * expected)
+@pytest.mark.parametrize(("n", "n_other"), [(3000, 3000), (3000, 300)])
+def test_the_floor_is_what_one_distribution_gives_on_average(n, n_other):
+    """Each floor of one reference is good to its own scatter, and their mean over 24 pairs to a few per cent."""
+    effective = 2 / (1 / n + 1 / n_other)
+    pairs = [samples(n, seed=seed, n_other=n_other) for seed in range(24)]
+    floors, scatters = np.transpose([frechet.floor(one, effective) for one, _ in pairs])
+    found = np.array([float(frechet.of_samples(*pair).value) for pair in pairs])
+    error = np.hypot(found.std(), floors.std()) / np.sqrt(24)
+    assert abs(found.mean() - floors.mean()) < 3 * error < 0.2 * found.mean()
+    # halves share rows, so the scatter is told too small, by less than half
+    assert 0.5 < scatters.mean() / found.std() < 1.2
+
+
+@pytest.mark.t0
+@pytest.mark.parametrize(("n", "p", "given"), [(12, 6, 0), (60, 25, 0), (60, 20, 3)])
+def test_log_determinants_of_few_rows_are_too_small_by_what_is_told(n, p, given):
+    rng = np.random.default_rng(n)
+    found = []
+    for _ in range(400):
+        moments = Moments.from_array(rng.normal(size=(n, p + given)))
+        held = moments.partial_covariance(range(p, p + given)) if given else moments.covariance()
+        found.append(np.linalg.slogdet(held)[1])
+    assert abs(np.mean(found) - frechet.expected_log_det(n, p, given)) < 4 * np.std(found) / 20
+    with pytest.raises(TooFewObjectsError, match=f"{p} rows for {p} columns"):
+        frechet.expected_log_det(p, p)
+
+
+def test_the_limit_of_copies_is_that_of_infinitely_many_copies_when_each_has_an_id_of_its_own():
+    """Twenty vectors, each some fifty times: D(N) hardly changes with N, as its limit is far from zero."""
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(20, 4))[rng.integers(0, 20, 1000)]
+    other = Sample.of(rng.normal(size=(1000, 4)), 10**6 + np.arange(1000), n_boot=20)
+    told = frechet.extrapolated(other, Sample.of(few, np.arange(1000), n_boot=20))
+    truth = frechet.distance(np.zeros(4), np.eye(4), few.mean(axis=0), np.cov(few, rowvar=False))
+    assert abs(float(told.limit.value) - float(truth.value)) < 3 * told.limit_error
 
 
 def test_eigenvalues_of_the_ratio_tell_lost_directions():
