@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
+from hven.methods._varying import varies
 from hven.methods.train import Scaler
 
 Array = NDArray[np.float64]
@@ -81,7 +82,7 @@ def prepared(x: ArrayLike, theta: ArrayLike | None, where: str) -> Prepared:
             )  # fmt: skip
     over, shape = ((0, 2, 3), (-1, 1, 1)) if values.ndim == 4 else (0, (-1,))
     mean, std = (f(values, axis=over, dtype=np.float64).reshape(shape) for f in (np.mean, np.std))
-    if not (std > 0).all():
+    if not (varies(values, over) & (std.ravel() > 0)).all():
         raise DataRefusedError(
             "a channel has one value only", where=where, expected="values that vary", hint="Leave it out."
         )
@@ -113,6 +114,15 @@ def n_of(theta: ArrayLike | None, n: int | None, where: str) -> int:
             expected="theta with a row for each, or n", hint="Give one of them.",
         )  # fmt: skip
     return count
+
+
+def check_trained(has_diverged: bool, where: str) -> None:
+    """Refuse to draw from a model whose loss stopped being finite: its weights are those of some step before."""
+    if has_diverged:
+        raise DataRefusedError(
+            "the training of the model diverged", where=where, expected="a loss that stayed finite",
+            hint="Train again with a lower learning_rate.",
+        )  # fmt: skip
 
 
 def checked_rows(theta: ArrayLike, p: int) -> Array:

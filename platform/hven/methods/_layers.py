@@ -60,7 +60,8 @@ class Norm(eqx.Module):
     groups: int = eqx.field(static=True)
 
     def __init__(self, n: int) -> None:
-        self.groups = next(g for g in range(min(GROUPS, n), 0, -1) if n % g == 0)
+        # A channel alone would lose what is added to all its pixels: all that a network is told beside the image.
+        self.groups = next(g for g in range(min(GROUPS, max(n // 2, 1)), 0, -1) if n % g == 0)
         self.scale, self.shift = (np.full((n, 1, 1), value, np.float32) for value in (1.0, 0.0))
         self.scale, self.shift = jnp.asarray(self.scale), jnp.asarray(self.shift)
 

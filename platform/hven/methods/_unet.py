@@ -27,8 +27,8 @@ class Embedding(eqx.Module):
     waves: int = eqx.field(static=True)
 
     def __init__(self, n_theta: int, waves: int, width: int, rng: np.random.Generator) -> None:
-        self.waves = waves
-        self.first, self.second = Dense(waves, width, rng), Dense(width, width, rng)
+        self.waves = 2 * (waves // 2)  # sines and cosines come in pairs
+        self.first, self.second = Dense(self.waves, width, rng), Dense(width, width, rng)
         self.theta = (Dense(n_theta, width, rng), Dense(width, width, rng)) if n_theta else None
         self.null = jnp.asarray(0.02 * rng.normal(size=width), jnp.float32) if n_theta else None
 
@@ -60,7 +60,7 @@ class UNet(StoredNet):
     n_theta
         Parameters of an image; none makes it unconditional.
     base, multipliers
-        Channels at full resolution, and by what they are multiplied at each halving.
+        Channels at full resolution, two or more, and by what they are multiplied at each halving.
     blocks
         Residual blocks at each resolution, on the way down and up.
     attention
@@ -75,7 +75,7 @@ class UNet(StoredNet):
     Raises
     ------
     ParameterError
-        The size cannot be halved that often, or heads do not divide the channels.
+        The size cannot be halved that often, heads do not divide the channels, or there is one channel only.
 
     Examples
     --------
@@ -126,6 +126,12 @@ class UNet(StoredNet):
                 f"images of {self.size[0]} x {self.size[1]} pixels cannot be halved {max(halvings, 0)} times",
                 where="nets.UNet", expected=f"sizes that {2 ** max(halvings, 0)} divides",
                 hint="Give fewer multipliers, or cut or pad the images.",
+            )  # fmt: skip
+        if base < 2 or min(self.multipliers) < 1:
+            raise ParameterError(
+                f"base={base} with multipliers {self.multipliers}", where="nets.UNet",
+                expected="2 channels or more: one alone cannot be told of noise level and parameters",
+                hint="Give a larger base.",
             )  # fmt: skip
         rng = np.random.default_rng(seed)
         width, wide = 4 * base, [base * m for m in self.multipliers]

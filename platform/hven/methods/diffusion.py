@@ -14,7 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import ParameterError
-from hven.methods._conditioned import Ranges, check_fits, checked_rows, id_words, keys_of, n_of, normal, prepared
+from hven.methods._conditioned import (
+    Ranges,
+    check_fits,
+    check_trained,
+    checked_rows,
+    id_words,
+    keys_of,
+    n_of,
+    normal,
+    prepared,
+)
 from hven.methods._science import on_processor, require
 from hven.methods.models import from_vector, to_vector, untrained
 from hven.methods.train import Checkpoint, History, Scaler
@@ -194,6 +204,11 @@ class NoiseLoss:
                 f"target is {self.target!r}", where="diffusion.NoiseLoss", expected="noise or velocity",
                 hint="Choose one.",
             )  # fmt: skip
+        if not 0 <= self.drop < 1:
+            raise ParameterError(
+                f"drop is {self.drop}", where="diffusion.NoiseLoss", expected="0 or more, less than 1",
+                hint="Hide parameters in fewer steps.",
+            )  # fmt: skip
 
     def __call__(self, net: Any, rows: dict[str, Any], key: Any) -> Any:
         """Return the loss of each row of ``rows["x"]`` (b, ...) given ``rows["theta"]`` (b, p), shape (b,)."""
@@ -236,7 +251,7 @@ class Diffusion:
     names
         Texts kept with the model: names and units of parameters, bands, the digest of the data.
     diverged
-        Whether the loss stopped being finite.
+        Whether the loss stopped being finite; nothing is drawn then.
     """
 
     net: Any
@@ -276,7 +291,8 @@ class Diffusion:
         Parameters
         ----------
         theta
-            Parameters, shape (n, p); None draws `n` images as they come, parameters hidden.
+            Parameters, shape (n, p); None draws `n` images as they come, parameters hidden: the model must have been
+            trained with ``drop > 0``.
         n
             How many, where `theta` does not say.
         seed, ids
@@ -298,10 +314,12 @@ class Diffusion:
         Raises
         ------
         DataRefusedError
-            `theta` has not p columns, or is not finite.
+            `theta` has not p columns, or is not finite; the training diverged.
         ParameterError
-            Steps or eta out of range; guidance of a model without parameters.
+            Steps or eta out of range; guidance of a model without parameters; guidance, or no `theta`, of one from
+            which parameters were never hidden.
         """
+        check_trained(self.diverged, "Diffusion.sample")
         count = n_of(theta, n, "Diffusion.sample")
         known = np.zeros((count, self.theta.n)) if theta is None else checked_rows(theta, self.theta.n)
         way = way_back(self.loss.schedule, method, steps, eta)
@@ -309,6 +327,13 @@ class Diffusion:
             raise ParameterError(
                 f"guidance={guidance} without parameters", where="Diffusion.sample", hint="Give theta, or guidance=0."
             )
+        if self.theta.n and not self.loss.drop and (guidance or theta is None):
+            asked = f"guidance={guidance}" if guidance else "no theta"
+            raise ParameterError(
+                f"{asked}, of a model trained with drop=0", where="Diffusion.sample",
+                expected="one that has learned what images are like when parameters are hidden",
+                hint="Train with drop=0.28, or give theta and guidance=0.",
+            )  # fmt: skip
         words, scaled = id_words(ids, count), self.theta.to_unit(known).astype(np.float32)
         out = np.empty((count, *self.shape), dtype=np.float32)
         net = self.net if weights == "ema" else self.last

@@ -11,7 +11,17 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hven.methods._conditioned import Ranges, check_fits, checked_rows, id_words, keys_of, n_of, normal, prepared
+from hven.methods._conditioned import (
+    Ranges,
+    check_fits,
+    check_trained,
+    checked_rows,
+    id_words,
+    keys_of,
+    n_of,
+    normal,
+    prepared,
+)
 from hven.methods._science import on_processor, require
 from hven.methods.models import from_vector, to_vector, untrained
 from hven.methods.train import Checkpoint, History, Scaler
@@ -82,7 +92,7 @@ class Gan:
     names
         Texts kept with the model: names and units of parameters, bands, the digest of the data.
     diverged
-        Whether the loss stopped being finite.
+        Whether the loss stopped being finite; nothing is drawn then.
     """
 
     generator: Any
@@ -129,8 +139,9 @@ class Gan:
         Raises
         ------
         DataRefusedError
-            `theta` has not p columns, or is not finite.
+            `theta` has not p columns, or is not finite; the training diverged.
         """
+        check_trained(self.diverged, "Gan.sample")
         count = n_of(theta, n, "Gan.sample")
         known = checked_rows(np.zeros((count, 0)) if theta is None else theta, self.theta.n)
         words, scaled = id_words(ids, count), self.theta.to_unit(known).astype(np.float32)

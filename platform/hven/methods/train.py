@@ -4,6 +4,7 @@
 and is saved with `hven.methods.models`. `stream` gives batches of rows that do not fit into memory.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 from hven.methods._allocator import memory_kept
-from hven.methods._checkpoints import Checkpoint
+from hven.methods._checkpoints import Checkpoint, digest_of, told_of
 from hven.methods._science import require
 from hven.methods._streaming import stream
 from hven.methods._training_loop import (
@@ -29,6 +30,7 @@ from hven.methods._training_loop import (
     padded,
     validation_blocks,
 )
+from hven.methods._varying import varies
 from hven.methods.padding import padded_length
 
 __all__ = [
@@ -81,7 +83,7 @@ class Scaler:
     def of(cls, values: NDArray[Any]) -> "Scaler":
         """Return the scaler that makes columns of `values` (n, ...) mean 0 and spread 1; constants keep their unit."""
         std = values.std(axis=0, dtype=np.float64)
-        return cls(values.mean(axis=0, dtype=np.float64), np.where(std > 0, std, 1.0))
+        return cls(values.mean(axis=0, dtype=np.float64), np.where(varies(values) & (std > 0), std, 1.0))
 
     def to_standard(self, values: ArrayLike) -> Array:
         """Return `values` standardised."""
@@ -283,7 +285,7 @@ def fit(
     TooFewObjectsError
         No rows left to train on.
     ParameterError
-        `schedule` is not known, or `resume` is of a call with other arguments.
+        `schedule` is not known, or `resume` is of a call with other arguments: of another network, loss or data.
     MissingDependencyError
         equinox or optax is not installed.
 
@@ -409,12 +411,15 @@ def _train(
     rules = Rules(loss, schedule, ema, patience, bool(held_out.any()))
 
     trainable, static = zip(*(eqx.partition(net, eqx.is_inexact_array) for net in nets), strict=True)
+    structure = hashlib.sha256(told_of(static[0]).encode()).hexdigest()
     if stepwise:
         trainable, static = zip(*map(Flat.of, trainable, static), strict=True)
     state = first_state(schedule)(jax.tree.map(lambda *leaves: jnp.stack(leaves), *trainable))
     settings = {
         "steps": steps, "batch": batch, "check_every": check_every, "seed": seed, "members": len(nets), "rows": n,
         "schedule": repr(schedule), "ema": ema, "patience": patience, "same_batches": same_batches,
+        "standardise": sorted(standardise), "loss": told_of(loss), "network": structure,
+        "data": digest_of({**arrays, "held out": held_out.T}),
     }  # fmt: skip
     step, record = 0, np.zeros((0, 2, len(nets)))
     if resume is not None:

@@ -1,3 +1,5 @@
+import dataclasses
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -104,6 +106,12 @@ def test_training_of_a_gan_that_goes_on_from_a_checkpoint_ends_in_the_same_bits(
     resumed = gan.fit(*pair(), x, theta, resume=train.Checkpoint.from_bytes(seen[0].to_bytes()), **OPTIONS)
     for name, values in model.arrays().items():
         assert np.array_equal(values, resumed.arrays()[name]), name
+
+
+def test_nothing_is_drawn_from_a_gan_that_diverged(small):
+    model, _, theta, _ = small
+    with pytest.raises(DataRefusedError, match=r"diverged .*lower learning_rate"):
+        dataclasses.replace(model, diverged=True).sample(theta[:3])
 
 
 @pytest.mark.t0

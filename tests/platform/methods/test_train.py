@@ -77,6 +77,43 @@ def test_a_checkpoint_of_other_arguments_is_refused(short):
         train.fit(net, train.squared_error, resume=seen[0], seed=3, **short)
 
 
+def doubled_error(net, rows, key):
+    return 2 * train.squared_error(net, rows, key)
+
+
+@pytest.mark.t0
+def test_a_checkpoint_of_another_loss_network_or_of_other_data_is_refused(short):
+    """All of them train alike many rows and weights of the same shapes."""
+    net, seen, (x, y) = nets.MLP(1, 1, width=8), [], short["data"].values()
+    train.fit(net, train.squared_error, on_check=seen.append, **short)
+    stored = train.Checkpoint.from_bytes(seen[0].to_bytes())
+    with pytest.raises(ParameterError, match="made with loss='<function squared_error>', not '<function doubled_"):
+        train.fit(net, doubled_error, resume=stored, **short)
+    with pytest.raises(ParameterError, match="made with network="):
+        train.fit(nets.MLP(1, 1, width=8, activation="relu"), train.squared_error, resume=stored, **short)
+    for other in ({"x": x, "y": y + 1e-9}, {"x": x[::-1], "y": y[::-1]}, {"x": x, "y": y, "weight": np.full(600, 2.0)}):
+        with pytest.raises(ParameterError, match="made with data="):
+            train.fit(net, train.squared_error, resume=stored, **{**short, "data": other})
+    with pytest.raises(ParameterError, match="made with data="):
+        train.fit(net, train.squared_error, resume=stored, val=np.arange(600) < 60, **short)
+    with pytest.raises(ParameterError, match="made with standardise="):
+        train.fit(net, train.squared_error, resume=stored, standardise=(), **short)
+
+
+@pytest.mark.t0
+@pytest.mark.parametrize("n", [10, 1000, 30_011])
+def test_columns_of_one_value_keep_their_unit(n):
+    """A mean is rounded, so that constants lie a little beside it: what is left must not be blown up to spread 1."""
+    constants = np.array([0.1, 1 / 3, -1e5 / 3, 0.0])
+    for kind in ("float64", "float32"):
+        scaler = train.Scaler.of(np.tile(constants, (n, 1)).astype(kind))
+        assert scaler.std.tolist() == [1.0] * 4
+        off = scaler.to_standard(constants.astype(kind))
+        assert np.abs(off).max() < 1e-6
+    large = train.Scaler.of(1e9 + np.arange(n, dtype=float))
+    assert large.std == pytest.approx(np.sqrt((n**2 - 1) / 12))
+
+
 @pytest.mark.t0
 def test_a_saved_model_predicts_the_same_bits(short):
     names = {"features": ["colour"], "units": ["mag"], "data": "stars@3"}
