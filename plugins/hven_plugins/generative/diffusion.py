@@ -26,13 +26,13 @@ Positive = Annotated[int, Field(ge=1)]
     images=hven.Images(optional=THETA),
     produces={"ema": "", "last": "", **_SCALES, "step": "", "loss": "", "val_loss": ""},
     references=("2307.09568", "2006.11239", "2207.12598"),
-    version="1",
+    version="2",
 )
 def image_diffusion_train(
     images: xr.Dataset,
     *,
     theta: tuple[str, ...] = (),
-    base: Positive = 32,
+    base: Annotated[int, Field(ge=2)] = 32,
     multipliers: tuple[Positive, ...] = (1, 2),
     blocks: Positive = 1,
     attention: tuple[Positive, ...] = (),
@@ -88,7 +88,7 @@ def image_diffusion_train(
         What the network learns to say: the noise as in the paper, or the velocity sqrt(a_t) noise - sqrt(1 - a_t) x
         (arXiv:2202.00512), which takes less training.
     drop
-        How often parameters are hidden.
+        How often parameters are hidden; a model with 0 cannot be guided.
     steps, batch, learning_rate, ema
         Of the training (AdamW, cosine schedule), and the decay of the averaged weights.
     n_min
@@ -105,7 +105,7 @@ def image_diffusion_train(
     TooFewObjectsError
         Fewer than `n_min` images have all pixels and parameters.
     ParameterError
-        The images cannot be halved that often, or heads do not divide the channels.
+        The images cannot be halved that often, heads do not divide the channels, or the loss stopped being finite.
     DataRefusedError
         A band has one value only.
     """
@@ -126,11 +126,11 @@ def image_diffusion_train(
 
 
 @hven.analysis(
-    conditions=hven.Table(optional={"object_id": None, **THETA}),
+    conditions=hven.Table(object_id=None, optional=THETA),
     model=hven.Model(),
     produces={"flux": "", "is_extrapolated": ""},
     references=("2307.09568", "2010.02502", "2211.01095"),
-    version="1",
+    version="2",
     per_object=True,
     block_rows=512,
 )
@@ -151,7 +151,8 @@ def image_diffusion_sample(
 
     The model comes from ``image_diffusion_train``, which tells of the method; ``conditions`` is a table (or image
     dataset) with the columns ``theta_...`` that it was trained with. Each object gets one image; for several at the
-    same parameters give as many rows. The image follows from the seed and the object's id, however the table is cut.
+    same parameters give as many rows, each with an ``object_id`` of its own: the image follows from the seed, the
+    object's id and its parameters, however the table is cut.
 
     ``"dpm"`` takes `steps` second-order steps from noise to image; ``"ddim"`` first-order ones, with `eta` fresh noise;
     ``"ddpm"`` all levels that the model was trained with. With the best network that there could be, 50 steps lose
@@ -180,11 +181,12 @@ def image_diffusion_sample(
     Raises
     ------
     MissingColumnError
-        A parameter that the model was trained with is not there.
+        ``object_id``, or a parameter that the model was trained with, is not there.
     DataRefusedError
-        The model is of another kind.
+        The model is of another kind, or its training diverged.
     ParameterError
-        More steps than the model has levels, or guidance of a model without parameters.
+        More steps than the model has levels; guidance of a model without parameters, or of one from which parameters
+        were never hidden (``drop=0``).
     """
     trained_model = model_of(model, diffusion.Diffusion, _SAMPLE, "image_diffusion_train")
 

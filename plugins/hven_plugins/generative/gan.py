@@ -84,6 +84,8 @@ def image_gan_train(
         A named parameter is not there.
     TooFewObjectsError
         Fewer than `n_min` images have all pixels and parameters.
+    ParameterError
+        The loss stopped being finite.
     DataRefusedError
         A band has one value only.
     """
@@ -104,11 +106,11 @@ def image_gan_train(
 
 
 @hven.analysis(
-    conditions=hven.Table(optional={"object_id": None, **THETA}),
+    conditions=hven.Table(object_id=None, optional=THETA),
     model=hven.Model(),
     produces={"flux": "", "is_extrapolated": ""},
     references=("2307.09568", "1912.04958"),
-    version="1",
+    version="2",
     per_object=True,
     block_rows=512,
 )
@@ -137,9 +139,9 @@ def image_gan_sample(
     Raises
     ------
     MissingColumnError
-        A parameter that the model was trained with is not there.
+        ``object_id``, or a parameter that the model was trained with, is not there.
     DataRefusedError
-        The model is of another kind.
+        The model is of another kind, or its training diverged.
     """
     trained_model = model_of(model, gan.Gan, _SAMPLE, "image_gan_train")
 

@@ -32,11 +32,17 @@ def synthetic_images(
     """Return one image for each object of `conditions`, with its parameters, synthetic and by which model in attrs.
 
     ``draw(theta, ids)`` gives images for rows of parameters; objects without all of them get NaN. `guidance` is told.
+
+    Raises
+    ------
+    MissingColumnError
+        Objects have no ``object_id``, or a parameter of the model is not there.
+    DataRefusedError
+        The ids are not whole numbers.
     """
-    names = model.names
+    names, ids = model.names, ids_of(conditions, where)
     theta = conditions_of(conditions, names["theta"], where)
     n = len(theta)
-    ids = np.asarray(conditions["object_id"].values if "object_id" in conditions else np.arange(n)).astype(np.int64)
     known = np.isfinite(theta).all(axis=1)
     flux = np.full((n, *model.shape), np.nan, dtype=np.float32)
     if known.any():
@@ -58,6 +64,27 @@ def synthetic_images(
             "flux_unit": names["flux_unit"],
         },
     )
+
+
+def ids_of(conditions: xr.Dataset, where: str) -> NDArray[np.int64]:
+    """Return the ids of objects, which their images follow from: a place in the table would begin anew in each block.
+
+    Examples
+    --------
+    >>> ids_of(xr.Dataset({"object_id": ("object", [7, 9])}), "the example")
+    array([7, 9])
+    """
+    if "object_id" not in conditions:
+        raise errors.MissingColumnError(
+            "no column 'object_id'", where=where, expected="an id for each object, which its image follows from",
+            hint="Number the rows: conditions.assign(object_id=('object', np.arange(n))).",
+        )  # fmt: skip
+    ids = np.asarray(conditions["object_id"].values)
+    if ids.dtype.kind not in "iu":
+        raise errors.DataRefusedError(
+            f"object_id is {ids.dtype}", where=where, expected="whole numbers", hint="Number the rows."
+        )
+    return ids.astype(np.int64)
 
 
 def digest_of(data: xr.Dataset) -> str:

@@ -63,28 +63,55 @@ def training_set(images: xr.Dataset, chosen: tuple[str, ...], n_min: int, where:
 
 
 def theta_columns(data: xr.Dataset, chosen: tuple[str, ...] | list[str], where: str) -> list[str]:
-    """Return the columns of the parameters called `chosen`, or of all there are when none is; in alphabetical order."""
+    """Return the columns of the parameters called `chosen`, with or without ``theta_``; all there are when none is.
+
+    Raises
+    ------
+    MissingColumnError
+        There is no such column.
+    ParameterError
+        A name is that of two columns.
+
+    Examples
+    --------
+    >>> lenses = xr.Dataset({"theta_theta_E": 1.2, "theta_z": 0.5})
+    >>> theta_columns(lenses, ["theta_E", "theta_z"], "the example")
+    ['theta_theta_E', 'theta_z']
+    """
     there = names_like(data, PREFIX)
-    wanted = [name if name.startswith(PREFIX) else PREFIX + name for name in chosen] or there
-    for column in wanted:
-        if column not in there:
-            known = ", ".join(there) or "none"
-            raise errors.MissingColumnError(
-                f"no column {column!r}", where=where,
-                hint=errors.did_you_mean(column, there, f"The columns of parameters are: {known}."),
+    wanted: list[str] = []
+    for name in chosen:
+        found = [column for column in (PREFIX + name, name) if column in there]
+        if not found:
+            raise _missing(name if name.startswith(PREFIX) else PREFIX + name, there, where)
+        if len(found) > 1:
+            raise errors.ParameterError(
+                f"{name!r} may be {found[0]!r} or {found[1]!r}", where=where, expected="the name of one column",
+                hint=f"Say {found[0]!r} or {name.removeprefix(PREFIX)!r}.",
             )  # fmt: skip
-    return wanted
+        wanted += found
+    return list(dict.fromkeys(wanted)) or there
 
 
 def conditions_of(table: xr.Dataset, names: list[str], where: str) -> NDArray[np.float64]:
     """Return the parameters (n, p) of a table, those that a model was trained with; NaN where there is none."""
-    return _side_by_side(table, theta_columns(table, names, where) if names else [])
+    columns, there = [PREFIX + name for name in names], names_like(table, PREFIX)
+    for column in columns:
+        if column not in there:
+            raise _missing(column, there, where)
+    return _side_by_side(table, columns)
 
 
 def trained(
     call: Callable[..., Any], data: TrainingSet, *, steps: int, check_every: int, checkpoint_every: int
 ) -> xr.Dataset:
-    """Return the model that ``call(resume=, on_check=)`` trains, as a Dataset; what was killed goes on where it was."""
+    """Return the model that ``call(resume=, on_check=)`` trains, as a Dataset; what was killed goes on where it was.
+
+    Raises
+    ------
+    ParameterError
+        The loss stopped being finite: what is left of such a training is not what was asked for.
+    """
     name = f"training-{data.names['data'][:16]}.npz"
     stored = progress.kept(name)
 
@@ -95,6 +122,13 @@ def trained(
         progress.tell(checkpoint.step, steps, f"loss {loss:.4g}")
 
     model = call(resume=None if stored is None else train.Checkpoint.from_bytes(stored), on_check=on_check)
+    if model.diverged:
+        rate = model.settings["learning_rate"]
+        raise errors.ParameterError(
+            f"the loss stopped being finite before step {model.history.step[-1]} of {steps}",
+            where=f"training with learning_rate={rate:g}", expected="a loss that falls",
+            hint=f"Lower learning_rate, to {rate / 10:g} perhaps, and look for pixels far from all others.",
+        )  # fmt: skip
     return models.to_dataset(model)
 
 
@@ -127,6 +161,13 @@ def columns_like(data: xr.Dataset, head: str) -> dict[str, NDArray[np.float64]]:
     {'n': array([ 3., nan])}
     """
     return {name.removeprefix(head): _column(data, name) for name in names_like(data, head)}
+
+
+def _missing(column: str, there: list[str], where: str) -> errors.MissingColumnError:
+    told = f"The columns of parameters are: {', '.join(there) or 'none'}."
+    return errors.MissingColumnError(
+        f"no column {column!r}", where=where, hint=errors.did_you_mean(column, there, told)
+    )
 
 
 def _column(table: xr.Dataset, name: str) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from hven_plugins.generative.diffusion import image_diffusion_sample, image_diff
 from hven_plugins.generative.gan import image_gan_sample, image_gan_train
 from hven_plugins.generative.generator_figures import draw_images
 from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
-from hven_plugins.generative.training import columns_like
+from hven_plugins.generative.training import columns_like, theta_columns
 
 QUICK = {
     "base": 4, "multipliers": (1,), "levels": 100, "steps": 30, "periodic": True, "learning_rate": 1e-2,
@@ -90,11 +90,41 @@ def test_conditions_out_of_the_range_of_training_are_marked_and_missing_ones_giv
     assert np.isnan(drawn.flux[2]).all()
 
 
-def test_objects_without_id_are_told_apart_by_their_place(made):
+def test_objects_without_a_whole_number_as_id_get_no_image(made):
+    """A place would do for the whole table, and begin anew in each block of it."""
     table = made["conditions"]
-    numbered = table.assign(object_id=("object", np.arange(20)))
-    one, other = (image_diffusion_sample(t, made["model"], **HOW) for t in (table.drop_vars("object_id"), numbered))
-    assert np.array_equal(one.flux, other.flux)
+    with pytest.raises(MissingColumnError, match=r"no column 'object_id' .*Number the rows"):
+        image_diffusion_sample(table.drop_vars("object_id"), made["model"], **HOW)
+    with pytest.raises(DataRefusedError, match="object_id is float64"):
+        image_diffusion_sample(table.assign(object_id=table.object_id / 2), made["model"], **HOW)
+
+
+def test_parameters_are_read_from_the_columns_that_the_model_was_trained_on():
+    """The Einstein radius theta_E of a lens is a parameter theta_theta_E, and another column may be called theta_E."""
+    fields = toy_fields(64, 1).inputs["images"]
+    lenses = fields.drop_vars("theta_amplitude").assign(
+        theta_theta_E=fields.theta_amplitude, theta_E=fields.theta_amplitude + 10
+    )
+    assert theta_columns(lenses, (), "here") == ["theta_E", "theta_theta_E"]
+    assert theta_columns(lenses, ("E", "theta_theta_E"), "here") == ["theta_E", "theta_theta_E"]
+    with pytest.raises(ParameterError, match=r"'theta_E' may be 'theta_theta_E' or 'theta_E' .*Say .* or 'E'"):
+        image_diffusion_train(lenses, theta=("theta_E",), **QUICK)
+    one, other = (image_diffusion_train(lenses, theta=(name,), **QUICK) for name in ("theta_theta_E", "E"))
+    assert [models.from_dataset(m).names["theta"] for m in (one, other)] == [["theta_E"], ["E"]]
+    drawn = image_diffusion_sample(lenses, one, steps=3, batch=16)
+    assert np.array_equal(drawn.theta_theta_E, lenses.theta_theta_E)
+    assert not drawn.is_extrapolated.any()
+    with pytest.raises(MissingColumnError, match="no column 'theta_theta_E'"):
+        image_diffusion_sample(lenses.drop_vars("theta_theta_E"), one, steps=3, batch=16)
+
+
+def test_images_follow_what_they_are_asked_to_show():
+    """The mock's amplitude is the spread of its pixels: larger amplitudes get more varied images."""
+    how = {**QUICK, "base": 8, "steps": 300, "target": "velocity", "check_every": 100, "batch": 32}
+    model = image_diffusion_train(toy_fields(256, 1).inputs["images"], **how)
+    asked = toy_conditions(128, 2).assign(theta_amplitude=("object", np.repeat([0.6, 1.8], 64)))
+    drawn = image_diffusion_sample(asked, model, steps=10, batch=128).flux.values
+    assert drawn[64:].std() > 1.2 * drawn[:64].std()  # measured 1.43
 
 
 def test_a_figure_of_images_shows_those_whose_parameter_is_known_beside_which_nulls_stand():
@@ -127,6 +157,21 @@ def test_without_parameters_a_model_is_unconditional():
         image_diffusion_sample(toy_conditions(5, 1), model, steps=3, guidance=1.0)
 
 
+def test_a_training_that_diverges_ends_without_a_model_and_such_a_model_draws_nothing(made):
+    fields = toy_fields(64, 1).inputs["images"]
+    with pytest.raises(ParameterError, match=r"stopped being finite .*learning_rate=1e\+30.*Lower learning_rate"):
+        image_diffusion_train(fields, **{**QUICK, "learning_rate": 1e30})
+    spec = made["model"].attrs["spec"].replace('"diverged": false', '"diverged": true')
+    with pytest.raises(DataRefusedError, match="training of the model diverged"):
+        image_diffusion_sample(made["conditions"], made["model"].assign_attrs(spec=spec), **HOW)
+
+
+def test_a_model_that_always_saw_its_parameters_takes_no_guidance(made):
+    spec = made["model"].attrs["spec"].replace('"drop": 0.28', '"drop": 0.0')
+    with pytest.raises(ParameterError, match="model trained with drop=0"):
+        image_diffusion_sample(made["conditions"], made["model"].assign_attrs(spec=spec), **HOW)
+
+
 def test_what_cannot_be_learned_or_drawn_is_refused_by_name(made):
     fields = toy_fields(64, 1).inputs["images"]
     with pytest.raises(MissingColumnError, match="theta_amplitud'"):
@@ -137,6 +182,8 @@ def test_what_cannot_be_learned_or_drawn_is_refused_by_name(made):
         image_gan_train(fields.assign(flux=fields.flux * np.nan), **QUICK_GAN)
     with pytest.raises(ParameterError, match="4 x 4 pixels cannot be halved 3 times"):
         image_diffusion_train(fields, **{**QUICK, "multipliers": (1, 1, 1, 1)})
+    with pytest.raises(ParameterError, match="base=1 "):
+        image_diffusion_train(fields, **{**QUICK, "base": 1})
     with pytest.raises(DataRefusedError, match="one value only"):
         image_gan_train(fields.assign(flux=fields.flux * 0), **QUICK_GAN)
     with pytest.raises(MissingColumnError, match="theta_amplitude"):
@@ -187,6 +234,23 @@ def test_images_drawn_block_by_block_are_those_drawn_at_once(lake, trained):
     assert (stored.attrs["model"], stored.attrs["model_data"]) == (at_once.attrs["model"], at_once.attrs["model_data"])
     assert drawn.result.kind == "images"
     assert plan(hven.open(lake.url), image_diffusion_train, {"images": "synthetic"}).blocks
+
+
+def test_every_object_of_a_lake_gets_an_image_of_its_own_whatever_the_blocks(lake, trained):
+    with lake.transaction() as tx:
+        tx.write("alike", toy_conditions(20, 2).assign(theta_amplitude=("object", np.ones(20))))
+        tx.write("unnamed", toy_conditions(20, 2).drop_vars("object_id"))
+    inputs, how = {"conditions": "alike", "model": "emulator"}, {"steps": 3, "batch": 16}
+    drawn = []
+    for rows in (5, 8):
+        ran = run(lake, image_diffusion_sample, inputs, how, block_rows=rows, **HERE)
+        assert ran.blocks["total"] > 2
+        drawn.append(ran.result.dataset().compute().sortby("object_id").flux.values)
+    assert len(np.unique(drawn[0], axis=0)) == 20
+    assert np.array_equal(*drawn)
+    for sample in (image_diffusion_sample, image_gan_sample):
+        with pytest.raises(MissingColumnError, match=r"'object_id' .*'unnamed'"):
+            run(lake, sample, inputs | {"conditions": "unnamed"}, **HERE)
 
 
 @pytest.mark.slow
