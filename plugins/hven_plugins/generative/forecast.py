@@ -30,7 +30,7 @@ _SHOWN = 4000
 MAY_BE_LOST = 0.05
 """Share of bootstrap replicates without an ellipse beyond which the scatter of the others is no error of the area."""
 
-_COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None}
+_COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "object_id": None}
 
 
 @hven.analysis(

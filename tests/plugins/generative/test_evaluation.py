@@ -2,6 +2,7 @@
 
 from typing import ClassVar
 
+import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
@@ -97,6 +98,16 @@ def test_copies_are_kept_as_often_as_they_come():
     assert np.array_equal(again.keys, kept.keys)
     assert np.array_equal(again.ids, kept.ids)
     np.testing.assert_allclose(again.features.cut(2)[0].means, kept.features.cut(2)[0].means, rtol=1e-9)
+
+
+def test_images_with_ids_of_their_own_are_not_read_to_tell_copies_apart():
+    def read(block_info=None):
+        raise AssertionError(block_info)
+
+    unread = xr.DataArray(da.map_blocks(read, chunks=((30, 30), (8,), (8,)), dtype=float), dims=("object", "y", "x"))
+    numbers = copy_numbers(unread, np.empty((60, 0)), np.arange(60))
+    assert len(np.unique(numbers)) == 60
+    assert np.all((numbers >= 0) & (numbers < 2**53) & (numbers % 1 == 0))
 
 
 def test_copies_at_other_parameters_are_no_copies_to_choose_by():

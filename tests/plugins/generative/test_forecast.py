@@ -19,7 +19,7 @@ QUICK = {"scales": 3, "n_boot": 20}
 class TestGenerativeForecast(AnalysisSuite):
     analysis = generative_forecast
     parameters: ClassVar = QUICK
-    size = 300
+    size = 350
     rtol = 1e-5
     atol = 1e-6
 

@@ -10,10 +10,19 @@ from hven_plugins.generative import (
     generative_memorisation,
     hven_report_sections,
     scattering_features,
+    summary,
 )
+from hven_plugins.generative.streaming import copy_numbers
 
 
-def test_images_of_a_lake_are_evaluated_and_the_verdict_is_reported(tmp_path):
+def test_images_of_a_lake_are_evaluated_and_the_verdict_is_reported(tmp_path, monkeypatch):
+    told_apart = []
+
+    def noted(images, columns, object_ids):
+        told_apart.append(object_ids is not None and len(set(object_ids.tolist())) == images.sizes["object"])
+        return copy_numbers(images, columns, object_ids)
+
+    monkeypatch.setattr(summary, "copy_numbers", noted)
     lake = hven.create(tmp_path / "lake")
     with lake.transaction("two sets of maps") as tx:
         for name, knobs in (("simulated", {}), ("generated", {"unique": 5})):
@@ -30,6 +39,7 @@ def test_images_of_a_lake_are_evaluated_and_the_verdict_is_reported(tmp_path):
         {"scales": 2, "n_boot": 10, "classifier_rows": 40}, cluster="synchronous", progress=False,
     )  # fmt: skip
     assert judged.state == "succeeded"
+    assert told_apart == [True, True], "a run gives object ids, so that copies are told apart without one more pass"
     kept = judged.result.dataset().compute()
     assert float(kept.duplicates[1]) > 0.3
     (section,) = hven_report_sections(judged)
