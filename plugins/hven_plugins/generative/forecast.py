@@ -27,7 +27,7 @@ _WHERE = "analysis 'generative_forecast'"
 _SHOWN = 4000
 """Images of a set that are kept to count different ones where a generator may have collapsed."""
 
-MAY_BE_LOST = 0.05
+_MAY_BE_LOST = 0.05
 """Share of bootstrap replicates without an ellipse beyond which the scatter of the others is no error of the area."""
 
 _COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "object_id": None}
@@ -148,7 +148,7 @@ def generative_forecast(
             "information_noisy": (over, [one.noisy for one in responses]),
             "sigma": (("set", "parameter"), [_sigma(one.information) for one in responses]),
             "area_ratio": ((), ratio),
-            "area_ratio_err": ((), ratio_err if max(lost) <= MAY_BE_LOST else np.nan),
+            "area_ratio_err": ((), ratio_err if max(lost) <= _MAY_BE_LOST else np.nan),
             "indefinite_share": ("set", lost),
             "theta_shift": ("parameter", shift),
             "theta_shift_err": ("parameter", shift_err),
