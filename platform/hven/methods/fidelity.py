@@ -181,7 +181,7 @@ def duplicates(reference: ArrayLike, generated: ArrayLike, *, quantile: float = 
     """Return the share of generated vectors with a twin among themselves, and the distance below which one is a twin.
 
     Twins are nearer to each other than the `quantile` of the distances of neighbours within the reference; of a sample
-    of the same size of the same distribution that share is `quantile`.
+    of n of the same distribution that share is about `quantile`, or one pair, 2 / n, where that is more.
 
     Examples
     --------
@@ -192,7 +192,7 @@ def duplicates(reference: ArrayLike, generated: ArrayLike, *, quantile: float = 
     1.0
     """
     usual = nearest(reference, reference, is_same=True)[0][:, 0]
-    limit = float(np.quantile(usual, quantile))
+    limit = float(np.quantile(usual, quantile, method="weibull"))
     found = nearest(generated, generated, is_same=True)[0][:, 0]
     return float(np.mean(found <= limit)), limit
 

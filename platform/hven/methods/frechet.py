@@ -187,7 +187,8 @@ class Extrapolated:
     limit
         Terms of the straight line in 1/n at 1/n = 0. The bias of the mean term is removed too.
     error, limit_error
-        Standard errors of the distance of all rows, and of the limit, from the bootstrap; NaN without.
+        Standard errors of the distance of all rows, and of the limit, from the bootstrap; NaN without, and
+        where a replicate of a half has hardly a row.
     """
 
     n: Array

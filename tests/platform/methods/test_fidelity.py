@@ -59,6 +59,13 @@ def test_samples_of_one_distribution_have_as_many_twins_and_copies_as_the_quanti
     assert fidelity.copies(training, same, x, quantile=0.05).share == pytest.approx(0.05, abs=0.02)
 
 
+@pytest.mark.parametrize("n", [30, 150])
+def test_as_many_have_twins_as_are_expected_however_few_there_are(n):
+    rng = np.random.default_rng(n)
+    shares = [fidelity.duplicates(*rng.normal(size=(2, n, 4)))[0] for _ in range(150)]
+    assert abs(np.mean(shares) - max(0.01, 2 / n)) < 4 * np.std(shares) / np.sqrt(150)
+
+
 @pytest.mark.parametrize("n", [20, 60, 300])
 def test_as_many_seem_copied_as_are_expected_however_few_are_held_out(n):
     rng = np.random.default_rng(n)
