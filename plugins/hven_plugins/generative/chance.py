@@ -41,7 +41,7 @@ class Shares(NamedTuple):
     coverage: Array
 
 
-def shuffled(ours: Array, theirs: Array, *, draws: int = 200, seed: int = 0) -> Shuffled:
+def shuffled(ours: Array, theirs: Array, *, draws: int = 400, seed: int = 0) -> Shuffled:
     """Return what is found where there is no difference: rows (n, p) and (m, p) are dealt out anew, n and m of them.
 
     If both sets have one distribution, what was found is one more such draw, however few rows there are and whatever
@@ -63,7 +63,7 @@ def shuffled(ours: Array, theirs: Array, *, draws: int = 200, seed: int = 0) -> 
     return Shuffled(frechet.distance(*one, *other).value, _smallest_ratios(one[1], other[1]))
 
 
-def shares(base: Array, others: Array, m: int, k: int, *, draws: int = 200, seed: int = 0) -> Shares:
+def shares(base: Array, others: Array, m: int, k: int, *, draws: int = 400, seed: int = 0) -> Shares:
     """Return precision and coverage of m rows that are drawn at random from all `others`, held against the `base`.
 
     As in `hven.methods.fidelity.neighbourhoods`, with the k-th neighbours of the base. If the others have one

@@ -140,7 +140,7 @@ def generative_evaluation(
 
     Each ``finding`` says what was looked at, its value, the limit beyond which it is flagged, and ``verdict`` sums up.
     Limits know how many images there are. The distance must be larger, and the smallest ratio of variances, coverage
-    and precision smaller, than in 200 random divisions of all images into sets of these sizes, the last three also
+    and precision smaller, than in 400 random divisions of all images into sets of these sizes, the last three also
     clearly less than usual (0.2, 0.8 and 0.8 of it); twins must be more than chance gives. A generator has collapsed
     when, with such a distance, it has less than half the usual coverage, and that not because its images lie elsewhere;
     ``covariance_share`` tends to be large then, but need not be.
@@ -321,7 +321,7 @@ def _limits(ours: Summary, theirs: Summary, panel: dict[str, list[float]], n: fl
     divided = shuffled(ours.rows, theirs.rows, seed=seed)
     kept = 2 / (1 / len(ours.rows) + 1 / len(theirs.rows))
     m = _compared(ours, theirs)
-    base, *others = fidelity.whitened(*_parts(ours, m), theirs.rows)
+    base, *others = fidelity.whitened(*_parts(ours, m), theirs.rows[:m])
     drawn = shares(base, np.concatenate(others), m, k, seed=seed)
     usual, covered = panel["coverage"][0], float(drawn.coverage.min())
     return Limits(
