@@ -43,7 +43,7 @@ def demo(
     measured, the radial gradient fitted, and the high- and low-alpha sequences of the giants split along the valley of
     their copula. Run again, it continues with what is there.
 
-    `hven demo generative` tells another story, in about twenty minutes: toy maps of reionisation are simulated, a
+    `hven demo generative` tells another story, in about a quarter of an hour: toy maps of reionisation are simulated, a
     diffusion model and a GAN are trained on few of them and on many, and both are judged by maps they have not seen.
 
     Example: `hven demo --lake demo-lake`
