@@ -1,6 +1,7 @@
 """Where a training was: all its arrays and the settings they belong to."""
 
 import hashlib
+import inspect
 import io
 import json
 import re
@@ -17,6 +18,7 @@ from hven.methods.models import leaves, with_leaves
 
 T = TypeVar("T")
 
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _ROWS = 4096
 """Rows that are looked at together, so that data in another order in memory are not copied whole."""
 
@@ -104,10 +106,21 @@ def digest_of(arrays: Mapping[str, NDArray[Any]]) -> str:
 def told_of(thing: Any) -> str:
     """Return what tells a loss or network from others, in this process and the next: its repr without addresses.
 
+    A function is told by its name and a digest of its code and the values that it was made with.
+
     Examples
     --------
     >>> from hven.methods.train import squared_error
-    >>> told_of(squared_error)
-    '<function squared_error>'
+    >>> told_of(squared_error).split()[0]
+    'hven.methods.train.squared_error'
+    >>> def times(factor):
+    ...     return lambda loss: factor * loss
+    >>> told_of(times(2)) == told_of(times(2)), told_of(times(2)) == told_of(times(3))
+    (True, False)
     """
-    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+    if not inspect.isfunction(thing):
+        return _ADDRESS.sub("", repr(thing))
+    held = [cell.cell_contents for cell in thing.__closure__ or ()]
+    made_of = repr((thing.__code__.co_code, thing.__code__.co_consts, thing.__code__.co_names, thing.__defaults__, held))
+    digest = hashlib.blake2b(_ADDRESS.sub("", made_of).encode(), digest_size=4).hexdigest()
+    return f"{thing.__module__}.{thing.__qualname__} {digest}"

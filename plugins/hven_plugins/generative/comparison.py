@@ -69,9 +69,9 @@ def generative_comparison(
 
     Distances are compared as limits of infinitely many images (``fsd_limit``), with errors; one counts as nearer when
     the difference is more than twice its error. ``is_best`` marks the nearest at each training size without guidance.
-    Where there are fewer than 16 images a feature there is no limit, and the evaluation is not ranked. ``conclusion``
-    says in words which kind is nearest, where variety is lost (by the limits of the evaluations), whether guidance
-    helps, and whether forecasts of parameters from generated images can be trusted, or made at all.
+    With hardly 16 images for each feature, or fewer, there may be no limit, and the evaluation is not ranked.
+    ``conclusion`` says in words which kind is nearest, where variety is lost (by the limits of the evaluations),
+    whether guidance helps, and whether forecasts of parameters from generated images can be trusted, or made at all.
 
     Parameters
     ----------

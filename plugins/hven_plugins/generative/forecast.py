@@ -13,8 +13,8 @@ from hven.methods import fisher, scattering
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
 from hven_plugins.generative.images import one_band, origin
-from hven_plugins.generative.summary import THETA, Settings, Summary, check_alike, pixel_scale, summarised
-from hven_plugins.generative.training import names_like
+from hven_plugins.generative.summary import Settings, Summary, check_alike, pixel_scale, summarised
+from hven_plugins.generative.training import PREFIX, THETA, names_like
 from hven_plugins.generative.variances import check_apart
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _SHOWN = 4000
 _MAY_BE_LOST = 0.05
 """Share of bootstrap replicates without an ellipse beyond which the scatter of the others is no error of the area."""
 
-_COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "object_id": None}
+_COLUMNS = {**THETA, "object_id": None}
 
 
 @hven.analysis(
@@ -120,7 +120,7 @@ def generative_forecast(
         Fewer images than features + 2 parameters + 4.
     """
     check_alike(reference, {"generated": generated}, _WHERE)
-    names = [name.removeprefix(THETA) for name in names_like(reference, THETA)]
+    names = [name.removeprefix(PREFIX) for name in names_like(reference, PREFIX)]
     if not names:
         raise hven.errors.MissingColumnError(
             "the images have no parameters", where=_WHERE, expected="columns theta_<name> in both sets",
