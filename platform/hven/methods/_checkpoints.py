@@ -120,7 +120,7 @@ def told_of(thing: Any) -> str:
     """
     if not inspect.isfunction(thing):
         return _ADDRESS.sub("", repr(thing))
-    held = [cell.cell_contents for cell in thing.__closure__ or ()]
-    made_of = repr((thing.__code__.co_code, thing.__code__.co_consts, thing.__code__.co_names, thing.__defaults__, held))
+    code, held = thing.__code__, [cell.cell_contents for cell in thing.__closure__ or ()]
+    made_of = repr((code.co_code, code.co_consts, code.co_names, thing.__defaults__, held))
     digest = hashlib.blake2b(_ADDRESS.sub("", made_of).encode(), digest_size=4).hexdigest()
     return f"{thing.__module__}.{thing.__qualname__} {digest}"

@@ -176,8 +176,8 @@ def _told_of_no_limit(one: _Kind) -> str:
     if not without:
         return ""
     return (
-        f"The distance of {one.called} ({one.images}{one.of_all(without)}) has no limit and is not ranked: a random half "
-        "of the generated images, or of the reference, has fewer than 8 for each feature."
+        f"The distance of {one.called} ({one.images}{one.of_all(without)}) has no limit and is not ranked: a random "
+        "half of the generated images, or of the reference, has fewer than 8 for each feature."
     )
 
 
