@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 import hven
@@ -21,6 +24,12 @@ def test_traceback_shows_where_the_error_arose_wherever_it_stands(small_lake):
 
 def test_version_is_printed(command):
     assert command("--version").out.strip() == f"hven {hven.__version__}"
+
+
+def test_python_runs_the_command_as_a_module_too():
+    said = subprocess.run([sys.executable, "-m", "hven", "show", "-h"], capture_output=True, text=True, timeout=120)
+    assert (said.returncode, said.stderr) == (0, "")
+    assert "Usage: python -m hven show" in said.stdout
 
 
 def test_a_wrong_option_ends_with_status_2(command):
