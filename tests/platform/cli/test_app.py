@@ -27,9 +27,8 @@ def test_version_is_printed(command):
 
 
 def test_python_runs_the_command_as_a_module_too():
-    said = subprocess.run([sys.executable, "-m", "hven", "show", "-h"], capture_output=True, text=True, timeout=120)
-    assert (said.returncode, said.stderr) == (0, "")
-    assert "Usage: python -m hven show" in said.stdout
+    told = subprocess.check_output([sys.executable, "-m", "hven", "show", "-h"], text=True, timeout=120)
+    assert "Usage: python -m hven show" in told
 
 
 def test_a_wrong_option_ends_with_status_2(command):
