@@ -11,21 +11,9 @@ Array = NDArray[np.float64]
 
 _ROWS = 512
 _RARE = 0.002
-
-
-class Shuffled(NamedTuple):
-    """What is found between random parts of two sets put together, each a number for each draw.
-
-    Attributes
-    ----------
-    distance
-        Frechet distances.
-    smallest_ratio
-        Of the variances along any direction.
-    """
-
-    distance: Array
-    smallest_ratio: Array
+"""How often chance may exceed the limit of twins: about as rarely as it exceeds the largest of 400 draws."""
+_ROUNDING = 1e-12
+"""What a constant varies by, in float64, relative to itself or to what varies, with room for sums of thousands."""
 
 
 class Shares(NamedTuple):
@@ -41,8 +29,8 @@ class Shares(NamedTuple):
     coverage: Array
 
 
-def shuffled(ours: Array, theirs: Array, *, draws: int = 400, seed: int = 0) -> Shuffled:
-    """Return what is found where there is no difference: rows (n, p) and (m, p) are dealt out anew, n and m of them.
+def shuffled_distances(ours: Array, theirs: Array, *, draws: int = 400, seed: int = 0) -> Array:
+    """Return the Frechet distances (draws,) where there is no difference: of rows (n, p) and (m, p), dealt out anew.
 
     If both sets have one distribution, what was found is one more such draw, however few rows there are and whatever
     their distribution is.
@@ -50,17 +38,40 @@ def shuffled(ours: Array, theirs: Array, *, draws: int = 400, seed: int = 0) -> 
     Examples
     --------
     >>> x, same = np.random.default_rng(0).normal(size=(2, 100, 3))
-    >>> chance = shuffled(x, same)
     >>> wider = frechet.distance(np.zeros(3), np.eye(3), np.zeros(3), 4 * np.eye(3))
-    >>> bool(wider.value > chance.distance.max()), bool(0.2 < np.median(chance.smallest_ratio) < 1)
-    (True, True)
+    >>> bool(wider.value > shuffled_distances(x, same).max())
+    True
     """
-    rows = np.concatenate([ours, theirs])
-    rows = rows - rows.mean(axis=0)
-    rng = np.random.default_rng(seed)
-    is_ours = rng.permuted(np.tile(np.arange(len(rows)) < len(ours), (draws, 1)), axis=1).astype(np.float64)
-    one, other = (_moments(rows, weights) for weights in (is_ours, 1 - is_ours))
-    return Shuffled(frechet.distance(*one, *other).value, _smallest_ratios(one[1], other[1]))
+    one, other = _dealt_out(ours, theirs, draws, seed)
+    return frechet.distance(*one, *other).value
+
+
+def shuffled_ratios(ours: Array, theirs: Array, n_fixed: int = 0, *, draws: int = 400, seed: int = 0) -> Array:
+    """Return the smallest ratios (draws,) of variances along any direction, as `shuffled_distances` does distances.
+
+    Parameters
+    ----------
+    ours, theirs
+        Features and, behind them, parameters, shapes (n, p + t) and (m, p + t).
+    n_fixed
+        t: how many of the last columns are parameters. Variances are those at fixed parameters.
+    draws, seed
+        How often rows are dealt out, and the seed.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> theta, noise = rng.normal(size=(2, 200, 1)), rng.normal(size=(2, 200, 3))
+    >>> rows = np.concatenate([noise + 9 * theta, theta], axis=2)
+    >>> bool(0.4 < np.median(shuffled_ratios(*rows, 1)) < 1)
+    True
+    """
+    p = ours.shape[1] - n_fixed
+    theta = np.concatenate([ours[:, p:], theirs[:, p:]])
+    mean, spread = theta.mean(axis=0), theta.std(axis=0)
+    varies = spread > _ROUNDING * np.abs(mean)
+    one, other = (np.column_stack([s[:, :p], (s[:, p:] - mean)[:, varies] / spread[varies]]) for s in (ours, theirs))
+    return _smallest_ratios(*(_at_fixed(covariance, p) for _, covariance in _dealt_out(one, other, draws, seed)))
 
 
 def shares(base: Array, others: Array, m: int, k: int, *, draws: int = 400, seed: int = 0) -> Shares:
@@ -104,6 +115,28 @@ def most_twins(m: int, quantile: float, least: float) -> float:
 
     pairs = max(int(np.ceil(quantile * m / 2)), 1)
     return float(max(least, 2 * nbinom.isf(_RARE, pairs, 0.5) / m))
+
+
+def _dealt_out(ours: Array, theirs: Array, draws: int, seed: int) -> list[tuple[Array, Array]]:
+    """Return means and covariances of all rows, dealt out at random into as many as there are of either set."""
+    rows = np.concatenate([ours, theirs])
+    rows = rows - rows.mean(axis=0)
+    rng = np.random.default_rng(seed)
+    is_ours = rng.permuted(np.tile(np.arange(len(rows)) < len(ours), (draws, 1)), axis=1).astype(np.float64)
+    return [_moments(rows, weights) for weights in (is_ours, 1 - is_ours)]
+
+
+def _at_fixed(covariances: Array, p: int) -> Array:
+    """Return covariances (draws, p, p) of the first p columns at fixed others, which vary by about one.
+
+    A parameter may be constant in one draw, and one may follow from others, as where each set has but one value of it:
+    so only directions that do vary are held fixed.
+    """
+    features, shared, theta = covariances[:, :p, :p], covariances[:, :p, p:], covariances[:, p:, p:]
+    values, vectors = np.linalg.eigh(theta)
+    told = shared @ vectors
+    inverse = np.where(values > _ROUNDING, 1 / np.maximum(values, _ROUNDING), 0.0)
+    return np.asarray(features - (told * inverse[:, None, :]) @ np.swapaxes(told, 1, 2))
 
 
 def _moments(rows: Array, weights: Array) -> tuple[Array, Array]:

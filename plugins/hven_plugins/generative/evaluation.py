@@ -11,7 +11,7 @@ import hven
 from hven.methods import fidelity, frechet, scattering, stats
 from hven.methods.moments import Moments
 from hven.mocks import Mock, bubble_maps
-from hven_plugins.generative.chance import most_twins, shares, shuffled
+from hven_plugins.generative.chance import most_twins, shares, shuffled_distances, shuffled_ratios
 from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import (
     LEVELS,
@@ -24,6 +24,7 @@ from hven_plugins.generative.summary import (
     pixel_scale,
     summarised,
 )
+from hven_plugins.generative.training import THETA as THETA_COLUMNS
 from hven_plugins.generative.training import columns_like
 from hven_plugins.generative.variances import ratios
 from hven_plugins.generative.verdict import Evidence, Limits, verdict
@@ -36,11 +37,11 @@ Array = NDArray[np.float64]
 SETS = ("reference", "generated")
 TWIN = 0.01
 _TWINS = 0.05
+"""Twins are as near as one in a hundred of the reference is to its next; five times as many are clearly more."""
 EXAMPLES = 8
-_JUDGED = ("fsd", "fsd_limit", "fsd_floor", "auc", "auc_err", "power_sigmas")
+_JUDGED = ("fsd", "fsd_floor", "auc", "auc_err", "power_sigmas")
 _WHERE = "analysis 'generative_evaluation'"
-_COLUMNS = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "feature_<x>": None}
-_COLUMNS |= {"object_id": None}
+_COLUMNS = THETA_COLUMNS | {"feature_<x>": None, "object_id": None}
 
 
 @hven.analysis(
@@ -120,12 +121,13 @@ def generative_evaluation(
     mainly in the second.
 
     **Variety**: ``eigenvalue_ratio`` are the variances of the generated along the principal directions relative to the
-    reference (with parameters ``theta_...`` in both sets: at fixed parameters), ``log_det_difference`` the sum of their
-    logarithms, less what few images of normal features make of it; ``recall`` and ``coverage`` the shares of the
-    reference near which something was generated; and ``duplicates`` the share of images with a twin in their own set,
-    about 0.01 for the reference. **Fidelity**: ``precision`` and ``density``. All four are given for the generated and,
-    as what to expect, for another part of the reference, at equal numbers, in whitened features. ``auc`` is that of a
-    classifier of features, their squares and products: 0.5 when it cannot tell the sets apart.
+    reference (with parameters ``theta_...`` in both sets: of images that have all of them, at fixed parameters),
+    ``log_det_difference`` the sum of their logarithms, less what few images of normal features make of it; ``recall``
+    and ``coverage`` the shares of the reference near which something was generated; and ``duplicates`` the share of
+    images with a twin in their own set, about 0.01 for the reference. **Fidelity**: ``precision`` and ``density``. All
+    of these shares are given for the generated and, as what to expect, for another part of the reference, at equal
+    numbers, in whitened features. ``auc`` is that of a classifier of features, their squares and products: 0.5 when it
+    cannot tell the sets apart.
 
     **Classical statistics** of both sets, with errors of the mean: power spectrum (k in cycles per image), histogram of
     pixels, counts of peaks, Minkowski functionals (area, boundary, Euler characteristic), thresholds in standard
@@ -139,11 +141,13 @@ def generative_evaluation(
     (generator, number of training images, guidance, model) is in the attributes of the result.
 
     Each ``finding`` says what was looked at, its value, the limit beyond which it is flagged, and ``verdict`` sums up.
-    Limits know how many images there are. The distance must be larger, and the smallest ratio of variances, coverage
-    and precision smaller, than in 400 random divisions of all images into sets of these sizes, the last three also
-    clearly less than usual (0.2, 0.8 and 0.8 of it); twins must be more than chance gives. A generator has collapsed
-    when, with such a distance, it has less than half the usual coverage, and that not because its images lie elsewhere;
-    ``covariance_share`` tends to be large then, but need not be.
+    Limits know how many images there are, and come from dealing out images of both sets at random, 400 times. The
+    distance must be larger, and the smallest ratio of variances smaller, than between any two such parts, as large as
+    the sets are; coverage and precision smaller than of any such part, held against the same half of the reference as
+    the generated are, and of as many images. The last three must also be clearly less than usual (0.2, 0.8 and 0.8 of
+    it), and twins more than chance gives. A generator has collapsed when, with such a distance, it has less than half
+    the usual coverage, and that not because its images lie elsewhere; ``covariance_share`` tends to be large then, but
+    need not be. ``power_sigmas``, which must be above three, takes the scatter of both sets together.
 
     All images are seen in one pass, any number of them; one more of the reference finds the scale of its pixels, and
     one more of a set that has no ``object_id``, or not a different one for each image, counts copies of images. What
@@ -165,13 +169,16 @@ def generative_evaluation(
     neighbours
         k of precision, recall, density and coverage.
     rows
-        Most images of each set that are compared by their neighbours.
+        Most images of each set that are compared by their neighbours, and that are dealt out for limits. Where there
+        are more images, limits of the distance and of the ratio of variances are brought to their number: the distance
+        of one distribution goes as 1/n, logarithms of ratios as its root. With fewer that have all parameters than
+        features and parameters + 2, the ratio is not flagged.
     classifier_rows
         Most images of each set that train the classifier.
     n_boot
         Replicates of the bootstrap.
     seed
-        Of the bootstrap.
+        Of the bootstrap, the classifier, and how images are dealt out.
 
     Raises
     ------
@@ -215,14 +222,14 @@ def generative_evaluation(
         "auc_err": auc_err,
     }
     measured["covariance_share"] = _share(measured["mean_term"], measured["covariance_term"])
-    measured |= _difference_of_power(statistics)
+    measured |= _difference_of_power(ours.statistics, theirs.statistics, min(shape) // 2)
     told = verdict(
         Evidence(
             **{name: measured[name] for name in _JUDGED},
             **{name: (values[0], values[1]) for name, values in panel.items()},  # type: ignore[arg-type]
             smallest_ratio=float(ratio.values[0]),
             unusable=theirs.n_unusable / max(theirs.n, 1),
-            limits=_limits(ours, theirs, panel, float(apart.n[0]), neighbours, seed),
+            limits=_limits(ours, theirs, panel, neighbours, seed),
         )
     )
     return xr.Dataset(
@@ -316,22 +323,42 @@ def _compared(ours: Summary, theirs: Summary) -> int:
     return min(len(ours.rows) // 2, len(theirs.rows))
 
 
-def _limits(ours: Summary, theirs: Summary, panel: dict[str, list[float]], n: float, k: int, seed: int) -> Limits:
-    """Return the limits that numbers of images set; `n` is the effective number of those that have a distance."""
-    divided = shuffled(ours.rows, theirs.rows, seed=seed)
-    kept = 2 / (1 / len(ours.rows) + 1 / len(theirs.rows))
+def _limits(ours: Summary, theirs: Summary, panel: dict[str, list[float]], k: int, seed: int) -> Limits:
+    """Return the limits that numbers of images set."""
+    apart = shuffled_distances(ours.rows, theirs.rows, seed=seed)
+    share = _effective(len(ours.rows), len(theirs.rows)) / _effective(ours.features.n, theirs.features.n)
+    ratio = _ratios_by_chance(ours, theirs, seed)
     m = _compared(ours, theirs)
     base, *others = fidelity.whitened(*_parts(ours, m), theirs.rows[:m])
     drawn = shares(base, np.concatenate(others), m, k, seed=seed)
     usual, covered = panel["coverage"][0], float(drawn.coverage.min())
     return Limits(
-        distance=float(divided.distance.max()) * kept / n,
-        smallest_ratio=min(0.2 * float(np.median(divided.smallest_ratio)), float(divided.smallest_ratio.min())),
+        distance=float(apart.max()) * share,
+        smallest_ratio=min(0.2 * float(np.median(ratio)), float(ratio.min())),
         coverage=min(0.8 * usual, covered),
         half_coverage=min(0.5 * usual, covered),
         precision=min(0.8 * panel["precision"][0], float(drawn.precision.min())),
         twins=most_twins(m, TWIN, _TWINS),
     )
+
+
+def _ratios_by_chance(ours: Summary, theirs: Summary, seed: int) -> Array:
+    """Return the smallest ratios of variances of the kept images, dealt out anew; zero where they are too few to tell.
+
+    As in `ratios`, of images with all parameters and at fixed ones. Logarithms of ratios scatter by the root of 1/n,
+    and by more where there are few: brought from the kept ones to all, they are about right, or too cautious.
+    """
+    one, other = (np.column_stack([s.rows, s.theta])[np.isfinite(s.theta).all(axis=1)] for s in (ours, theirs))
+    if min(len(one), len(other)) < one.shape[1] + 2:
+        return np.zeros(1)
+    n, m = ((s.features if s.with_theta is None else s.with_theta).n for s in (ours, theirs))
+    share = _effective(len(one), len(other)) / _effective(n, m)
+    return np.asarray(shuffled_ratios(one, other, ours.theta.shape[1], seed=seed) ** np.sqrt(share))
+
+
+def _effective(n: int, m: int) -> float:
+    """Return the size of two equal sets whose difference scatters as that of sets of n and m."""
+    return 2 / (1 / n + 1 / m)
 
 
 def _classified(ours: Summary, theirs: Summary, rows: int, seed: int) -> tuple[float, float]:
@@ -356,12 +383,19 @@ def _statistics(ours: Moments, theirs: Moments, shape: tuple[int, int]) -> dict[
     return told
 
 
-def _difference_of_power(statistics: dict[str, Any]) -> dict[str, float]:
-    """Return the rms relative difference of the mean spectra, and the rms difference in standard errors."""
-    power, error = statistics["power"][1], statistics["power_err"][1]
+def _difference_of_power(ours: Moments, theirs: Moments, n_k: int) -> dict[str, float]:
+    """Return the rms relative difference of the mean spectra, and the rms difference in standard errors.
+
+    The variance of images is that of both sets together: the error of few images alone is too often too small, as power
+    has a long tail.
+    """
+    means = [one.means[:n_k] for one in (ours, theirs)]
+    n, m = (np.diag(one.n)[:n_k] for one in (ours, theirs))
+    one, other = (np.diag(s.covariance())[:n_k] for s in (ours, theirs))
+    variance = ((n - 1) * one + (m - 1) * other) / (n + m - 2)
     with np.errstate(divide="ignore", invalid="ignore"):
-        relative = (power[1] - power[0]) / power[0]
-        sigmas = (power[1] - power[0]) / np.hypot(*error)
+        relative = (means[1] - means[0]) / means[0]
+        sigmas = (means[1] - means[0]) / np.sqrt(variance * (1 / n + 1 / m))
     return {
         "power_difference": float(np.sqrt(np.nanmean(relative**2))),
         "power_sigmas": float(np.sqrt(np.nanmean(sigmas**2))),

@@ -82,9 +82,9 @@ class Summary:
         Of the user's own features, where there are any.
     statistics
         Of spectrum, histogram, peaks and functionals, in this order.
-    keys, ids, rows, at
+    keys, ids, rows, theta, at
         The kept images: numbers by which they were chosen (m,), numbers that are equal where images are (m,), features
-        (m, p) and where they stand in the set (m,).
+        (m, p), parameters (m, t) with NaN where unknown, and where they stand in the set (m,).
     """
 
     n: int
@@ -96,6 +96,7 @@ class Summary:
     keys: NDArray[np.int64]
     ids: NDArray[np.int64]
     rows: Array
+    theta: Array
     at: NDArray[np.int64]
 
     def merge(self, other: "Summary", keep: int) -> "Summary":
@@ -112,6 +113,7 @@ class Summary:
             every[chosen],
             np.concatenate([self.ids, other.ids])[chosen],
             np.concatenate([self.rows, other.rows])[chosen],
+            np.concatenate([self.theta, other.theta])[chosen],
             np.concatenate([self.at, other.at])[chosen],
         )
 
@@ -248,5 +250,6 @@ def _of_block(pixels: NDArray[Any], columns: Array, *, settings: Settings, n_the
         numbers[chosen],
         content_ids(values[chosen]),
         features[chosen],
+        columns[chosen, :n_theta],
         columns[chosen, -1].astype(np.int64),
     )

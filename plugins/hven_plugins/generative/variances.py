@@ -12,6 +12,10 @@ from hven_plugins.generative.summary import Summary
 Array = NDArray[np.float64]
 
 _ROUNDING = 1e-12
+"""What a constant varies by, in float64, relative to its value, and a parameter that follows from others at fixed ones:
+1e-16, with room for sums of many images."""
+_PART = 1e-3
+"""Of a direction of length one, in which parameters do not vary: those of smaller part are there by rounding alone."""
 
 
 class Ratios(NamedTuple):
@@ -31,6 +35,8 @@ class Ratios(NamedTuple):
 
 def ratios(ours: Summary, theirs: Summary, names: list[str], where: str) -> Ratios:
     """Return the ratios of variances of two sets, at fixed parameters where there are any that vary.
+
+    With parameters, only images count that have all of them.
 
     Parameters
     ----------
@@ -74,7 +80,7 @@ def _at_fixed(summary: Summary, names: list[str], where: str) -> _Fixed:
     covariance, means = both.covariance()[p:, p:], both.means[p:]
     varies = np.flatnonzero(np.sqrt(np.diag(covariance)) > _ROUNDING * np.abs(means))
     if not len(varies):
-        return _Fixed(moments.covariance(), frechet.expected_log_det(int(moments.n[0, 0]), p))
+        return _Fixed(both.covariance()[:p, :p], frechet.expected_log_det(n, p))
     check_apart(covariance[np.ix_(varies, varies)], [names[i] for i in varies], where)
     fixed = both.select([*range(p), *(p + varies)]).partial_covariance(range(p, p + len(varies)))
     return _Fixed(fixed, frechet.expected_log_det(n, p, len(varies)))
@@ -91,7 +97,7 @@ def check_apart(covariance: Array, names: list[str], where: str) -> None:
     scale = np.sqrt(np.diag(covariance))
     values, vectors = np.linalg.eigh(covariance / np.outer(scale, scale))
     if values[0] <= _ROUNDING:
-        tied = [name for name, part in zip(names, np.abs(vectors[:, 0]), strict=True) if part > 1e-3]
+        tied = [name for name, part in zip(names, np.abs(vectors[:, 0]), strict=True) if part > _PART]
         raise DataRefusedError(
             f"parameters {', '.join(map(repr, tied))} vary only together: one follows from the others", where=where,
             expected="parameters that vary by themselves", hint=f"Leave theta_{tied[-1]} out.",

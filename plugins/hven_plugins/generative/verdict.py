@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 DISTANCE = "distance of the scattering features"
 COLLAPSE = "collapse: coverage"
 RATIO = "variety: smallest ratio of variances"
@@ -44,7 +42,6 @@ class Evidence:
     """What an evaluation measured; pairs are (another part of the reference, the generated)."""
 
     fsd: float
-    fsd_limit: float
     fsd_floor: float
     auc: float
     auc_err: float
@@ -87,9 +84,11 @@ def verdict(told: Evidence) -> Verdict:
     --------
     >>> limits = Limits(.002, .2, .7, .4, .7, .05)
     >>> pairs = (.9, .9), (.9, .9), (1, 1), (.9, .9), (.01, .01)
-    >>> verdict(Evidence(.001, 0, .001, .5, .01, 1, *pairs, .8, 0, limits)).text
+    >>> verdict(Evidence(.001, .001, .5, .01, 1, *pairs, .8, 0, limits)).text
     'No difference from the reference is found.'
-    >>> verdict(Evidence(.001, 0, .001, .5, .01, 1, *pairs, .8, .03, limits)).text
+    >>> verdict(Evidence(.01, .001, .5, .01, 1, *pairs, .8, 0, limits)).text
+    'The distributions differ (FSD 0.01, floor 0.001).'
+    >>> verdict(Evidence(.001, .001, .5, .01, 1, *pairs, .8, .03, limits)).text
     '3.0% of the generated images have no features; no other difference from the reference is found.'
     """
     limits, chance = told.limits, 0.5 + 4 * told.auc_err
@@ -120,9 +119,8 @@ def _sentence(told: Evidence, flagged: set[str]) -> str:
         says.append("a power spectrum would not show it")
     if UNUSABLE in flagged:
         says.append(unusable)
-    distance = told.fsd_limit if np.isfinite(told.fsd_limit) else told.fsd
     text = "; ".join(says)
-    return f"{text[0].upper()}{text[1:]} (FSD {distance:.2g}, floor {told.fsd_floor:.2g})."
+    return f"{text[0].upper()}{text[1:]} (FSD {told.fsd:.2g}, floor {told.fsd_floor:.2g})."
 
 
 def _says(told: Evidence, flagged: set[str]) -> list[str]:

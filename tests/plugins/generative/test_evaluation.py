@@ -15,6 +15,7 @@ from hven_plugins.generative import generative_evaluation
 from hven_plugins.generative.figures import draw_evaluation
 from hven_plugins.generative.streaming import content_ids, copy_numbers, keys
 from hven_plugins.generative.summary import Settings, Summary, summarised
+from hven_plugins.generative.training import THETA
 from hven_plugins.generative.variances import ratios
 
 QUICK = {"scales": 3, "n_boot": 10, "classifier_rows": 60}
@@ -127,6 +128,65 @@ def test_few_images_of_one_kind_are_not_flagged_by_chance():
             assert not flagged(result), (n, m, seed)
 
 
+@pytest.mark.parametrize("seed", [57, 61, 96])
+def test_few_images_whose_power_happens_to_scatter_little_are_not_flagged(seed):
+    """By the scatter of these 24 alone their spectra are four to five standard errors from that of 600."""
+    result = generative_evaluation(maps(600, 30, pixels=16), maps(24, seed, pixels=16), **{**QUICK, "scales": 2})
+    own = (result.power[1] - result.power[0]) / np.hypot(*result.power_err)
+    assert float(np.sqrt(np.mean(own**2))) > 4
+    assert float(result.power_sigmas) < 2
+    assert not flagged(result)
+
+
+def test_a_set_of_which_few_images_have_parameters_is_not_flagged_for_it():
+    """Of 500 images twenty have all parameters: the ratio of variances is theirs, and so is its limit."""
+    for seed in (0, 10, 30):
+        sets = [maps(500, seed + i, pixels=16) for i in (1, 2)]
+        theta = np.random.default_rng(seed).uniform(size=(2, 500))
+        theta[1, 20:] = np.nan
+        told = [with_theta(s, a=column) for s, column in zip(sets, theta, strict=True)]
+        result = generative_evaluation(*told, **QUICK)
+        assert not flagged(result), seed
+        assert 0 < limit_of(result, "variety: smallest ratio of variances") < 0.02
+
+
+def test_variety_that_is_lost_at_fixed_parameters_is_found_though_parameters_hide_it():
+    """Features of one map with noise: amplitudes vary as they should, and nothing varies at a fixed amplitude."""
+    rng = np.random.default_rng(0)
+    fields = rng.normal(size=(2, 200, 1, 16, 16))
+    fields[1] = fields[1, 0] + 0.05 * fields[1]
+    amplitude = rng.uniform(1, 2, (2, 200))
+    dims = ("object", "band", "y", "x")
+    sets = [
+        xr.Dataset({"flux": (dims, a[:, None, None, None] * f), "theta_a": ("object", a)})
+        for f, a in zip(fields, amplitude, strict=True)
+    ]
+    assert "variety: smallest ratio of variances" in flagged(generative_evaluation(*sets, **QUICK))
+
+
+def test_limits_are_of_all_images_however_few_are_kept():
+    """Limits of the distance and of the ratio of variances are much wider for a hundred images than for a thousand."""
+    sets = maps(1000, 1, pixels=16), maps(1000, 2, pixels=16)
+    all_of_them, few = (generative_evaluation(*sets, **QUICK, rows=rows) for rows in (4000, 100))
+    for text, off in (("distance of the scattering features", 0.5), ("variety: smallest ratio of variances", 0.2)):
+        assert limit_of(few, text) == pytest.approx(limit_of(all_of_them, text), rel=off)
+
+
+def test_parameters_that_generators_know_are_bound_by_evaluations():
+    for one in generative_evaluation.inputs.values():
+        assert all(one.variable(name) for name in [*THETA, "theta_a_b_c_d"])
+
+
+def test_the_verdict_quotes_the_distance_to_which_the_floor_belongs():
+    result = evaluated(bubbles=14)
+    told = f"(FSD {float(result.fsd):.2g}, floor {float(result.fsd_floor):.2g})."
+    assert str(result.verdict.values).endswith(told)
+
+
+def limit_of(result, text):
+    return float(result.finding_limit[list(result.finding.values).index(text)])
+
+
 def test_logarithms_of_determinants_of_unequal_numbers_are_comparable():
     """Of 25 normal features, 100 images lack 2.5 against 400, which is subtracted."""
     rng = np.random.default_rng(0)
@@ -142,7 +202,7 @@ def summary_of(rows):
     n = len(rows)
     sample = Sample.of(rows, np.arange(n), n_boot=0)
     none = np.zeros(0, dtype=np.int64)
-    return Summary(n, 0, sample, None, None, sample.moments, none, none, rows, none)
+    return Summary(n, 0, sample, None, None, sample.moments, none, none, rows, np.empty((n, 0)), none)
 
 
 def test_a_gaussian_field_with_the_right_spectrum_is_found_though_its_spectrum_is_right():
