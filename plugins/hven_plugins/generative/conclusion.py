@@ -117,7 +117,7 @@ def concluded(entries: Sequence[Judged]) -> Conclusion:
     leaders = {order[0].generator for order in nearest.values() if _is_nearer(order)}
     if len(nearest) > 1 and len(leaders) == 1 and all(_is_nearer(order) for order in nearest.values()):
         says.append(f"So {nearest[min(nearest)][0].called} is nearest at every training size.")
-    says += [_told_of_no_limit(one) for one in kinds]
+    says.append(_told_of_no_limit(kinds))
     says += _told_of_variety(plain)
     says += [_told_of_guidance(size, [one for one in kinds if one.n_training == size]) for size in sizes]
     says += [_told_of_forecasts(one) for one in kinds]
@@ -171,13 +171,15 @@ def _distance(one: _Kind) -> str:
     return f"{one.fsd:.2g} +/- {one.fsd_err:.1g}"
 
 
-def _told_of_no_limit(one: _Kind) -> str:
-    without = [each for each in one.entries if not np.isfinite(each.fsd)]
-    if not without:
+def _told_of_no_limit(kinds: Sequence[_Kind]) -> str:
+    without = {one: [each for each in one.entries if not np.isfinite(each.fsd)] for one in kinds}
+    named = [f"{one.called} ({one.images}{one.of_all(some)})" for one, some in without.items() if some]
+    if not named:
         return ""
+    which = f"The distance of {named[0]} has" if len(named) == 1 else f"The distances of {', '.join(named)} have"
     return (
-        f"The distance of {one.called} ({one.images}{one.of_all(without)}) has no limit and is not ranked: a random "
-        "half of the generated images, or of the reference, has fewer than 8 for each feature."
+        f"{which} no limit, to rank by: a random half of the generated images, or of the reference, has fewer than 8 "
+        "for each feature."
     )
 
 

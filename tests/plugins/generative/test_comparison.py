@@ -117,13 +117,14 @@ def test_a_distance_without_a_limit_is_not_ranked_and_the_conclusion_says_why():
         told = concluded([judged(kinds[0], fsd=np.nan), judged(kinds[1], fsd=0.04)])
         assert told.best == {1}
         assert "nearest" not in told.text
-        assert "has no limit and is not ranked: a random half of the generated images" in told.text
+        assert "has no limit, to rank by: a random half of the generated images" in told.text
     part = concluded([judged(fsd=np.nan), judged(fsd=0.01), judged("gan", fsd=0.3)])
     assert "diffusion is nearest: FSD 0.01" in part.text
     assert "diffusion (500 images, 1 of 2 repetitions) has no limit" in part.text
     assert part.best == {1}
     nothing = concluded([judged(fsd=np.nan), judged("gan", fsd=np.nan)])
     assert nothing.best == frozenset()
+    assert "The distances of diffusion (500 images), the GAN (500 images) have no limit" in nothing.text
 
 
 def test_evaluations_with_other_references_or_features_are_refused():
