@@ -172,6 +172,14 @@ def test_limits_are_of_all_images_however_few_are_kept():
         assert limit_of(few, text) == pytest.approx(limit_of(all_of_them, text), rel=off)
 
 
+def test_a_ratio_is_not_flagged_where_hardly_an_image_with_all_parameters_is_kept():
+    theta = np.where(np.arange(200) < 15, np.random.default_rng(0).uniform(size=200), np.nan)
+    sets = [with_theta(maps(200, s, pixels=16), a=theta) for s in (1, 2)]
+    result = generative_evaluation(*sets, **QUICK, rows=20)
+    assert limit_of(result, "variety: smallest ratio of variances") == 0
+    assert not flagged(result)
+
+
 def test_parameters_that_generators_know_are_bound_by_evaluations():
     for one in generative_evaluation.inputs.values():
         assert all(one.variable(name) for name in [*THETA, "theta_a_b_c_d"])
