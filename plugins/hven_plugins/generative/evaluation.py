@@ -118,7 +118,8 @@ def generative_evaluation(
     about b/N: ``fsd_floor`` is what two samples of the reference of these sizes have; ``fsd_limit`` is the line in 1/N
     through distances of N, N/2, N/4 ... images (``subset_...``) at 1/N = 0. Distances at different N must not be
     compared, limits may. ``mean_term`` and ``covariance_term`` are the two parts of the limit: lost variety shows
-    mainly in the second.
+    mainly in the second. All errors and limits take the two sets as independent: images drawn at the parameters of the
+    very images they are compared with are nearer than that, so draw them at parameters of others.
 
     **Variety**: ``eigenvalue_ratio`` are the variances of the generated along the principal directions relative to the
     reference (with parameters ``theta_...`` in both sets: of images that have all of them, at fixed parameters),
