@@ -142,7 +142,7 @@ def _draw_distance(result: xr.Dataset) -> "Figure":
     right.set_ylim(min(0.3, low / 2), max(3.0, 2 * high))
     right.set(xlabel="principal direction", ylabel="variance, generated / reference")
     share = float(result["covariance_share"])
-    told = f"ln det: {float(result['log_det_difference']):+.1f}"
+    told = f"ln det: {round(float(result['log_det_difference']), 1) + 0.0:+.1f}"  # never -0.0
     right.set_title(
         told + (f"; covariances make {share:.0%} of the FSD" if np.isfinite(share) else ""), fontsize=8, color=INK
     )
