@@ -121,12 +121,7 @@ def check_margin(margin: str | None, per_object: bool, where: str) -> str | None
             expected=f"a number above 0 and one of {', '.join(ANGLES)}",
             hint="Write it as margin='10 arcsec'.",
         )
-    if not per_object:
-        raise DeclarationError(
-            "a margin is declared for an analysis that sees everything at once",
-            where=where,
-            hint="Leave it out, or declare per_object=True.",
-        )
+    _check_has_blocks("a margin", per_object, where)
     return f"{match[1]} {match[2]}"
 
 
@@ -152,10 +147,14 @@ def check_block_rows(block_rows: int | None, per_object: bool, where: str) -> in
             expected="a whole number of at least 1",
             hint="Or leave it out: blocks are then what reads well.",
         )
+    _check_has_blocks("block_rows", per_object, where)
+    return block_rows
+
+
+def _check_has_blocks(what: str, per_object: bool, where: str) -> None:
     if not per_object:
         raise DeclarationError(
-            "block_rows is declared for an analysis that sees everything at once",
+            f"{what} is declared for an analysis that sees everything at once",
             where=where,
             hint="Leave it out, or declare per_object=True.",
         )
-    return block_rows

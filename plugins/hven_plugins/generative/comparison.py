@@ -12,6 +12,7 @@ from hven.errors import DataRefusedError
 from hven.mocks import Mock
 from hven_plugins.generative.conclusion import Forecast, Judged, concluded
 from hven_plugins.generative.evaluation import generative_evaluation
+from hven_plugins.generative.verdict import VARIETY
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +22,6 @@ _NUMBERS = (
     "fsd_limit", "fsd_limit_err", "fsd", "fsd_err", "fsd_floor", "covariance_share", "log_det_difference", "auc",
 )  # fmt: skip
 _EVALUATION, _FORECAST = ("generative_evaluation", "fsd_limit"), ("generative_forecast", "indefinite_share")
-_VARIETY = "variety: "
 _SAME = 1e-5
 """Differences, in standard deviations, up to which references are the same: sums may be taken in another order."""
 
@@ -211,9 +211,9 @@ def _lost(result: xr.Dataset) -> tuple[tuple[str, float, float], ...]:
     """Return what an evaluation has flagged of variety: in words, value and limit."""
     columns = (result[name].values for name in ("finding", "finding_value", "finding_limit", "is_flagged"))
     return tuple(
-        (str(text).removeprefix(_VARIETY), float(value), float(limit))
+        (str(text).removeprefix(VARIETY), float(value), float(limit))
         for text, value, limit, flagged in zip(*columns, strict=True)
-        if flagged and str(text).startswith(_VARIETY)
+        if flagged and str(text).startswith(VARIETY)
     )
 
 

@@ -15,7 +15,7 @@ from hven.mocks import Mock, bubble_maps
 from hven_plugins.generative.images import one_band, origin
 from hven_plugins.generative.summary import Settings, Summary, check_alike, pixel_scale, summarised
 from hven_plugins.generative.training import PREFIX, THETA, names_like
-from hven_plugins.generative.variances import check_apart
+from hven_plugins.generative.variances import check_apart, which_vary
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -246,9 +246,9 @@ def _response(summary: Summary, p: int, names: list[str], likelihood: str, which
 
 
 def _check_parameters(means: Array, covariance: Array, names: list[str], where: str) -> None:
-    spread = np.diag(covariance)
-    if not np.all(spread > 1e-20 * np.maximum(means**2, 1e-280)):
-        still = names[int(np.argmin(spread))]
+    varies = which_vary(means, covariance)
+    if not varies.all():
+        still = names[int(np.argmin(varies))]
         raise hven.errors.DataRefusedError(
             f"parameter {still!r} does not vary", where=where, expected="steps in each parameter",
             hint=f"Leave theta_{still} out, or add images with other values of it.",

@@ -78,12 +78,17 @@ def _at_fixed(summary: Summary, names: list[str], where: str) -> _Fixed:
         )  # fmt: skip
     both = summary.with_theta.moments
     covariance, means = both.covariance()[p:, p:], both.means[p:]
-    varies = np.flatnonzero(np.sqrt(np.diag(covariance)) > _ROUNDING * np.abs(means))
+    varies = np.flatnonzero(which_vary(means, covariance))
     if not len(varies):
         return _Fixed(both.covariance()[:p, :p], frechet.expected_log_det(n, p))
     check_apart(covariance[np.ix_(varies, varies)], [names[i] for i in varies], where)
     fixed = both.select([*range(p), *(p + varies)]).partial_covariance(range(p, p + len(varies)))
     return _Fixed(fixed, frechet.expected_log_det(n, p, len(varies)))
+
+
+def which_vary(means: Array, covariance: Array) -> NDArray[np.bool_]:
+    """Return which parameters have more than one value, by their means (t,) and covariance (t, t)."""
+    return np.asarray(np.sqrt(np.diag(covariance)) > _ROUNDING * np.abs(means))
 
 
 def check_apart(covariance: Array, names: list[str], where: str) -> None:

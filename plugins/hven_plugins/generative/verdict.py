@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 DISTANCE = "distance of the scattering features"
 COLLAPSE = "collapse: coverage"
-RATIO = "variety: smallest ratio of variances"
-COVERAGE = "variety: coverage"
-TWINS = "variety: share of images with a twin"
+VARIETY = "variety: "
+RATIO = f"{VARIETY}smallest ratio of variances"
+COVERAGE = f"{VARIETY}coverage"
+TWINS = f"{VARIETY}share of images with a twin"
 PRECISION = "fidelity: precision"
 CLASSIFIER = "a classifier tells the sets apart: AUC"
 POWER = "power spectra differ: rms in standard errors"
