@@ -17,11 +17,12 @@ Draw = Callable[[Any, NDArray[np.int64]], NDArray[np.float32]]
 
 def model_of(data: xr.Dataset, kind: type[Any], where: str, made_by: str) -> Any:
     """Return the model in a Dataset, or refuse one of another kind."""
-    model = models.from_dataset(data)
+    model = models.from_dataset(data) if "spec" in data.attrs else None
     if not isinstance(model, kind):
+        found = "no model" if model is None else f"a {type(model).__name__}"
         raise errors.DataRefusedError(
-            f"the model is a {type(model).__name__}", where=where, expected=f"one of {made_by}",
-            hint="Name its result as the model.",
+            f"what is given as the model is {found}", where=where, expected=f"one of {made_by}",
+            hint=f"Name a result of {made_by} as the model.",
         )  # fmt: skip
     return model
 

@@ -149,7 +149,13 @@ def pixel_scale(images: xr.DataArray) -> tuple[float, float]:
 
 
 def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) -> Summary:
-    """Return the summary of a set of images."""
+    """Return the summary of a set of images.
+
+    Raises
+    ------
+    DataRefusedError
+        No image has features.
+    """
     pixels = one_band(images, band, f"input {which!r}")
     theta, user = (columns_like(images, head) for head in (THETA, USER))
     told = np.column_stack([np.empty((images.sizes["object"], 0)), *theta.values(), *user.values()])
@@ -162,7 +168,14 @@ def summarised(images: xr.Dataset, settings: Settings, band: str, which: str) ->
     def merge(one: Summary, other: Summary) -> Summary:
         return one.merge(other, settings.rows)
 
-    return streamed(pixels, np.column_stack([told, copies, np.arange(len(told))]), work, merge)
+    summary = streamed(pixels, np.column_stack([told, copies, np.arange(len(told))]), work, merge)
+    if not len(summary.rows):
+        raise DataRefusedError(
+            f"none of the {summary.n:,} images has features", where=f"input {which!r}",
+            expected="images whose pixels are all there, and differ",
+            hint="Look at them: each is constant or lacks pixels.",
+        )  # fmt: skip
+    return summary
 
 
 def check_alike(reference: xr.Dataset, others: dict[str, xr.Dataset], where: str) -> None:

@@ -190,7 +190,7 @@ def test_what_cannot_be_learned_or_drawn_is_refused_by_name(made):
         image_diffusion_sample(made["conditions"].drop_vars("theta_amplitude"), made["model"])
     with pytest.raises(DataRefusedError, match="no model"):
         image_diffusion_sample(made["conditions"], xr.Dataset())
-    with pytest.raises(DataRefusedError, match="the model is a MLP"):
+    with pytest.raises(DataRefusedError, match="given as the model is a MLP"):
         image_gan_sample(made["conditions"], models.to_dataset(nets.MLP(2, 1, width=2, depth=1)))
 
 
