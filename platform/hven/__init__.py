@@ -36,9 +36,11 @@ if TYPE_CHECKING:
     from hven.plugins import (
         Analysis,
         Batch,
+        Claim,
         Cube,
         DatasetPath,
         Exporter,
+        FileHead,
         Images,
         Model,
         Reader,
@@ -52,22 +54,25 @@ if TYPE_CHECKING:
         hookimpl,
         reader,
     )
-    from hven.schema import Column
+    from hven.schema import Column, Note
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Analysis": "hven.plugins",
     "Batch": "hven.plugins",
+    "Claim": "hven.plugins",
     "Column": "hven.schema",
     "Crossmatch": "hven.compute",
     "Cube": "hven.plugins",
     "DatasetPath": "hven.plugins",
     "Exporter": "hven.plugins",
+    "FileHead": "hven.plugins",
     "HvenError": "hven.errors",
     "Images": "hven.plugins",
     "Lake": "hven.lake",
     "Model": "hven.plugins",
+    "Note": "hven.schema",
     "Pipeline": "hven.compute",
     "Reader": "hven.plugins",
     "ReportSection": "hven.plugins",
@@ -108,15 +113,18 @@ _FLOORS = ("errors", "methods", "mocks", "sky", "testing")
 __all__ = [
     "Analysis",
     "Batch",
+    "Claim",
     "Column",
     "Crossmatch",
     "Cube",
     "DatasetPath",
     "Exporter",
+    "FileHead",
     "HvenError",
     "Images",
     "Lake",
     "Model",
+    "Note",
     "Pipeline",
     "Reader",
     "ReportSection",

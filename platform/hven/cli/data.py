@@ -56,7 +56,7 @@ def ingest(
             counts = ", ".join(f"{column} {count:,}" for column, count in report.sentinels.items())
             print_text(f"Null, because missing or marked as bad: {counts}.")
         for note in report.notes:
-            print_text(note)
+            print_text(f"{'! ' if note.needs_attention else ''}{note}")
         if report.set_aside:
             print_text(f"Set aside, {len(report.set_aside)} of {len(report.files) + len(report.set_aside)} files:")
             print_table(["file", "code", "reason"], ([file, e.code, e.what] for file, e in report.set_aside))

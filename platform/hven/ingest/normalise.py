@@ -8,7 +8,7 @@ from hven.errors import DataRefusedError, UnitError
 from hven.ingest.column_names import new_names
 from hven.ingest.file_units import canonical_factor, canonical_unit, standard_unit
 from hven.ingest.storable import storable
-from hven.schema import Column, dataset_to_frame, describe
+from hven.schema import Column, Note, dataset_to_frame, describe
 from hven.sky import healpix_29
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ class Rows:
     identity
         The columns that ids are made from.
     notes
-        What was renamed, converted or left out, in words.
+        What was renamed, converted or left out.
     """
 
     objects: "pl.DataFrame"
     parts: Mapping[str, Any]
     columns: Mapping[str, Column]
     identity: tuple[str, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     @property
     def nbytes(self) -> int:
@@ -88,7 +88,9 @@ def normalise(batch: "Batch") -> Rows:
         objects = _placed(objects)
     elif "_healpix_29" in objects.columns and not _is_healpix(objects["_healpix_29"]):
         objects = objects.drop("_healpix_29")
-        notes.append("column '_healpix_29' is left out: it is not a HEALPix index of order 29")
+        notes.append(
+            Note("column '_healpix_29' is left out: it is not a HEALPix index of order 29", column="_healpix_29")
+        )
     parts: dict[str, Any] = {} if arrays is None else {"": _described(arrays, told)}
     for part, data in others:
         if hasattr(data, "data_vars"):
@@ -113,25 +115,25 @@ def _split(part: "pl.DataFrame | xr.Dataset") -> "tuple[pl.DataFrame, xr.Dataset
 
 def _in_our_words(
     frame: "pl.DataFrame", names: Mapping[str, str], told: Mapping[str, Column]
-) -> "tuple[pl.DataFrame, dict[str, Column], list[str]]":
+) -> "tuple[pl.DataFrame, dict[str, Column], list[Note]]":
     import polars as pl
 
     kept: list[pl.Series] = []
     columns: dict[str, Column] = {}
-    notes: list[str] = []
+    notes: list[Note] = []
     for series in frame.iter_columns():
         name, column = names[series.name], told.get(series.name, Column(series.name, ""))
         if name != series.name:
-            notes.append(f"column {series.name!r} is kept as {name!r}")
+            notes.append(Note(f"column {series.name!r} is kept as {name!r}", column=name))
         values, note = storable(series)
         if note:
-            notes.append(f"column {series.name!r}: {note}")
+            notes.append(Note(f"column {series.name!r}: {note}", column=name))
         if values is None:
             continue
         unit, factor = _unit(name, column.unit, notes)
         if factor != 1.0:
             values = values * factor if values.dtype.is_float() else values.cast(pl.Float64) * factor
-            notes.append(f"column {name!r} was converted from {column.unit} to {unit}")
+            notes.append(Note(f"column {name!r} was converted from {column.unit} to {unit}", column=name))
         description = (
             column.description or _known_text(name) or ("" if name == series.name else f"{series.name} in the file")
         )
@@ -144,7 +146,7 @@ def _known_text(name: str) -> str:
     return describe(Column(name, "")).description
 
 
-def _unit(name: str, text: str, notes: list[str]) -> tuple[str, float]:
+def _unit(name: str, text: str, notes: list[Note]) -> tuple[str, float]:
     """Return the unit in which a column is kept, and the factor to it."""
     canonical = canonical_unit(name)
     unit = standard_unit(text)
@@ -155,7 +157,7 @@ def _unit(name: str, text: str, notes: list[str]) -> tuple[str, float]:
                 expected=f"a unit of the same quantity as {canonical!r}",
                 hint=f"Tell the reader its unit: units={{{name!r}: {canonical!r}}}.",
             )
-        notes.append(f"column {name!r}: the unit {text!r} of the file is not known, and not kept")
+        notes.append(Note(f"column {name!r}: the unit {text!r} of the file is not known, and not kept", True, name))
         return "", 1.0
     return (canonical, canonical_factor(name, unit)) if canonical else (unit, 1.0)
 

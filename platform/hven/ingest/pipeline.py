@@ -13,6 +13,7 @@ from hven.ingest.progress import shown_progress
 from hven.ingest.provenance import provenance
 from hven.ingest.report import IngestReport
 from hven.ingest.sink import Mode, Sink
+from hven.schema import Note
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -122,7 +123,7 @@ class _Gathered:
     first: "Batch | None" = None
     kinds: dict[str, str] = field(default_factory=dict)
     set_aside: list[tuple[str, HvenError]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
 
     def take(self, path: str | None, sink: Sink) -> None:
         """Read one file whole; an error in it sets it aside."""
@@ -144,6 +145,7 @@ class _Gathered:
         self.readers[reader.name] = reader
         self.read.append(path)
         self.notes += rows.notes
+        self.notes += [note for batch in batches for note in batch.notes]
         self.pending.append(rows)
         if sum(one.nbytes for one in self.pending) > SEGMENT_BYTES:
             self.flush(sink)

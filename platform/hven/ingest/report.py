@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hven.errors import HvenError
+from hven.schema import Note
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class IngestReport:
     repeats
         How many rows say of the same object (by `identity`) what another row of this ingest says of it already.
     notes
-        What was renamed, converted or left out, in words.
+        What was renamed, converted, assumed or left out; some need attention.
     commit
         The catalog number.
     """
@@ -37,7 +38,7 @@ class IngestReport:
     set_aside: tuple[tuple[str, HvenError], ...] = ()
     sentinels: Mapping[str, int] = field(default_factory=dict)
     repeats: int = 0
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     commit: int | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -55,6 +56,6 @@ class IngestReport:
             "set_aside": [{"file": name, **error.to_json()} for name, error in self.set_aside],
             "sentinels": dict(self.sentinels),
             "repeats": self.repeats,
-            "notes": list(self.notes),
+            "notes": [note.to_json() for note in self.notes],
             "commit": self.commit,
         }

@@ -3,6 +3,7 @@
 from hven.plugins.analysis import Analysis, analysis
 from hven.plugins.backends import call
 from hven.plugins.binding import Binding, Bound, bind, named_columns
+from hven.plugins.claims import Claim, Explanation, FileHead
 from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
@@ -21,9 +22,12 @@ __all__ = [
     "Batch",
     "Binding",
     "Bound",
+    "Claim",
     "Cube",
     "DatasetPath",
+    "Explanation",
     "Exporter",
+    "FileHead",
     "Images",
     "Input",
     "Model",

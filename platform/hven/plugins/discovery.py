@@ -13,11 +13,13 @@ import pluggy
 from hven.errors import DeclarationError, PluginLoadError, PluginNotFoundError, did_you_mean
 from hven.plugins import hookspecs
 from hven.plugins.analysis import Analysis, nearest_analysis
+from hven.plugins.claims import Claim, Explanation, FileHead
 from hven.plugins.reader import Exporter, Reader
 from hven.plugins.registering import (
     misfit,
     oversight,
     said_version,
+    unclaimed_file,
     unknown_file,
     unknown_format,
     version_in_source,
@@ -241,19 +243,30 @@ class PluginRegistry:
             raise unknown_format("exporter", name, self.exporters)
         return self.exporters[name]
 
+    def explain(self, path: Any) -> Explanation:
+        """Return which readers claim a file or folder, what they say of it, and which of them reads it.
+
+        The most specific claim wins; of equally specific ones the reader whose pattern fits the name best.
+        """
+        head = FileHead(str(path))
+        found = [(name, claim) for name, one in self.readers.items() if (claim := one.claim(head)) is not None]
+        found.sort(key=lambda one: (-one[1].level, -self.readers[one[0]].matches(path), one[0]))
+        best = [name for name, claim in found if _rank(self, name, claim, path) == _rank(self, *found[0], path)]
+        is_read = len(best) == 1 and not found[0][1].refusal
+        return Explanation(str(path), tuple(found), self.readers[best[0]] if is_read else None)
+
     def reader_for(self, path: Any) -> Reader:
-        """Return the reader whose pattern fits the name of a file best.
+        """Return the reader that claims a file most specifically, from its content.
 
         Raises
         ------
         ReaderNotFoundError
-            If none fits, or two fit equally well.
+            If none claims it, or two do equally well; says what the file is where a reader knows that.
         """
-        best = max((r.matches(path) for r in self.readers.values()), default=0)
-        fitting = {n: r for n, r in self.readers.items() if best and r.matches(path) == best}
-        if len(fitting) != 1:
-            raise unknown_file("reader", path, fitting, self.readers)
-        return next(iter(fitting.values()))
+        explained = self.explain(path)
+        if explained.chosen is None:
+            raise unclaimed_file(explained, self.readers)
+        return explained.chosen
 
     def exporter_for(self, path: Any, kind: str = "table") -> Exporter:
         """Return the exporter of datasets of a `kind` whose pattern fits the name of a file best.
@@ -391,6 +404,10 @@ def _discover(switches: tuple[Voice, ...]) -> PluginRegistry:
     for module in ("astropy.units", "pydantic", "xarray"):
         import_module(module)
     return PluginRegistry(metadata.entry_points(group=hookspecs.ENTRY_POINTS), switches)
+
+
+def _rank(registry: PluginRegistry, name: str, claim: Claim, path: Any) -> tuple[int, int]:
+    return claim.level, registry.readers[name].matches(path)
 
 
 def _order(point: "EntryPoint") -> tuple[bool, str, str]:

@@ -7,6 +7,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import DataRefusedError, DeclarationError, MissingColumnError, ParameterError, did_you_mean
+from hven.plugins.claims import Claim, FileHead
 from hven.plugins.docstring import read_docstring
 from hven.plugins.importing import find_object
 from hven.plugins.parameters import check_parameters, parameter_misfits, parameters_model, parse_texts, signature
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from pydantic import BaseModel
 
-    from hven.schema import Column
+    from hven.schema import Column, Note
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,8 @@ class Batch:
         What to cite: bibcodes, arXiv ids or DOIs.
     position
         The two columns with ICRS coordinates in degrees; None for data without a place on the sky.
+    notes
+        What was assumed, converted or left out while reading; a person sees those that need attention.
 
     Examples
     --------
@@ -55,6 +58,7 @@ class Batch:
     description: str = ""
     citation: tuple[str, ...] = ()
     position: tuple[str, str] | None = None
+    notes: "tuple[Note, ...]" = ()
 
     def __post_init__(self) -> None:
         rows = {name: _rows(part) for name, part in self.parts.items()}
@@ -88,6 +92,7 @@ class Reader:
     produces: Mapping[str, str]
     description: str
     options: "type[BaseModel]" = field(repr=False)
+    claims: Callable[[FileHead], Claim | None] | None = field(default=None, repr=False)
 
     def __call__(self, path: Any, **options: Any) -> Iterator[Batch]:
         """Return the batches of the file at `path`; a ParameterError names the first bad option."""
@@ -104,6 +109,17 @@ class Reader:
     def matches(self, path: Any) -> int:
         """Return how specific the best matching pattern is for the name of a file, 0 when none matches."""
         return specificity(self.patterns, path)
+
+    def claim(self, head: FileHead) -> Claim | None:
+        """Return what the reader says of a file: from its content, or by its name if it does not look into it.
+
+        A reader that declares `claims` is never chosen by the name alone.
+        """
+        if self.claims is not None:
+            return self.claims(head)
+        if not head.is_folder and self.matches(head.path):
+            return Claim(f"a file called {head.name}", "name", f"its name fits {', '.join(self.patterns)}")
+        return None
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as plain values, for ``--json``."""
@@ -163,6 +179,7 @@ def reader(
     produces: Mapping[str, str] | None = None,
     description: str = "",
     with_options_of: Callable[..., Any] | None = None,
+    claims: Callable[[FileHead], Claim | None] | None = None,
 ) -> Callable[[Callable[..., Iterator[Batch]]], Reader]:
     """Return a decorator that makes a `Reader` of a function ``f(path, *, ...) -> Iterator[Batch]``.
 
@@ -183,6 +200,9 @@ def reader(
         A function that several readers call, such as one that makes the batch. The reader takes its keyword-only
         arguments as ``**options`` and hands them on: they are options of the reader too, with their types, defaults
         and descriptions.
+    claims
+        A function ``f(head) -> Claim | None`` that looks into the beginning of a file (`FileHead`) and says whether the
+        reader reads it. Without one the name of the file decides.
 
     Raises
     ------
@@ -211,7 +231,9 @@ def reader(
         _check_arguments(function, 1, "path")
         text = description or read_docstring(function.__doc__).summary
         called = check_name(name or function.__name__, "reader")
-        return Reader(function, called, tuple(patterns), kinds, text, parameters_model(function, with_options_of))
+        return Reader(
+            function, called, tuple(patterns), kinds, text, parameters_model(function, with_options_of), claims
+        )
 
     return declare
 

@@ -11,6 +11,7 @@ import pluggy
 
 from hven.errors import ReaderNotFoundError, did_you_mean
 from hven.plugins import hookspecs
+from hven.plugins.claims import Explanation
 
 HOOKS: tuple[str, ...] = tuple(
     name for name, thing in vars(hookspecs).items() if name.startswith("hven_") and inspect.isfunction(thing)
@@ -105,6 +106,28 @@ def unknown_file(what: str, path: Any, fitting: Collection[str], known: Collecti
     return ReaderNotFoundError(
         f"no {what} fits the file name {name!r}",
         hint=f"Name one of: {', '.join(sorted(known)) or 'none is installed'}.",
+    )
+
+
+def unclaimed_file(explained: Explanation, known: Collection[str]) -> ReaderNotFoundError:
+    """Return (not raise) the error for a file that no reader can read, or more than one equally well."""
+    name = PurePath(explained.path).name
+    if not explained.claims:
+        return ReaderNotFoundError(
+            f"no reader knows what {name!r} is",
+            where=explained.path,
+            hint=f"Name one of: {', '.join(sorted(known)) or 'none is installed'}.",
+        )
+    reader, best = explained.claims[0]
+    if best.refusal:
+        return ReaderNotFoundError(
+            f"{name!r} is {best.what}: {best.refusal}", where=explained.path, hint=best.hint or "Leave it out."
+        )
+    equal = [other for other, claim in explained.claims if claim.level == best.level]
+    return ReaderNotFoundError(
+        f"{name!r} is claimed by the readers {', '.join(sorted(equal))} equally well",
+        where=explained.path,
+        hint=f"Say which, as in --reader {reader}.",
     )
 
 

@@ -6,6 +6,7 @@ from hven.schema.columns import Column, Schema
 from hven.schema.conventions import dataset_to_frame, frame_to_dataset
 from hven.schema.kinds import KINDS, Kind
 from hven.schema.names import check_name
+from hven.schema.note import Note
 from hven.schema.units import conversion_factor, parse_unit
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "KINDS",
     "Column",
     "Kind",
+    "Note",
     "Schema",
     "check_name",
     "conversion_factor",

@@ -229,7 +229,7 @@ def test_the_report_counts_nulls_and_repeats_and_tells_what_was_changed(lake, fo
     report = hven.ingest_files(lake, folder / "a.parquet", name="stars")
     assert report.sentinels == {"teff": 2}
     assert report.repeats == 1
-    assert "column 'RAJ2000' is kept as 'ra'" in report.notes
+    assert "column 'RAJ2000' is kept as 'ra'" in map(str, report.notes)
     assert report.to_json()["rows"] == 3
 
 

@@ -20,7 +20,7 @@ def test_canonical_columns_are_converted_and_a_note_says_so():
     rows = normalise(batch([Column("Distance", "float64", unit="pc")], Distance=[1500]))
     assert rows.objects["distance"].to_list() == [1.5]
     assert rows.columns["distance"].unit == "kpc"
-    assert any("converted from pc to kpc" in note for note in rows.notes)
+    assert any("converted from pc to kpc" in note.text for note in rows.notes)
 
 
 def test_a_float32_stays_float32_when_it_is_converted():
@@ -39,7 +39,7 @@ def test_units_descriptions_and_ucds_of_other_columns_are_kept():
 def test_a_unit_that_nobody_knows_is_dropped_with_a_note_but_refused_for_a_canonical_column():
     rows = normalise(batch([Column("width", "", unit="furlongs")], width=[1.0]))
     assert rows.columns["width"].unit == ""
-    assert any("'furlongs'" in note for note in rows.notes)
+    assert any("'furlongs'" in note.text for note in rows.notes)
     with pytest.raises(UnitError, match="'furlongs'"):
         normalise(batch([Column("distance", "", unit="furlongs")], distance=[1.0]))
 
@@ -61,7 +61,7 @@ def test_a_healpix_column_of_the_file_is_made_anew_from_positions_and_kept_witho
     assert normalise(batch(_healpix_29=[5])).objects["_healpix_29"].to_list() == [5]
     rows = normalise(batch(name=["a"], _healpix_29=[-5]))
     assert rows.objects.columns == ["name"]
-    assert any("_healpix_29" in note for note in rows.notes)
+    assert any("_healpix_29" in note.text for note in rows.notes)
 
 
 def test_data_without_a_position_gets_no_healpix_column():

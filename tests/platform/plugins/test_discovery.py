@@ -299,7 +299,7 @@ def hven_exporters(): return [to_fits]
     assert registry.exporter_for("out.fits", "spectra").name == "to_fits"
     with pytest.raises(ReaderNotFoundError, match="also_tabs, tabs equally well"):
         registry.reader_for("a.tsv")
-    with pytest.raises(ReaderNotFoundError, match=r"no reader fits the file name 'a\.doc'"):
+    with pytest.raises(ReaderNotFoundError, match=r"no reader knows what 'a\.doc' is"):
         registry.reader_for("a.doc")
     with pytest.raises(ReaderNotFoundError, match="no exporter fits"):
         registry.exporter_for("out.fits", "images")
@@ -327,3 +327,41 @@ def test_every_hook_says_what_it_is_for_and_can_be_called(hook):
 
 def test_every_built_in_plugin_loads():
     assert [(info.name, info.reason) for info in plugins().failed if info.distribution == "hven"] == []
+
+
+def test_the_content_of_a_file_decides_who_reads_it_and_the_name_only_among_equals(installed, tmp_path):
+    installed.add(
+        "claims",
+        """
+import hven
+def magic(head):
+    if head.start[:6] == b"PLATES":
+        return hven.Claim("a plate list", "format", "it begins with PLATES")
+def survey(head):
+    if head.start[:9] == b"PLATES DR":
+        return hven.Claim("a plate list of a release", "survey", "DR in its first line")
+def cube(head):
+    if head.start[:4] == b"CUBE":
+        return hven.Claim("a plate cube", "layout", "it begins with CUBE", "no reader keeps cubes", "Leave it out.")
+@hven.reader(patterns=("*.plates",), claims=magic)
+def plates(path): ...
+@hven.reader(patterns=("*.plates",), claims=survey)
+def releases(path): ...
+@hven.reader(patterns=("*.cube",), claims=cube)
+def cubes(path): ...
+@hven.hookimpl
+def hven_readers(): return [plates, releases, cubes]
+""",
+    )
+    registry = installed.registry()
+    for name, text in [("a.dat", "PLATES 1"), ("b.dat", "PLATES DR1"), ("c.plates", "CUBE"), ("d.plates", "else")]:
+        (tmp_path / name).write_text(text)
+    assert registry.reader_for(tmp_path / "a.dat").name == "plates"
+    assert registry.reader_for(tmp_path / "b.dat").name == "releases"
+    explained = registry.explain(tmp_path / "b.dat").to_json()
+    assert explained["reader"] == "releases"
+    assert [claim["reader"] for claim in explained["claims"]] == ["releases", "plates"]
+    with pytest.raises(ReaderNotFoundError, match="is a plate cube: no reader keeps cubes"):
+        registry.reader_for(tmp_path / "c.plates")
+    with pytest.raises(ReaderNotFoundError, match=r"no reader knows what 'd\.plates' is"):
+        registry.reader_for(tmp_path / "d.plates")
