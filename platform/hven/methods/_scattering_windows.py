@@ -10,6 +10,8 @@ Array = NDArray[np.float64]
 
 _KEPT = 2.0
 _SMALLEST = 16
+_KEPT_AT_ONE = 0.8
+"""Of the modes along an axis, the part that is kept at j = 1: four standard deviations around each wavelet."""
 
 
 class Grid(NamedTuple):
@@ -26,16 +28,38 @@ class Grid(NamedTuple):
 def grids(shape: tuple[int, int], scales: int, *, exact: bool) -> list[Grid]:
     """Return the grid that suffices for each scale: 2 N / 2^j pixels along an axis of N, at least 16.
 
+    At j = 1 that is 0.8 N, rounded up to a multiple of 16, for which FFTs are fast.
+
     Examples
     --------
     >>> [grid.shape[0] for grid in grids((64, 64), 5, exact=False)]
     [64, 64, 32, 16, 16]
+    >>> [grid.shape[0] for grid in grids((256, 256), 5, exact=False)]
+    [256, 208, 128, 64, 32]
     """
 
     def along(n: int, j: int) -> int:
-        return n if exact else min(n, max(_SMALLEST, 2 * int(np.ceil(_KEPT * n / 2 ** (j + 1)))))
+        if exact or j == 0:
+            return n
+        if j == 1:
+            return min(n, _SMALLEST * int(np.ceil(_KEPT_AT_ONE * n / _SMALLEST)))
+        return min(n, max(_SMALLEST, 2 * int(np.ceil(_KEPT * n / 2 ** (j + 1)))))
 
     return [Grid((along(shape[0], j), along(shape[1], j))) for j in range(scales)]
+
+
+def modes_of(images: Any) -> Any:
+    """Return the Fourier modes of real images (..., y, x), all of them, in the order of FFTs.
+
+    Half of them are computed; the others are their complex conjugates at -k.
+    """
+    import jax.numpy as jnp
+
+    nx = images.shape[-1]
+    half = jnp.fft.rfft2(images)
+    beyond = half[..., 1 : (nx + 1) // 2][..., ::-1].conj()
+    beyond = jnp.concatenate([beyond[..., :1, :], beyond[..., :0:-1, :]], axis=-2)
+    return jnp.concatenate([half, beyond], axis=-1)
 
 
 def windows(psi: Array, scale: int, given: Grid, wanted: Grid) -> Callable[[Any], Any]:

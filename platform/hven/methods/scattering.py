@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hven.errors import DataRefusedError, ParameterError
-from hven.methods._scattering_windows import Grid, grids, windows
+from hven.methods._scattering_windows import Grid, grids, modes_of, windows
 from hven.methods._science import require
 
 __all__ = ["Coefficients", "coefficients", "feature_names", "features", "filters", "largest", "pairs", "transform"]
@@ -28,7 +28,10 @@ Array = NDArray[np.float64]
 Shape = tuple[int, int]
 
 _BATCH = {"cpu": 8, "gpu": 256}
-"""Images at a time: few enough for the caches of a processor, many enough to fill a GPU."""
+"""Images at a time, at most: enough to fill a GPU."""
+
+_PIXELS_IN_CACHE = 2**16
+"""Pixels at a time on a processor: with more of them the filtered maps do not stay in its caches."""
 
 
 class Coefficients(NamedTuple):
@@ -145,13 +148,13 @@ def transform(shape: Shape, scales: int, angles: int = 4, *, exact: bool = False
         import jax.numpy as jnp
 
         s1, s2 = [], []
-        modes = jnp.fft.fft2(images)
+        modes = modes_of(images)
         chosen = iter(second)
         for j in range(scales):
             inside = jnp.abs(jnp.fft.ifft2(first[j](modes))) * (on[j].size / whole.size)
             s1.append(inside.mean((-2, -1)))
             if j + 1 < scales:
-                within = jnp.fft.fft2(inside)
+                within = modes_of(inside)
             for k in range(j + 1, scales):
                 beyond = jnp.abs(jnp.fft.ifft2(next(chosen)(within))) * (on[k].size / on[j].size)
                 s2.append(beyond.mean((-2, -1)))
@@ -212,7 +215,7 @@ def coefficients(
     j = largest(shape) if scales is None else scales
     _check(shape, j, angles)
     is_double = values.dtype == np.float64
-    step = batch or _BATCH["cpu" if jax.default_backend() == "cpu" else "gpu"]
+    step = batch or _images_at_a_time(shape, "cpu" if jax.default_backend() == "cpu" else "gpu")
     with jax.enable_x64(is_double):
         work = _compiled(shape, j, angles, exact, is_double)
         told = [work(_padded(values[start : start + step], step)) for start in range(0, n, step)]
@@ -222,6 +225,11 @@ def coefficients(
             )
         ]
     return Coefficients(*(np.concatenate(parts)[:n] for parts in zip(*host, strict=True)))
+
+
+def _images_at_a_time(shape: Shape, backend: str) -> int:
+    most = _BATCH[backend]
+    return max(1, min(most, _PIXELS_IN_CACHE // (shape[0] * shape[1]))) if backend == "cpu" else most
 
 
 def _padded(values: NDArray[Any], length: int) -> NDArray[Any]:

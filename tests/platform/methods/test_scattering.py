@@ -5,6 +5,7 @@ import pytest
 
 from hven.errors import DataRefusedError, ParameterError
 from hven.methods import scattering
+from hven.methods._scattering_windows import modes_of
 from hven.methods.scattering import coefficients, feature_names, features, filters, pairs, transform
 
 
@@ -190,3 +191,9 @@ def test_one_scale_alone_has_no_second_order():
     told = coefficients(fields(2), 1)
     assert told.s2.shape == (2, 0, 4, 4)
     assert features(told).shape == (2, len(scattering.feature_names(1)))
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (7, 9), (8, 5), (5, 8), (1, 4)])
+def test_modes_of_real_images_are_those_of_the_whole_transform(shape):
+    images = np.random.default_rng(3).normal(size=(2, *shape)).astype(np.float32)
+    np.testing.assert_allclose(modes_of(images), np.fft.fft2(images), atol=1e-4)
