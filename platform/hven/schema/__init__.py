@@ -1,12 +1,14 @@
 """What data looks like: kinds, columns, units, UCDs, and the conventions between tables and Datasets."""
 
 from hven.schema.aliases import ALIASES, same_column
-from hven.schema.canonical import CANONICAL, describe
+from hven.schema.canonical import CANONICAL, canonical_column, describe
 from hven.schema.columns import Column, Schema
 from hven.schema.conventions import dataset_to_frame, frame_to_dataset
+from hven.schema.fillers import Filler, fillers_of, find_fillers
 from hven.schema.kinds import KINDS, Kind
 from hven.schema.names import check_name
 from hven.schema.note import Note
+from hven.schema.sketches import NumberSketch
 from hven.schema.units import conversion_factor, parse_unit
 
 __all__ = [
@@ -14,13 +16,18 @@ __all__ = [
     "CANONICAL",
     "KINDS",
     "Column",
+    "Filler",
     "Kind",
     "Note",
+    "NumberSketch",
     "Schema",
+    "canonical_column",
     "check_name",
     "conversion_factor",
     "dataset_to_frame",
     "describe",
+    "fillers_of",
+    "find_fillers",
     "frame_to_dataset",
     "parse_unit",
     "same_column",

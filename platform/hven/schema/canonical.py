@@ -99,6 +99,17 @@ def describe(column: Column) -> Column:
     )
 
 
+def canonical_column(name: str) -> Column | None:
+    """Return what is known of the canonical column that `name` stands for, errors and abundances included, or None.
+
+    Examples
+    --------
+    >>> canonical_column("teff_err").unit, canonical_column("n_visits")
+    ('K', None)
+    """
+    return _known(name.casefold())
+
+
 def _known(name: str) -> Column | None:
     if name in CANONICAL:
         return CANONICAL[name]
