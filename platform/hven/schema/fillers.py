@@ -21,10 +21,8 @@ ATOM = 0.02
 _FAR = 3.0
 """Far outside: more than this many widths of the middle 68 % of the rest from its range of 99 %."""
 
-_NEVER_ZERO = frozenset(
-    "teff logg parallax distance mass radius prot ra dec pmra pmdec radial_velocity wavelength".split(" ")
-)
-_POSITIVE = frozenset(["teff", "distance", "mass", "radius", "prot", "age", "snr", "wavelength"])
+_POSITIVE = frozenset(("teff", "distance", "mass", "radius", "prot", "age", "snr", "wavelength"))
+_NEVER_ZERO = (_POSITIVE - {"age", "snr"}) | {"logg", "parallax", "ra", "dec", "pmra", "pmdec", "radial_velocity"}
 _NO_MEASUREMENT = (
     "flag",
     "mask",
