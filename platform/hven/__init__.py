@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         analysis,
         exporter,
         hookimpl,
+        local_file,
         reader,
     )
     from hven.schema import Column, Note
@@ -91,6 +92,7 @@ _HOMES = {
     "exporter": "hven.plugins",
     "hookimpl": "hven.plugins",
     "ingest_files": "hven.ingest",
+    "local_file": "hven.plugins",
     "open": "hven.lake",
     "open_catalog": "hven.catalog",
     "open_run": "hven.compute",
@@ -145,6 +147,7 @@ __all__ = [
     "exporter",
     "hookimpl",
     "ingest_files",
+    "local_file",
     "methods",
     "mocks",
     "open",

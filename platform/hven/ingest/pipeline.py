@@ -1,12 +1,14 @@
 """Batch ingest: many survey files into a lake, as one commit."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from hven.errors import HvenError, ParameterError, UnreadableFileError, did_you_mean
-from hven.ingest.files import AnyPath, expanded
+from hven.ingest.files import AnyPath, find_files
+from hven.ingest.hive_folders import Value, folder_values, with_folder_values
 from hven.ingest.merging import fitted, merged
 from hven.ingest.normalise import Rows, normalise
 from hven.ingest.progress import shown_progress
@@ -84,8 +86,9 @@ def ingest_files(
             hint=did_you_mean(str(mode), get_args(Mode), "Choose one."),
         )
     chosen = plugins().reader(reader) if isinstance(reader, str) else reader
-    files = expanded(paths, chosen)
-    gathered = _Gathered(chosen, dict(options or {}))
+    found = find_files(paths, chosen)
+    files = found.files
+    gathered = _Gathered(chosen, dict(options or {}), folder_values(files), notes=list(found.notes))
     with shown_progress(len(files) + 1, progress) as tell, lake.transaction(_message(name, mode, files)) as tx:
         sink = Sink(lake, tx, name, mode)
         sink.check([name])
@@ -117,6 +120,7 @@ class _Gathered:
 
     reader: "Reader | None"
     options: dict[str, Any]
+    folders: dict[str, dict[str, Value]] = field(default_factory=dict)
     pending: list[Rows] = field(default_factory=list)
     readers: "dict[str, Reader]" = field(default_factory=dict)
     read: list[str | None] = field(default_factory=list)
@@ -127,16 +131,20 @@ class _Gathered:
 
     def take(self, path: str | None, sink: Sink) -> None:
         """Read one file whole; an error in it sets it aside."""
-        from hven.plugins import plugins
+        from hven.plugins import local_file, plugins
 
+        local = path
         try:
-            reader = self.reader or plugins().reader_for(path)
-            batches = _batches(path, reader, self.options)
-            rows = self._fitting([normalise(batch) for batch in batches], sink)
+            with nullcontext(path) if path is None else local_file(path) as local:
+                reader = self.reader or plugins().reader_for(local)
+                batches = _batches(local, reader, self.options)
+                if path in self.folders:
+                    batches = [with_folder_values(batch, self.folders[path]) for batch in batches]
+                rows = self._fitting([normalise(batch) for batch in batches], sink)
         except ParameterError:
             raise
         except HvenError as error:
-            self.set_aside.append((_label(path), _placed(error, path)))
+            self.set_aside.append((_label(path), _placed(error, path, local)))
             return
         except Exception as error:  # noqa: BLE001 - the border of one file: recorded whole, the others go on
             self.set_aside.append((_label(path), _unforeseen(error, path)))
@@ -212,12 +220,15 @@ def _nothing_read(set_aside: list[tuple[str, HvenError]]) -> HvenError:
     )
 
 
-def _placed(error: HvenError, path: str | None) -> HvenError:
-    """Return an error that says in which file it happened."""
-    if path is None or path in error.where:
+def _placed(error: HvenError, path: str | None, local: str | None = None) -> HvenError:
+    """Return an error that says in which file it happened; `local` is where its content was expanded to."""
+    said, hint = error.where, error.hint
+    if path is not None and local is not None and local != path:
+        said, hint = said.replace(local, path), hint.replace(local, path)
+    if path is None or (path in error.where and said == error.where):
         return error
-    where = f"{path}, {error.where}" if error.where else path
-    placed = type(error)(error.what, where=where, expected=error.expected, hint=error.hint)
+    where = said if path in said else f"{path}, {said}" if said else path
+    placed = type(error)(error.what, where=where, expected=error.expected, hint=hint)
     placed.__cause__ = error
     return placed
 

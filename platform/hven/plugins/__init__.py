@@ -1,6 +1,7 @@
 """How analyses, readers and exporters are declared, found, bound to data and checked."""
 
 from hven.plugins.analysis import Analysis, analysis
+from hven.plugins.archives import local_file
 from hven.plugins.backends import call
 from hven.plugins.binding import Binding, Bound, bind, named_columns
 from hven.plugins.claims import Claim, Explanation, FileHead
@@ -50,6 +51,7 @@ __all__ = [
     "exporter",
     "hookimpl",
     "lazily",
+    "local_file",
     "named_columns",
     "pin_paths",
     "plugins",

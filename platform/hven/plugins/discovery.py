@@ -13,7 +13,9 @@ import pluggy
 from hven.errors import DeclarationError, PluginLoadError, PluginNotFoundError, did_you_mean
 from hven.plugins import hookspecs
 from hven.plugins.analysis import Analysis, nearest_analysis
+from hven.plugins.archives import local_file, plain_name
 from hven.plugins.claims import Claim, Explanation, FileHead
+from hven.plugins.foreign_files import foreign_claim
 from hven.plugins.reader import Exporter, Reader
 from hven.plugins.registering import (
     misfit,
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 
 SLOW_SECONDS = 1.0
 """Seconds of its import from which on a plugin is called slow: everybody waits for it, whatever they run."""
+
+NO_READER = "none"
+"""What stands for a reader in the claim of a file that no reader reads."""
 
 _MOST_FAULTS = 100
 State = Literal["loaded", "failed", "disabled"]
@@ -248,10 +253,17 @@ class PluginRegistry:
 
         The most specific claim wins; of equally specific ones the reader whose pattern fits the name best.
         """
-        head = FileHead(str(path))
-        found = [(name, claim) for name, one in self.readers.items() if (claim := one.claim(head)) is not None]
-        found.sort(key=lambda one: (-one[1].level, -self.readers[one[0]].matches(path), one[0]))
-        best = [name for name, claim in found if _rank(self, name, claim, path) == _rank(self, *found[0], path)]
+        with local_file(str(path)) as local:
+            head = FileHead(local)
+            found = [(name, claim) for name, one in self.readers.items() if (claim := one.claim(head)) is not None]
+            if (foreign := foreign_claim(head)) is not None:
+                found.append((NO_READER, foreign))
+        found.sort(key=lambda one: (*(-rank for rank in _rank(self, one[0], one[1], path)), one[0]))
+        best = [
+            name
+            for name, claim in found
+            if _rank(self, name, claim, path) == _rank(self, found[0][0], found[0][1], path)
+        ]
         is_read = len(best) == 1 and not found[0][1].refusal
         return Explanation(str(path), tuple(found), self.readers[best[0]] if is_read else None)
 
@@ -407,7 +419,7 @@ def _discover(switches: tuple[Voice, ...]) -> PluginRegistry:
 
 
 def _rank(registry: PluginRegistry, name: str, claim: Claim, path: Any) -> tuple[int, int]:
-    return claim.level, registry.readers[name].matches(path)
+    return claim.level, registry.readers[name].matches(plain_name(str(path))) if name in registry.readers else 0
 
 
 def _order(point: "EntryPoint") -> tuple[bool, str, str]:
