@@ -115,15 +115,14 @@ def expect(p: Parameters, rows: Rows) -> Expectations:
 
 
 def maximise(p: Parameters, s: Expectations, w: Any) -> Parameters:
-    """Return the parameters of the M step; `w` is the regularisation, a component without mass stays where it is."""
+    """Return the parameters of the M step; `w` (d,) is the regularisation, a component without mass stays put."""
     import jax.numpy as jnp
 
     has_mass = s.mass > 1e-10 * s.weight
     mass = jnp.where(has_mass, s.mass, 1.0)
     shift = s.first / mass[:, None]
     outer = shift[:, :, None] * shift[:, None, :]
-    prior = w * jnp.eye(p.means.shape[1])
-    covs = (s.second - mass[:, None, None] * outer + prior) / (mass + (w > 0))[:, None, None]
+    covs = (s.second - mass[:, None, None] * outer + jnp.diag(w)) / (mass + (w > 0).any())[:, None, None]
     return Parameters(
         s.mass / s.mass.sum(),
         jnp.where(has_mass[:, None], p.means + shift, p.means),
@@ -132,13 +131,15 @@ def maximise(p: Parameters, s: Expectations, w: Any) -> Parameters:
 
 
 def objective(p: Parameters, s: Expectations, w: Any) -> Any:
-    """Return what EM climbs: ln L, with `w` less sum_k (ln |V_k| + w tr V_k^-1) / 2."""
+    """Return what EM climbs: ln L, with `w` (d,) less sum_k (ln |V_k| + sum_i w_i (V_k^-1)_ii) / 2."""
     import jax.numpy as jnp
 
     d = p.means.shape[1]
-    safe = jnp.where(w > 0, p.covs, jnp.eye(d))
-    penalty = 0.5 * (jnp.linalg.slogdet(safe)[1] + w * jnp.trace(jnp.linalg.inv(safe), axis1=1, axis2=2)).sum()
-    return s.loglike - jnp.where(w > 0, penalty, 0.0)
+    is_held = (w > 0).any()
+    safe = jnp.where(is_held, p.covs, jnp.eye(d))
+    inverse = jnp.diagonal(jnp.linalg.inv(safe), axis1=1, axis2=2)
+    penalty = 0.5 * (jnp.linalg.slogdet(safe)[1] + inverse @ w).sum()
+    return s.loglike - jnp.where(is_held, penalty, 0.0)
 
 
 def climb(start: Parameters, rows: Rows, w: Any, tol: Any, max_steps: Any, room: int) -> Fit:
@@ -177,8 +178,8 @@ def compiled(room: int, *, many: bool) -> Any:
     if not many:
         return jax.jit(run)
     if jax.default_backend() != "cpu":
-        return jax.jit(jax.vmap(run, (0, 0, None, None, None)))
-    return jax.jit(lambda start, rows, *rest: jax.lax.map(lambda one: run(*one, *rest), (start, rows)))
+        return jax.jit(jax.vmap(run, (0, 0, 0, None, None)))
+    return jax.jit(lambda start, rows, w, *rest: jax.lax.map(lambda one: run(*one, *rest), (start, rows, w)))
 
 
 @lru_cache(maxsize=1)

@@ -12,13 +12,17 @@ Array = NDArray[np.float64]
 
 
 class Table(NamedTuple):
-    """Checked data: missing values are zero with unit noise and no projection; `n_seen` counts the others."""
+    """Checked data: missing values are zero with unit noise and no projection; `seen` (n, q) marks the others.
+
+    `n_seen` counts them, (n,).
+    """
 
     x: Array
     noise: Array
     projection: Array
     n_seen: Array
     weight: Array
+    seen: NDArray[np.bool_]
 
     @property
     def n(self) -> int:
@@ -51,7 +55,63 @@ def rows_of(x: ArrayLike, err: ArrayLike | None, projection: ArrayLike | None, w
         np.where(v[:, :, None], r, 0.0),
         v.sum(axis=1).astype(np.float64),
         np.where(w > 0, w, 0.0),
+        v,
     )
+
+
+class Units(NamedTuple):
+    """The units that a fit works in: v = mean + scale v', x = projection mean + step x'.
+
+    In them every column has mean 0 and scatter 1, so that starts, and with them the fit, do not depend on the user's
+    units. mean, scale (d,), step (q,).
+    """
+
+    mean: Array
+    scale: Array
+    step: Array
+
+    @classmethod
+    def of(cls, table: Table) -> "Units":
+        """Return the units of `table`; a column that does not vary has its errors, or its size, as unit."""
+        used = table.n_seen > 0
+        weight = np.where(used, table.weight, 0.0)
+        size2 = np.einsum("n,nqd->d", weight, table.projection**2)
+        unit = 1 / np.sqrt(np.where(size2 > 0, size2 / max(weight.sum(), 1e-300), 1.0))
+        mean, cov, _ = _moments(table._replace(projection=table.projection * unit))
+        mean = mean * unit
+        off = np.where(table.seen, table.x - table.projection @ mean, 0.0)
+        total = np.maximum(weight @ table.seen, 1e-300)
+        size = np.sqrt(weight @ np.where(table.seen, table.x, 0.0) ** 2 / total)
+        noise = np.einsum("n,nqq->q", weight, np.where(table.seen[:, :, None], table.noise, 0.0)) / total
+        step = np.sqrt(weight @ off**2 / total)
+        step = np.where(step > 1e-12 * size, step, np.where(noise > 0, np.sqrt(noise), np.where(size > 0, size, 1.0)))
+        spread = unit * np.sqrt(np.diagonal(cov))
+        is_plain = table.projection.shape[1] == len(mean) and not np.any(table.projection * (1 - np.eye(len(mean))))
+        if is_plain:
+            return cls(mean, step, step)
+        return cls(mean, np.where(spread > 1e-12 * np.abs(mean), spread, unit * step.max()), step)
+
+    def standardise(self, table: Table) -> Table:
+        """Return `table` in these units."""
+        step = self.step
+        return table._replace(
+            x=np.where(table.seen, (table.x - table.projection @ self.mean) / step, 0.0),
+            noise=np.where(
+                table.seen[:, :, None] & table.seen[:, None, :], table.noise / np.outer(step, step), np.eye(len(step))
+            ),
+            projection=table.projection / step[:, None] * self.scale,
+        )
+
+    def log_unit(self, table: Table) -> float:
+        """Return what ln L in these units has above that in the user's."""
+        weight = np.where(table.n_seen > 0, table.weight, 0.0)
+        return float(weight @ (table.seen @ np.log(self.step)))
+
+
+def smallest_noise(table: Table) -> float:
+    """Return the smallest eigenvalue of the error covariances of all rows that count."""
+    used = (table.n_seen > 0) & (table.weight > 0)
+    return float(np.linalg.eigvalsh(table.noise[used]).min()) if used.any() else 0.0
 
 
 def starting_points(table: Table, k: int, n_starts: int, seed: int) -> tuple[Array, Array, Array]:
@@ -60,6 +120,27 @@ def starting_points(table: Table, k: int, n_starts: int, seed: int) -> tuple[Arr
     The moments are those of the pseudo-inverse R^+ x, gaps filled with the mean. The first start lays the means along
     the longest axis, the others draw them.
     """
+    mean, cov, d = _moments(table)
+    values, vectors = np.linalg.eigh(cov)
+    values = np.maximum(values, 1e-8 * max(values[-1], 1.0))
+    spread = vectors * values @ vectors.T
+    from scipy.special import ndtri
+
+    z = np.random.default_rng(seed).normal(size=(n_starts, k, d))
+    means = mean + z @ np.linalg.cholesky(spread).T  # unlike eigenvectors, a factor whose signs rounding cannot turn
+    longest = vectors[:, -1]
+    longest = longest * np.sign(longest[np.flatnonzero(np.abs(longest) > 0.5 * np.abs(longest).max())[0]])
+    means[0] = mean + np.outer(ndtri((np.arange(k) + 0.5) / k), np.sqrt(values[-1]) * longest)
+    shrunk = spread / (1.0 if k == 1 else 2.0)
+    return (
+        np.full((n_starts, k), 1.0 / k),
+        means,
+        np.broadcast_to(shrunk, (n_starts, k, d, d)).copy(),
+    )
+
+
+def _moments(table: Table) -> tuple[Array, Array, int]:
+    """Return mean (d,) and covariance (d, d) of the pseudo-inverse R^+ x, gaps filled with the mean, and d."""
     used = (table.n_seen > 0) & (table.weight > 0)
     inverse = np.linalg.pinv(table.projection[used])
     reach = inverse @ table.projection[used]  # which combinations of v a row sees
@@ -70,23 +151,7 @@ def starting_points(table: Table, k: int, n_starts: int, seed: int) -> tuple[Arr
     total = np.diagonal(np.einsum("n,nde->de", weight, reach))
     scale = np.sqrt(np.where(total > 0, total, 1.0))
     cov = np.einsum("n,nd,ne->de", weight, off, off) / np.outer(scale, scale)
-    values, vectors = np.linalg.eigh(cov)
-    values = np.maximum(values, 1e-8 * max(values[-1], 1e-300))
-    root = vectors * np.sqrt(values)
-    rng = np.random.default_rng(seed)
-    d = len(mean)
-    z = rng.normal(size=(n_starts, k, d))
-    from scipy.special import ndtri
-
-    z[0] = 0.0
-    z[0, :, -1] = ndtri((np.arange(k) + 0.5) / k)
-    means = mean + z @ root.T
-    shrunk = root @ root.T / (1.0 if k == 1 else 2.0)
-    return (
-        np.full((n_starts, k), 1.0 / k),
-        means,
-        np.broadcast_to(shrunk, (n_starts, k, d, d)).copy(),
-    )
+    return mean, cov, len(mean)
 
 
 def log_sum(terms: Array) -> Array:

@@ -8,7 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 from hven.methods import _deconvolution as xd
-from hven.methods._mixture_rows import Table, log_sum, mean_error_covariance, rows_of, starting_points
+from hven.methods._mixture_rows import (
+    Table,
+    Units,
+    log_sum,
+    mean_error_covariance,
+    rows_of,
+    smallest_noise,
+    starting_points,
+)
 from hven.methods._populations import PopulationFraction, two_populations
 from hven.methods._sequences import SequenceFit, Track, fit_sequences, fit_sequences_of_each
 from hven.methods.padding import pad, padded_length
@@ -32,6 +40,8 @@ __all__ = [
 
 Array = NDArray[np.float64]
 _TRIAL_STEPS = 30
+_NO_WIDTH = 1e-10
+"""Variance, in units of that of a column, below which a component has no width."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +176,8 @@ class MixtureSums:
         True
         """
         sums = xd.Expectations(self.mass, self.first, self.second, self.loglike, self.weight)
-        after = xd.maximise(self.mixture._parameters(), sums, w)  # noqa: SLF001
+        held = np.full(self.first.shape[1], w)
+        after = xd.maximise(self.mixture._parameters(), sums, held)  # noqa: SLF001
         return GaussianMixture(*(np.asarray(v) for v in after))
 
 
@@ -185,7 +196,7 @@ class MixtureFit:
     history
         What EM climbs at each step from the best start: ln L, less the penalty when `w` is positive. Never falls.
     converged
-        Whether the last step gained less than `tol` per row; False with a NaN likelihood as well.
+        Whether the last step gained less than `tol` per row.
     """
 
     mixture: GaussianMixture
@@ -218,6 +229,10 @@ def extreme_deconvolution(
     B_ik = V_k - V_k R_i^T T_ik^-1 R_i V_k, m_k = sum q b / sum q,
     V_k = (sum q [(b - m)(b - m)^T + B] + w I) / (sum q + 1), where the 1 and w I are left out for w = 0.
 
+    The fit works in units in which every column has mean 0 and scatter 1: another unit of a column gives the same
+    mixture in that unit. A start whose component shrinks onto rows that repeat, where the likelihood has no maximum
+    without errors, is given up for the next best.
+
     Parameters
     ----------
     x
@@ -242,7 +257,7 @@ def extreme_deconvolution(
     Raises
     ------
     DataRefusedError
-        Shapes do not fit.
+        Shapes do not fit; or every start collapses: a column does not vary, or rows repeat, and they have no errors.
     TooFewObjectsError
         Fewer rows than components.
     ParameterError
@@ -259,13 +274,17 @@ def extreme_deconvolution(
     """
     numbers = [n_components] if isinstance(n_components, int | np.integer) else list(n_components)
     table = rows_of(x, err, projection, weights)
-    fits = [
-        _fit([table], k, w=w, seed=seed, n_starts=n_starts, tol=tol, max_steps=max_steps, many=False)[0]
-        for k in numbers
-    ]
+    fits, collapsed = [], None
+    for k in numbers:
+        try:
+            fits += _fit([table], k, w=w, seed=seed, n_starts=n_starts, tol=tol, max_steps=max_steps, many=False)
+        except DataRefusedError as error:
+            collapsed = error
+    if collapsed is not None and not fits:
+        raise collapsed
     if not fits:
         raise ParameterError("no number of components", expected="at least one", hint="Try n_components=(1, 2, 3).")
-    return min(fits, key=lambda fit: fit.bic if np.isfinite(fit.bic) else np.inf)
+    return min(fits, key=lambda fit: fit.bic)
 
 
 @in_float64
@@ -310,34 +329,64 @@ def _fit(
             raise TooFewObjectsError(
                 f"{table.n} rows for a mixture of {k}", expected=f"at least {k}", hint="Use fewer components."
             )
-    length = max((padded_length(len(table.x)) for table in tables), default=0)
-    rows = [_padded(table, length) for table in tables]
     if not tables:
         return []
-    starts = [starting_points(table, k, n_starts, seed) for table in tables]  # of each group: (s, ...) three times
-    run = xd.compiled(max(max_steps, _TRIAL_STEPS) + 1, many=many)
+    units = [Units.of(table) for table in tables]
+    scaled = [unit.standardise(table) for unit, table in zip(units, tables, strict=True)]
+    length = max(padded_length(len(table.x)) for table in tables)
+    rows = [_padded(table, length) for table in scaled]
+    starts = [starting_points(table, k, n_starts, seed) for table in scaled]  # of each group: (s, ...) three times
+    held = [w / unit.scale**2 for unit in units]
+    climb = xd.compiled(max(max_steps, _TRIAL_STEPS) + 1, many=many)
     data = xd.Rows(*map(np.stack, zip(*rows, strict=True))) if many else rows[0]
-    tried = []
-    for s in range(n_starts):
-        one = [xd.Parameters(*(v[s] for v in start)) for start in starts]
-        start = xd.Parameters(*map(np.stack, zip(*one, strict=True))) if many else one[0]
-        tried.append(run(start, data, w, tol, _TRIAL_STEPS))
-    best, climbed = _best(tried, many=many)
-    found = run(best, data, w, tol, max_steps)
-    fits = [_part(found, i) for i in range(len(tables))] if many else [found]
-    return [_told(fit, table, before) for fit, table, before in zip(fits, tables, climbed, strict=True)]
+
+    def run(start: list[xd.Parameters], steps: int) -> list[xd.Fit]:
+        stacked = xd.Parameters(*map(np.stack, zip(*start, strict=True))) if many else start[0]
+        found = climb(stacked, data, np.stack(held) if many else held[0], tol, steps)
+        return [_part(found, i) for i in range(len(tables))] if many else [found]
+
+    tried = [run([xd.Parameters(*(v[s] for v in start)) for start in starts], _TRIAL_STEPS) for s in range(n_starts)]
+    trials = [_by_height([fits[i] for fits in tried]) for i in range(len(tables))]
+    taken = [0] * len(tables)
+    while True:
+        best = [trials[i][min(taken[i], len(trials[i]) - 1)] if trials[i] else tried[0][i] for i in range(len(tables))]
+        found = run([fit.parameters for fit in best], max_steps)
+        lost = [i for i, fit in enumerate(found) if _is_collapsed(fit, scaled[i])]
+        if not lost:
+            break
+        for i in lost:
+            taken[i] += 1
+            if taken[i] >= len(trials[i]):
+                raise _no_maximum(tables[i], k, f"group {i}" if many else "")
+    return [
+        _told(fit, table, np.asarray(trial.history)[: int(trial.n_steps)], unit, w)
+        for fit, table, trial, unit in zip(found, tables, best, units, strict=True)
+    ]
 
 
-def _best(tried: list[xd.Fit], *, many: bool) -> tuple[xd.Parameters, list[Array]]:
-    """Return the parameters of the trial that climbed highest, of each group when there are many, and its history."""
-    history = np.stack([np.atleast_2d(fit.history) for fit in tried])  # trial, group, step
-    last = np.stack([np.atleast_1d(fit.n_steps) for fit in tried])
-    height = np.take_along_axis(history, last[:, :, None], axis=2)[:, :, 0]
-    best = np.argmax(np.where(np.isnan(height), -np.inf, height), axis=0)
-    groups = np.arange(len(best))
-    fields = [np.stack([np.asarray(fit.parameters[i]) for fit in tried]) for i in range(3)]
-    climbed = [history[s, g, : last[s, g]] for g, s in enumerate(best)]
-    return xd.Parameters(*(v[best, groups] if many else v[best[0]] for v in fields)), climbed
+def _by_height(trials: list[xd.Fit]) -> list[xd.Fit]:
+    """Return the trials of one group that are not lost, from the one that climbed highest."""
+    heights = [float(np.asarray(fit.history)[int(fit.n_steps)]) for fit in trials]
+    order = sorted(range(len(trials)), key=lambda s: -heights[s] if np.isfinite(heights[s]) else np.inf)
+    return [trials[s] for s in order if np.isfinite(heights[s])]
+
+
+def _is_collapsed(fit: xd.Fit, table: Table) -> bool:
+    """Return whether a component has no width along some direction in which some rows have no error."""
+    values = [np.asarray(v) for v in (*fit.parameters, fit.loglike)]
+    if not all(np.isfinite(v).all() for v in values):
+        return True
+    return bool(np.linalg.eigvalsh(values[2]).min() < _NO_WIDTH and smallest_noise(table) < _NO_WIDTH)
+
+
+def _no_maximum(table: Table, k: int, where: str) -> DataRefusedError:
+    return DataRefusedError(
+        f"the likelihood of a mixture of {k} has no maximum for these {table.n} rows: a component shrinks to no width"
+        " at values that repeat without errors",
+        where=where,
+        expected="columns that vary, rows that differ, or errors above zero",
+        hint="Give errors, leave out columns of one value, use fewer components, or hold the widths by w.",
+    )
 
 
 def _part(fit: xd.Fit, i: int) -> xd.Fit:
@@ -345,17 +394,20 @@ def _part(fit: xd.Fit, i: int) -> xd.Fit:
     return xd.Fit(parameters, *(v[i] for v in fit[1:]))
 
 
-def _told(fit: xd.Fit, table: Table, before: Array) -> MixtureFit:
-    mixture = GaussianMixture(*(np.asarray(v) for v in fit.parameters))
+def _told(fit: xd.Fit, table: Table, before: Array, unit: Units, w: float) -> MixtureFit:
+    weights, means, covs = (np.asarray(v) for v in fit.parameters)
+    mixture = GaussianMixture(weights, unit.mean + unit.scale * means, np.outer(unit.scale, unit.scale) * covs)
     k, d = mixture.means.shape
     n_parameters = k - 1 + k * d + k * d * (d + 1) // 2
-    loglike = float(fit.loglike)
+    offset = unit.log_unit(table)
+    loglike = float(fit.loglike) - offset
+    climbed = np.concatenate([before, np.asarray(fit.history)[: int(fit.n_steps) + 1]])
     return MixtureFit(
         mixture=mixture,
         loglike=loglike,
         bic=float(n_parameters * np.log(table.weight[table.n_seen > 0].sum()) - 2 * loglike),
         n=table.n,
-        history=np.concatenate([before, np.asarray(fit.history)[: int(fit.n_steps) + 1]]),
+        history=climbed - offset - (k * np.log(unit.scale).sum() if w > 0 else 0.0),
         converged=bool(fit.converged),
     )
 

@@ -342,3 +342,78 @@ def test_what_does_not_fit_is_refused():
         mixtures.fit_sequences([0.0, 1.0], [1.0, 2.0], tracks=TRACKS)
     with pytest.raises(ParameterError, match="tracks"):
         mixtures.fit_sequences([0.0, 1.0], [1.0, 2.0], tracks=1, offset_sd=0.1)
+
+
+@pytest.mark.parametrize("scale", [[1e8, 1e-8], [1e-3, 1.0], [3.1, 250.0]])
+def test_another_unit_of_a_column_gives_the_same_mixture(scale):
+    """Skewed data with gaps, which no mixture of Gaussians made: .99/.01 against .59/.41 when starts knew units.
+
+    Weights agree to 1e-6, means and covariances as the unit says, ln L but for the Jacobian.
+    """
+    rng = np.random.default_rng(5)
+    x = np.column_stack([rng.gamma(2.0, 1.0, 400), rng.standard_t(4, 400) + 3])
+    x[rng.random(400) < 0.1, 1] = np.nan
+    err = rng.uniform(0.05, 0.4, x.shape)
+    scale = np.asarray(scale)
+    plain, other = (
+        extreme_deconvolution(x * s, err * s, n_components=2, seed=2, max_steps=300) for s in (np.ones(2), scale)
+    )
+    assert other.mixture.weights == pytest.approx(plain.mixture.weights, rel=1e-6)
+    assert other.mixture.means == pytest.approx(plain.mixture.means * scale, rel=1e-5)
+    assert other.mixture.covs == pytest.approx(plain.mixture.covs * np.outer(scale, scale), rel=1e-5)
+    seen = np.isfinite(x).sum(axis=0)
+    assert other.loglike == pytest.approx(plain.loglike - seen @ np.log(scale), rel=1e-9)
+    assert other.history[-1] == pytest.approx(other.loglike, rel=1e-9)
+
+
+def test_regularisation_is_in_the_users_units():
+    rng = np.random.default_rng(6)
+    x = rng.normal(size=(200, 2)) * [1.0, 100.0]
+    held = extreme_deconvolution(x, n_components=1, w=50.0)
+    expected = (200 * np.cov(x, rowvar=False, bias=True) + 50.0 * np.eye(2)) / 201
+    assert held.mixture.covs[0] == pytest.approx(expected, rel=1e-6)
+
+
+FLAT = np.random.default_rng(0).normal(size=(500, 2))
+REPEATED = np.repeat(FLAT[:5], 100, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("x", "k"),
+    [
+        (np.column_stack([FLAT[:, 0], np.full(500, 7.0)]), 2),
+        (np.full((500, 2), 3.0), 1),
+        (np.column_stack([FLAT[:, 0], 2 * FLAT[:, 0]]), 1),
+        (REPEATED, 4),
+    ],
+    ids=["a constant column", "one row only", "columns on a line", "five rows"],
+)
+def test_data_without_width_give_an_answer_or_a_reason_never_nan(x, k):
+    """Without errors the likelihood has no maximum; with errors, or widths held by `w`, there is an answer."""
+    for err in (None, np.zeros(x.shape)):
+        with pytest.raises(DataRefusedError, match="no maximum"):
+            extreme_deconvolution(x, err, n_components=k, seed=1, n_starts=2)
+    for err, w in ((np.full(x.shape, 0.1), 0.0), (None, 0.01)):
+        fit = extreme_deconvolution(x, err, n_components=k, w=w, seed=1, n_starts=2)
+        assert all(np.isfinite(v).all() for v in (fit.mixture.weights, fit.mixture.means, fit.mixture.covs))
+        assert np.isfinite([fit.loglike, fit.bic]).all()
+
+
+def test_rounded_values_are_fitted_from_a_start_that_does_not_collapse():
+    """Steps of 0.5 over a scatter of 1: some starts shrink onto one value, the fit does not."""
+    x = np.round(2 * np.random.default_rng(3).standard_t(4, (300, 1))) / 2
+    fit = extreme_deconvolution(x, n_components=3, n_starts=4)
+    assert fit.mixture.covs.min() > 1e-3
+    assert np.isfinite(fit.loglike)
+
+
+def test_of_several_numbers_of_components_those_that_collapse_are_passed_over():
+    x = np.concatenate([np.full(60, 8.0), FLAT[:60, 0]])[:, None]
+    fit = extreme_deconvolution(x, n_components=(1, 2), n_starts=2)
+    assert len(fit.mixture.weights) == 1
+    assert fit.mixture.means[0] == pytest.approx(x.mean(axis=0))
+
+
+def test_a_group_that_collapses_is_named():
+    with pytest.raises(DataRefusedError, match="group 1"):
+        mixtures.extreme_deconvolution_of_each([FLAT[:50], np.ones((50, 2))], n_components=1)
