@@ -40,7 +40,8 @@ class Scale:
                 expected="values that differ",
                 hint="A line needs a range to be fitted over; check the selection.",
             )
-        return cls(float(x), float(y) or 1.0, float(x_mean), float(y_mean), w, w_mean, x0)
+        y = y if y > 1e-12 * abs(y_mean) else abs(y_mean) or 1.0
+        return cls(float(x), float(y), float(x_mean), float(y_mean), w, w_mean, x0)
 
     def standardise(self, data: Data) -> Data:
         """Return `data` in the units of the fit."""

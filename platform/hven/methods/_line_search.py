@@ -89,8 +89,9 @@ def maximise(evaluate: Evaluate, z: Array, variance: float | None) -> Maximum:
         found, converged = _descend(evaluate, np.append(z[:-1], variance), free_variance=False)
         return Maximum(found, *evaluate(found), free_variance=False, at_boundary=False, converged=converged)
     found, converged = _descend(evaluate, z, free_variance=True)
-    if found[-1] < _NEGLIGIBLE:
-        edge, edge_converged = _descend(evaluate, np.append(found[:-1], 0.0), free_variance=False)
+    at_zero = np.append(found[:-1], 0.0)
+    if found[-1] < _NEGLIGIBLE and all(np.isfinite(v).all() for v in evaluate(at_zero)):
+        edge, edge_converged = _descend(evaluate, at_zero, free_variance=False)
         at_edge = Maximum(edge, *evaluate(edge), free_variance=True, at_boundary=True, converged=edge_converged)
         if at_edge.gradient[-1] >= 0:
             return at_edge

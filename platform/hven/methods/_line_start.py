@@ -9,12 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from hven.errors import DataRefusedError
 from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout
 from hven.methods._line_means import b_splines
 
 Array = NDArray[np.float64]
 _EM_STEPS = 25
 _EM_OBJECTS = 20_000
+_LEAST_VARIANCE = 1e-8
+"""Variance about the mean, in units of that of y, below which rounding is all that there is."""
 _KNEES = np.linspace(0.1, 0.9, 17)
 
 
@@ -34,6 +37,11 @@ def ols(x: ArrayLike, y: ArrayLike, *, x0: float = 0.0, weights: ArrayLike | Non
     Errors in x of variance e^2 pull its slope towards zero by var(x) / (var(x) + e^2). Its own errors are the
     heteroscedasticity-robust ones (White 1980, HC1).
 
+    Raises
+    ------
+    DataRefusedError
+        All x are the same.
+
     Examples
     --------
     >>> line = ols([0, 1, 2, 3], [1, 3, 5, 7], x0=1.0)
@@ -42,6 +50,12 @@ def ols(x: ArrayLike, y: ArrayLike, *, x0: float = 0.0, weights: ArrayLike | Non
     """
     x, y = np.asarray(x, dtype=np.float64) - x0, np.asarray(y, dtype=np.float64)
     w = np.ones_like(x) if weights is None else np.asarray(weights, dtype=np.float64)
+    if not len(x) or not np.ptp(x[w > 0]) > 1e-12 * np.abs(x + x0).max():
+        raise DataRefusedError(
+            f"the {len(x)} x of a line are all the same" if len(x) else "there are no points",
+            expected="values that differ",
+            hint="Check the selection.",
+        )
     design = np.stack([x - w @ x / w.sum(), np.ones_like(x)], axis=1)
     inverse = np.linalg.inv(design.T @ (w[:, None] * design))
     slope, centre = inverse @ (design.T @ (w * y))
@@ -58,8 +72,7 @@ def ols(x: ArrayLike, y: ArrayLike, *, x0: float = 0.0, weights: ArrayLike | Non
 def start(data: Data, layout: Layout, knots: Array) -> Array:
     """Return the parameter vector to start from; `data` is standardised, without padding."""
     z = np.zeros(layout.size)
-    seen = Data(*(v[data.is_limit == 0] for v in data))
-    of_mean = _straight(seen) if layout.mean.kind == "line" else _bent(seen, layout, knots)
+    of_mean = _start_of_mean(Data(*(v[data.is_limit == 0] for v in data)), layout, knots)
     z[: layout.mean.size], z[layout.coefficients], z[layout.variance] = of_mean
     weights, means, variances = _mixture_of_x(data, layout.n_components)
     z[layout.means] = means
@@ -69,6 +82,25 @@ def start(data: Data, layout: Layout, knots: Array) -> Array:
         fraction = 0.02
         z[layout.outlier] = np.log(2 * fraction / (1 - 2 * fraction)), 0.0, np.log(2.0)
     return z
+
+
+def without_infinities(data: Data, layout: Layout, knots: Array) -> tuple[Data, bool]:
+    """Return `data` whose likelihood is finite, and whether all y lie on the mean as well as numbers are known.
+
+    Objects without any error that lie on one mean have an infinite likelihood at no scatter. They get an error in y of
+    1e-4 of the scatter of all y.
+    """
+    exact = (data.x_var == 0) & (data.y_var == 0) & (data.is_limit == 0)
+    if not exact.any():
+        return data, False
+    _, _, variance = _start_of_mean(Data(*(v[exact] for v in data)), layout, knots)
+    if variance > 2 * _LEAST_VARIANCE:
+        return data, False
+    return data._replace(y_var=np.where(exact, _LEAST_VARIANCE, data.y_var)), bool(exact[data.is_limit == 0].all())
+
+
+def _start_of_mean(seen: Data, layout: Layout, knots: Array) -> tuple[Array, Array, float]:
+    return _straight(seen) if layout.mean.kind == "line" else _bent(seen, layout, knots)
 
 
 def _straight(data: Data) -> tuple[Array, Array, float]:
@@ -84,7 +116,7 @@ def _straight(data: Data) -> tuple[Array, Array, float]:
     crossed[0] -= xy_cov
     slopes = np.linalg.lstsq(moments, crossed, rcond=None)[0]
     scatter = weight @ (y_off - off @ slopes) ** 2
-    variance = max(scatter - y_var - slopes[0] ** 2 * x_var + 2 * slopes[0] * xy_cov, 0.05 * scatter, 1e-8)
+    variance = max(scatter - y_var - slopes[0] ** 2 * x_var + 2 * slopes[0] * xy_cov, 0.05 * scatter, _LEAST_VARIANCE)
     return np.array([slopes[0], y_mean - centre @ slopes]), slopes[1:], float(variance)
 
 
@@ -109,7 +141,7 @@ def _bent(data: Data, layout: Layout, knots: Array) -> tuple[Array, Array, float
         best = int(np.argmin([t[0] for t in tries]))
         (scatter, found), knee = tries[best], places[best]
         p, coefficients = np.array([found[0], found[1] - found[0] * knee, found[2], knee]), found[3:]
-    return p, coefficients, max(scatter - float(root**2 @ data.y_var), 0.05 * scatter, 1e-8)
+    return p, coefficients, max(scatter - float(root**2 @ data.y_var), 0.05 * scatter, _LEAST_VARIANCE)
 
 
 def _mixture_of_x(data: Data, k: int) -> tuple[Array, Array, Array]:

@@ -11,14 +11,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from hven.errors import ParameterError, TooFewObjectsError
+from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
 from hven.methods._line_columns import Scale, finite_columns
 from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout, densities
 from hven.methods._line_means import NO_BASIS, Basis, Mean, b_splines, basis_of
 from hven.methods._line_model import MOST_NODES, NODES, Model, padded
 from hven.methods._line_posterior import draw
 from hven.methods._line_search import Maximum
-from hven.methods._line_start import Line, ols
+from hven.methods._line_start import Line, ols, without_infinities
 from hven.methods.precision import in_float64
 
 __all__ = ["EivFit", "Line", "deming", "fit", "log_density", "ols"]
@@ -64,6 +64,9 @@ class EivFit:
         The broad component, NaN without one.
     ols
         The ordinary least-squares line through the objects with a measured y: attenuated by the errors of x.
+    is_exact
+        Whether all points lie on the mean as well as their numbers are known, without errors: `sigma_int` is 0, and all
+        errors are those that an error in y of 1e-4 of its scatter would leave.
     converged, at_boundary
         Whether the gradient vanishes, the information is positive, the knee lies among the objects, the integral over
         the true x is exact and chains, where asked for, are reliable; whether `sigma_int` is at zero.
@@ -102,6 +105,7 @@ class EivFit:
     converged: bool
     at_boundary: bool
     draws: Array
+    is_exact: bool = False
 
     def value(self, name: str) -> float:
         """Return the value of one of `names`, as ``"knee"``."""
@@ -288,8 +292,9 @@ def fit(
     )  # fmt: skip
     _refuse_few(columns, layout)
     scale = Scale.of(columns, x0)
-    data = scale.standardise(columns)
-    model = Model(data, layout, (places - scale.x_mean) / scale.x, None if sigma_int is None else sigma_int / scale.y)
+    inner = (places - scale.x_mean) / scale.x
+    data, is_exact = without_infinities(scale.standardise(columns), layout, inner)
+    model = Model(data, layout, inner, None if sigma_int is None else sigma_int / scale.y)
     maximum = model.maximum()
     for k in () if n_components else (2, 3):
         larger = replace(model, layout=replace(layout, n_components=k))
@@ -299,7 +304,7 @@ def fit(
         if other.bic(data.weight.sum()) >= maximum.bic(data.weight.sum()):
             break
         model, maximum = larger, other
-    model, maximum, is_exact = model.with_exact_integrals(maximum)
+    model, maximum, is_integrated = model.with_exact_integrals(maximum)
     draws, is_reliable = np.zeros((0, len(model.layout.wanted))), True
     if errors == "hmc":
         draws, is_reliable = draw(
@@ -310,7 +315,8 @@ def fit(
         report,
         knots=places,
         n_dropped=int(len(finite) - finite.sum()),
-        converged=report.converged and is_exact and is_reliable,
+        converged=report.converged and is_integrated and is_reliable,
+        is_exact=is_exact,
     )
 
 
@@ -416,6 +422,11 @@ def deming(x: ArrayLike, y: ArrayLike, x_err: float, y_err: float) -> tuple[floa
 
     Closed form; the limit of `fit` for sigma_int = 0, one component and the same errors for all.
 
+    Raises
+    ------
+    DataRefusedError
+        x and y are not correlated, or do not vary: no line is better than another, or the best one is upright.
+
     Examples
     --------
     >>> [round(v, 12) for v in deming([0, 1, 2], [1, 3, 5], x_err=0.1, y_err=0.3)]
@@ -424,6 +435,12 @@ def deming(x: ArrayLike, y: ArrayLike, x_err: float, y_err: float) -> tuple[floa
     x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
     (s_xx, s_xy), (_, s_yy) = np.cov(x, y, bias=True)
     ratio = y_err**2 / x_err**2
+    if s_xy == 0 and (s_yy >= ratio * s_xx):
+        raise DataRefusedError(
+            "x and y are not correlated, or do not vary", expected="points along a line", hint="Check the selection."
+        )
+    if s_xy == 0:
+        return 0.0, float(y.mean())
     slope = (s_yy - ratio * s_xx + np.sqrt((s_yy - ratio * s_xx) ** 2 + 4 * ratio * s_xy**2)) / (2 * s_xy)
     return float(slope), float(y.mean() - slope * x.mean())
 

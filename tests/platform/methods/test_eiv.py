@@ -249,3 +249,50 @@ def test_bad_input_is_refused_by_name():
         eiv.fit(x[:4], y[:4])
     with pytest.raises(ParameterError, match="n_components is 4"):
         eiv.fit(x, y, n_components=4)
+
+
+EXACT = np.random.default_rng(0).uniform(4, 12, 150)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (EXACT, 1 - 0.06 * EXACT),
+        (EXACT, 1 - 0.06 * EXACT + 1e-9 * np.sin(EXACT * 7)),
+        (EXACT, np.full(150, 0.1)),
+        (EXACT, np.zeros(150)),
+        (np.repeat([5.0, 9.0], 75), np.repeat([0.3, 0.1], 75)),
+    ],
+    ids=["on a line", "as good as on a line", "constant", "zero", "two stars, repeated"],
+)
+@pytest.mark.parametrize("err", [None, 0.0])
+def test_points_without_errors_on_a_line_have_a_finite_answer(x, y, err):
+    """Before, ValueError: array must not contain infs or NaNs. Errors are those of 1e-4 of the scatter of y."""
+    line = eiv.fit(x, y, err, err, x0=8.0, n_components=1)
+    slope, at_8 = np.polyfit(x - 8, y, 1)
+    assert line.is_exact
+    assert line.at_boundary
+    assert line.converged
+    assert line.sigma_int == 0
+    assert [line.slope, line.intercept] == pytest.approx([slope, at_8], abs=1e-6)
+    told = (line.slope_err, line.intercept_err, line.sigma_int_err, line.loglike, line.bic, line.ols.slope_err)
+    assert np.isfinite(told).all()
+    assert line.slope_err < 1e-5
+
+
+def test_a_small_scatter_is_measured_not_taken_for_none():
+    """3e-4 of the scatter of y, without errors: three times what counts as none."""
+    rng = np.random.default_rng(1)
+    line = eiv.fit(EXACT, 1 - 0.06 * EXACT + 1e-4 * rng.normal(size=150), n_components=1)
+    assert not line.is_exact
+    assert not line.at_boundary
+    assert line.sigma_int == pytest.approx(1e-4, abs=4 * line.sigma_int_err)
+
+
+def test_textbook_lines_of_points_at_one_place_are_refused():
+    for x in (np.full(9, 8.122), [], [3.0]):
+        with pytest.raises(DataRefusedError):
+            eiv.ols(x, np.zeros(len(x)))
+    with pytest.raises(DataRefusedError, match="not correlated"):
+        eiv.deming([1.0, 1.0], [0.0, 2.0], 0.1, 0.1)
+    assert eiv.deming([0.0, 1.0, 2.0], [3.0, 3.0, 3.0], 0.1, 0.1) == (0.0, 3.0)
