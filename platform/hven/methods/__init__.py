@@ -5,6 +5,7 @@ from typing import Any
 
 from hven.methods import (
     calibration,
+    caveats,
     copulas,
     diffusion,
     eiv,
@@ -34,6 +35,7 @@ from hven.methods.precision import in_float64
 
 __all__ = [
     "calibration",
+    "caveats",
     "copulas",
     "diffusion",
     "eiv",

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import gather
+from hven.methods import caveats, gather
 from hven.methods.frames import SolarFrame
 from hven.mocks import Mock, gradient_stars
+from hven_plugins.gradients.bearing import caveats_of_lines, caveats_of_stars
 from hven_plugins.gradients.lines import Options, deblurred, fitted, refuse_blurring
 from hven_plugins.gradients.places import COLUMNS, places
 from hven_plugins.gradients.populations import Population, limits_and_medians, split
@@ -99,8 +100,8 @@ def metallicity_gradients(
 
     All stars are one population unless `bins` or `edges` cut them by age or effective temperature (7500 K is about 1.5
     Gyr on the main sequence, 12,500 K about 0.15 Gyr). Stars with a missing value or error are left out; how many
-    stands in the attributes. A column of errors that is not there at all means no errors, which the attribute `assumed`
-    tells. For [M/H] bind ``feh`` to it.
+    stands in the attributes. A column of errors that is not there at all means no errors, which is a caveat. For
+    [M/H] bind ``feh`` to it.
 
     Radii come from ``r_gal``, or from ``ra, dec, distance`` when there is none. Errors of R count as known and as
     independent of the true R; where they grow with distance, the slope keeps a bias of about 1 %.
@@ -111,10 +112,15 @@ def metallicity_gradients(
     edges take part as neighbours.
 
     The result has one row for each population, from the youngest or coolest, over the dimension ``population``;
-    `fit` says 'ok', 'too few stars' (fewer than `n_min`) or 'all stars at one radius' (values null), 'not converged',
-    or 'errors exceed the scatter': `sigma_int` is then 0, and its error an upper limit. ``counts`` (stars by R and
-    [Fe/H]) and ``feh_median`` (running median) let the figure be drawn without the stars. ``prior_weight``,
+    `fit` says 'ok'; 'too few stars' (fewer than `n_min`), 'all stars at one radius' or 'errors exceed the spread of
+    radii' (values null); 'not converged'; 'errors exceed the scatter': `sigma_int` is then 0, and its error an upper
+    limit; or 'exactly on a line', without errors or scatter: errors are then those of rounding. ``counts`` (stars by R
+    and [Fe/H]) and ``feh_median`` (running median) let the figure be drawn without the stars. ``prior_weight``,
     ``prior_mean`` and ``prior_width`` are the mixture that the true radii follow, for `metallicity_residuals`.
+
+    What bears the answer badly is a caveat of the result, with its numbers: nine in ten stars within 1 kpc of radius;
+    errors of R that make up more than 30 % of their variance; errors that are zero, codes for a missing one, or larger
+    than the scatter; stars that are left out or repeat each other.
 
     The hot stars of the paper: ``edges=[7500, 8500, 9500, 10500, 11500, 12500]``, ``z_max=0.15``. Its exact bins are
     not known here.
@@ -198,7 +204,9 @@ def metallicity_gradients(
         dims = ("population", "component") if isinstance(value, np.ndarray) else ("population",)
         columns[name] = (dims, np.array([row[name] for row in rows]))
     columns["r_ref"] = ("population", np.full(len(rows), r_ref))
-    return xr.Dataset({**columns, **limits_and_medians(populations), **counts_and_medians(populations)}, attrs=attrs)
+    result = xr.Dataset({**columns, **limits_and_medians(populations), **counts_and_medians(populations)}, attrs=attrs)
+    texts = caveats_of_stars(stars, int(usable.sum()), assumed) + caveats_of_lines(populations, rows)
+    return caveats.with_caveats(result, texts)
 
 
 def located(stars: xr.Dataset, solar: SolarFrame, *, needs_height: bool) -> tuple[xr.Dataset, str]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 import hven
 from hven.methods import eiv
+from hven_plugins.gradients.bearing import reliability
 from hven_plugins.gradients.blurring import chances, fit_blurred
 from hven_plugins.gradients.populations import Population
 
@@ -16,6 +17,8 @@ Array = NDArray[np.float64]
 FITTED, TOO_FEW, NOT_CONVERGED = "ok", "too few stars", "not converged"
 NO_SCATTER = "errors exceed the scatter"
 SAME_RADIUS = "all stars at one radius"
+ALL_ERROR = "errors exceed the spread of radii"
+EXACT = "exactly on a line"
 MOST_COMPONENTS = 3
 
 NUMBERS = (
@@ -64,14 +67,16 @@ def fitted(population: Population, options: Options) -> dict[str, Any]:
     if len(stars.feh) < options.n_min:
         return row
     x, y, x_err, y_err = (stars[name].values for name in ("r_gal", "feh", "r_gal_err", "feh_err"))
-    if not np.ptp(x) > 0:
+    if not np.std(x) > 1e-9 * np.abs(x).max():
         return {**row, "fit": SAME_RADIUS}
+    if reliability(x, x_err) == 0:
+        return {**row, "fit": ALL_ERROR}
     heights = np.abs(stars.z_gal.values) if options.vertical else None
     line = eiv.fit(
         x, y, x_err, y_err, x0=options.r_ref, n_components=options.n_components, outliers=options.outliers,
         covariates=heights, errors=options.errors, seed=options.seed,
     )  # fmt: skip
-    told = NO_SCATTER if line.at_boundary else FITTED
+    told = (EXACT if line.is_exact else NO_SCATTER) if line.at_boundary else FITTED
     return {
         **row,
         "n": line.n,
@@ -114,7 +119,11 @@ def deblurred(
     variable = populations[0].variable
     ordered = sorted([*populations, *outside], key=lambda p: p.low)
     usable: list[Population] = [
-        p for p in ordered if len(p.stars.feh) >= options.n_min and np.ptp(p.stars.r_gal.values) > 0
+        p
+        for p in ordered
+        if len(p.stars.feh) >= options.n_min
+        and np.std(p.stars.r_gal.values) > 1e-9 * np.abs(p.stars.r_gal.values).max()
+        and reliability(p.stars.r_gal.values, p.stars.r_gal_err.values) > 0
     ]
     columns = {
         name: np.concatenate([p.stars[name].values for p in usable])
