@@ -1,63 +1,31 @@
 """What all readers of tables share: which columns are meant, their units, what counts as missing, where rows are."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from hven import Batch, Column
+from hven import Batch, Column, Note
 from hven.errors import MissingColumnError, ParameterError, UnreadableFileError, did_you_mean
+from hven_plugins.files.exact_ids import IDENTITIES, exact_ids
+from hven_plugins.files.positions import Pair, find_pair, in_icrs, pair_of, with_joined_parts
 
 if TYPE_CHECKING:
     import polars as pl
-
-POSITIONS = (
-    ("ra", "dec"),
-    ("raj2000", "dej2000"),
-    ("_raj2000", "_dej2000"),
-    ("raj2000", "decj2000"),
-    ("ra_j2000", "dec_j2000"),
-    ("ra_icrs", "de_icrs"),
-    ("ra_icrs", "dec_icrs"),
-    ("_ra.icrs", "_de.icrs"),
-    ("radeg", "dedeg"),
-    ("radeg", "decdeg"),
-    ("ra_deg", "dec_deg"),
-    ("_ra", "_de"),
-    ("alpha_j2000", "delta_j2000"),
-    ("target_ra", "target_dec"),
-    ("ramean", "decmean"),
-    ("raj2000_deg", "dej2000_deg"),
-)
-"""Names under which surveys publish ICRS (or J2000) positions, lower case, in the order of preference."""
-
-IDENTITIES = (
-    "source_id",
-    "dr3_source_id",
-    "sobject_id",
-    "apogee_id",
-    "targetid",
-    "specobjid",
-    "obsid",
-    "objid",
-    "source",
-    "gaiaedr3",
-    "star_id",
-    "id",
-)
-"""Names under which surveys publish what tells their objects apart, lower case, in the order of preference."""
 
 _EVERY = "*"
 
 
 def table_batch(
-    frame: "pl.DataFrame",
+    data: "pl.DataFrame",
     told: Iterable[Column],
     where: str,
+    file_frame: str | Mapping[str, str] = "",
+    notes: Iterable[Note] = (),
     *,
     columns: dict[str, str] | None = None,
     units: dict[str, str] | None = None,
     position: list[str] | None = None,
     identity: list[str] | None = None,
+    frame: str = "",
     sentinels: dict[str, list[float]] | None = None,
     valid: dict[str, list[float | None]] | None = None,
     unplaced: Literal["refuse", "drop"] = "refuse",
@@ -69,12 +37,17 @@ def table_batch(
 
     Parameters
     ----------
-    frame
+    data
         The rows, under the names of the file.
     told
         What the file says of its columns.
     where
         The file, for errors.
+    file_frame
+        The frame of positions that the file says, as it writes it ("FK5", "eq_FK4 B1950", "galactic"): one for the
+        file, or by column of the file. Positions are converted to ICRS.
+    notes
+        What the reader has to say of how it read the file.
     columns
         New names, as {"feh": "FE_H"}.
     units
@@ -83,6 +56,9 @@ def table_batch(
         Columns of right ascension and declination, by new name, [] for none; guessed when not given.
     identity
         Columns that tell objects apart, by new name; guessed when not given.
+    frame
+        Frame of the position where the file tells none or a wrong one: icrs, fk5, fk4, galactic, ecliptic, with an
+        equinox if need be ("fk5 J1975"). Positions are converted to ICRS.
     sentinels
         Values that mean missing, as {"teff": [-9999]}; "*" stands for every column.
     valid
@@ -98,6 +74,8 @@ def table_batch(
     ------
     MissingColumnError
         If an option names a column that the file does not have.
+    DataRefusedError
+        If the positions are in a frame that hven does not convert, or are no positions at all.
 
     Examples
     --------
@@ -107,24 +85,12 @@ def table_batch(
     >>> batch.position, batch.parts[""]["feh"].to_list()
     (('RAJ2000', 'DEJ2000'), [None])
     """
-    import polars as pl
-
-    if not frame.width:
+    if not data.width:
         raise UnreadableFileError("the file has no columns", where=where, hint="Leave it out.")
     known = {column.name: column for column in told}
-    old = {name: _known(frame, source, "columns", where) for name, source in (columns or {}).items()}
-    clash = [
-        name for name, source in old.items() if name in frame.columns and name != source and name not in old.values()
-    ]
-    if clash:
-        raise ParameterError(
-            f"option 'columns' calls {old[clash[0]]!r} {clash[0]!r}, and the file has a column {clash[0]!r} already",
-            where=where,
-            hint="Choose another name, or give that column another name too.",
-        )
-    frame = frame.rename({source: name for name, source in old.items()})
-    renamed = {source: name for name, source in old.items()}
-    given = {_known(frame, name, "units", where): unit for name, unit in (units or {}).items()}
+    renamed = _renamed(data, columns or {}, where)
+    data = data.rename(renamed)
+    given = {_known(data, name, "units", where): unit for name, unit in (units or {}).items()}
     described = [
         Column(name, "", ("object",), given.get(name, column.unit), column.description, column.ucd)
         for name, column in ((renamed.get(n, n), c) for n, c in known.items())
@@ -132,34 +98,57 @@ def table_batch(
     described += [
         Column(name, "", unit=unit) for name, unit in given.items() if name not in {c.name for c in described}
     ]
-    frame = _without_sentinels(frame, sentinels or {}, valid or {}, where)
-    placed = _position(frame, position, where)
-    if placed is not None:
-        texts = [name for name in placed if frame[name].dtype == pl.String]
-        frame = _in_degrees(frame, placed, {c.name: c.unit for c in described})
-        described = [replace(c, unit="deg") if c.name in texts else c for c in described]
+    data = _without_sentinels(data, sentinels or {}, valid or {}, where)
+    data, noted, rounded = exact_ids(data)
+    notes = [*notes, *noted]
+    if not isinstance(file_frame, str):
+        file_frame = {renamed.get(name, name): said for name, said in file_frame.items()}
+    if position is None:
+        data, described, noted = with_joined_parts(data, described)
+        notes += noted
+    pair = _pair(data, position, {c.name: c for c in described}, file_frame, where)
+    placed: tuple[str, str] | None = None
+    if pair is not None:
+        data, described, placed, noted = in_icrs(data, described, pair, frame, where, refuse=unplaced == "refuse")
+        notes += noted
         if unplaced == "drop":
-            frame = frame.drop_nulls(placed).drop_nans([n for n in placed if frame[n].dtype.is_float()])
+            data = data.drop_nulls(placed).drop_nans([n for n in placed if data[n].dtype.is_float()])
     return Batch(
-        {"": frame},
+        {"": data},
         tuple(described),
-        _identity(frame, identity, where),
+        _identity(data, identity, rounded, where),
         survey=survey,
         title=title,
         citation=tuple(citation or ()),
         position=placed,
+        notes=tuple(notes),
     )
 
 
-def _known(frame: "pl.DataFrame", name: str, option: str, where: str) -> str:
-    if name in frame.columns:
+def _renamed(data: "pl.DataFrame", columns: Mapping[str, str], where: str) -> dict[str, str]:
+    """Return the new names by old name that the option 'columns' gives."""
+    old = {name: _known(data, source, "columns", where) for name, source in columns.items()}
+    clash = [
+        name for name, source in old.items() if name in data.columns and name != source and name not in old.values()
+    ]
+    if clash:
+        raise ParameterError(
+            f"option 'columns' calls {old[clash[0]]!r} {clash[0]!r}, and the file has a column {clash[0]!r} already",
+            where=where,
+            hint="Choose another name, or give that column another name too.",
+        )
+    return {source: name for name, source in old.items()}
+
+
+def _known(data: "pl.DataFrame", name: str, option: str, where: str) -> str:
+    if name in data.columns:
         return name
-    columns = ", ".join(frame.columns)
+    columns = ", ".join(data.columns)
     raise MissingColumnError(
         f"option {option!r} names column {name!r}, which the file does not have",
         where=where,
         hint=did_you_mean(
-            name, frame.columns, f"Its columns are: {columns if len(columns) < 1000 else columns[:1000]}."
+            name, data.columns, f"Its columns are: {columns if len(columns) < 1000 else columns[:1000]}."
         ),
     )
 
@@ -196,41 +185,30 @@ def _without_sentinels(
     return frame
 
 
-def _position(frame: "pl.DataFrame", position: Sequence[str] | None, where: str) -> tuple[str, str] | None:
-    if position is not None:
-        if not position:
-            return None
-        if len(position) != 2:
-            raise ParameterError(
-                f"option 'position' has {len(position)} columns",
-                where=where,
-                expected="two, right ascension and declination, or none",
-                hint="Correct the option.",
-            )
-        ra, dec = (_known(frame, name, "position", where) for name in position)
-        return ra, dec
-    lower = {name.lower(): name for name in reversed(frame.columns)}
-    return next(((lower[ra], lower[dec]) for ra, dec in POSITIONS if ra in lower and dec in lower), None)
+def _pair(
+    data: "pl.DataFrame",
+    position: Sequence[str] | None,
+    columns: Mapping[str, Column],
+    file_frame: str | Mapping[str, str],
+    where: str,
+) -> Pair | None:
+    if position is None:
+        return find_pair(data, columns, file_frame)
+    if not position:
+        return None
+    if len(position) != 2:
+        raise ParameterError(
+            f"option 'position' has {len(position)} columns",
+            where=where,
+            expected="two, right ascension and declination, or none",
+            hint="Correct the option.",
+        )
+    return pair_of([_known(data, name, "position", where) for name in position], columns, file_frame)
 
 
-def _identity(frame: "pl.DataFrame", identity: Sequence[str] | None, where: str) -> tuple[str, ...]:
+def _identity(data: "pl.DataFrame", identity: Sequence[str] | None, rounded: set[str], where: str) -> tuple[str, ...]:
     if identity is not None:
-        return tuple(_known(frame, name, "identity", where) for name in identity)
-    lower = {name.lower(): name for name in reversed(frame.columns)}
-    return next(((lower[name],) for name in IDENTITIES if name in lower), ())
-
-
-def _in_degrees(frame: "pl.DataFrame", position: tuple[str, str], units: Mapping[str, str]) -> "pl.DataFrame":
-    """Return the frame with positions that were written as 12:34:56.7 +01:02:03 (hours, unless a unit says degrees)."""
-    import polars as pl
-
-    sexagesimal = r"^\s*([+-]?)(\d+)[:\sh d°]+(\d+)[:\sm ']+(\d+(?:\.\d*)?)"
-    for name, turns in zip(position, (15.0, 1.0), strict=True):
-        if frame[name].dtype != pl.String:
-            continue
-        sign, whole, minutes, seconds = (pl.col(name).str.extract(sexagesimal, group) for group in range(1, 5))
-        size = whole.cast(pl.Float64) + minutes.cast(pl.Float64) / 60 + seconds.cast(pl.Float64) / 3600
-        factor = 1.0 if units.get(name, "").startswith("deg") else turns
-        signed = pl.when(sign == "-").then(-size).otherwise(size) * factor
-        frame = frame.with_columns(pl.coalesce(signed, pl.col(name).cast(pl.Float64, strict=False)))
-    return frame
+        return tuple(_known(data, name, "identity", where) for name in identity)
+    lower = {name.lower(): name for name in reversed(data.columns)}
+    found = (lower[name] for name in IDENTITIES if name in lower and lower[name] not in rounded)
+    return next(((name,) for name in found), ())

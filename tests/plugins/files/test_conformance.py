@@ -117,7 +117,8 @@ def test_readers_of_tables_have_the_same_options_beside_their_own(reader, own):
     told = reader.options.model_json_schema()["properties"]
     shared = parquet.options.model_json_schema()["properties"]
     assert list(shared) == [
-        "columns", "units", "position", "identity", "sentinels", "valid", "unplaced", "survey", "title", "citation",
+        "columns", "units", "position", "identity", "frame",
+        "sentinels", "valid", "unplaced", "survey", "title", "citation",
     ]  # fmt: skip
     assert {name: told[name] for name in shared} == shared
     assert not own or own in told

@@ -1,0 +1,116 @@
+"""Angles that are written as hours or degrees, minutes and seconds, in one column or in several."""
+
+from typing import TYPE_CHECKING
+
+from hven import Note
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import polars as pl
+
+_MINUS, _PRIME, _SECOND = "\u2212", "\u2032", "\u2033"
+PATTERN = (
+    rf"^([+\-{_MINUS}]?)\s*(\d{{1,3}})\s*[:hHdD°\s]\s*(\d{{1,2}}(?:[.,]\d+)?)"
+    rf"\s*[:mM'{_PRIME}\s]?\s*(\d{{1,2}}(?:[.,]\d*)?)?\s*[sS\"{_SECOND}]?$"
+)
+"""Sign, hours or degrees, minutes, seconds (which may be absent) of an angle."""
+
+_HOURS = ("h", "hr", "hour", "hours", "hms", "h:m:s", "hh:mm:ss", "hourangle")
+_SPLIT = (
+    ("rah", "ram", "ras", "de-", "ded", "dem", "des"),
+    ("rah", "ram", "ras", "de_sign", "ded", "dem", "des"),
+    ("ra_h", "ra_m", "ra_s", "dec_sign", "dec_d", "dec_m", "dec_s"),
+)
+
+
+def is_hours(unit: str) -> bool:
+    """Return whether a unit of a right ascension means hours.
+
+    Examples
+    --------
+    >>> is_hours("hourangle"), is_hours('"h:m:s"'), is_hours("deg")
+    (True, True, False)
+    """
+    return unit.strip().strip("\"'").lower() in _HOURS
+
+
+def degrees(texts: "pl.Series", unit: str, *, is_right_ascension: bool) -> "tuple[pl.Series, list[Note]]":
+    """Return angles that are texts in degrees, null where a text is no angle, and what was assumed.
+
+    A right ascension is in hours unless its unit, its letters, its name or a value from 24 on say degrees.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> degrees(pl.Series("ra", ["12:34:56,7"]), "", is_right_ascension=True)[0].to_list()
+    [188.73625]
+    >>> degrees(pl.Series("dec", ["-00 12 14.966"]), "", is_right_ascension=False)[0].round(6).to_list()
+    [-0.204157]
+    """
+    import polars as pl
+
+    name = texts.name
+    part = pl.DataFrame({"text": texts.str.strip_chars()}).select(
+        "text", *(pl.col("text").str.extract(PATTERN, group).alias(str(group)) for group in range(1, 5))
+    )
+    number = [pl.col(str(group)).str.replace(",", ".").cast(pl.Float64) for group in (2, 3, 4)]
+    size = number[0] + number[1] / 60 + number[2].fill_null(0.0) / 3600
+    good = (number[1] <= 60) & (number[2].fill_null(0.0) <= 60)
+    plain = pl.col("text").str.replace(f"^{_MINUS}", "-").cast(pl.Float64, strict=False)
+    signed = pl.when(good).then(pl.when(pl.col("1").is_in(["-", _MINUS])).then(-size).otherwise(size))
+    parts = part.select(angle=signed, plain=pl.when(pl.col("2").is_null()).then(plain), whole=number[0])
+    notes: list[Note] = []
+    factor = 1.0
+    if is_right_ascension:
+        factor, reason = _hours_or_degrees(part["text"], unit, name, parts["whole"])
+        if reason:
+            notes.append(Note(f"column {name!r} is {reason}", column=name))
+    found = parts.select(pl.coalesce(pl.col("angle") * factor, "plain").alias(name)).to_series()
+    return found, notes
+
+
+def joined(data: "pl.DataFrame") -> "tuple[pl.Series, pl.Series] | None":
+    """Return right ascension and declination [deg] from seven columns of hours to seconds, None without them.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> parts = {"RAh": [1], "RAm": [30], "RAs": [0.0], "DE-": ["-"], "DEd": [0], "DEm": [30], "DEs": [0.0]}
+    >>> [column.item() for column in joined(pl.DataFrame(parts))]
+    [22.5, -0.5]
+    """
+    import polars as pl
+
+    lower: Mapping[str, str] = {name.lower(): name for name in reversed(data.columns)}
+    names = next((names for names in _SPLIT if all(name in lower for name in names)), None)
+    if names is None:
+        return None
+    h, m, s, sign, d, minutes, seconds = (pl.col(lower[name]) for name in names)
+    numbers = [lower[name] for name in names if name != names[3]]
+    data = data.with_columns(pl.col(numbers).cast(pl.Float64, strict=False), sign.cast(pl.String).str.strip_chars())
+    ra = (h + m / 60 + s.fill_null(0.0) / 3600) * 15
+    size = d + minutes / 60 + seconds.fill_null(0.0) / 3600
+    dec = pl.when(sign.is_in(["-", _MINUS, "-1"])).then(-size).otherwise(size)
+    found = data.select(ra.alias("ra"), dec.alias("dec"))
+    return found["ra"], found["dec"]
+
+
+def _hours_or_degrees(texts: "pl.Series", unit: str, name: str, whole: "pl.Series") -> tuple[float, str]:
+    """Return the factor to degrees of right ascensions that are texts, and why, where it was not said."""
+    if is_hours(unit):
+        return 15.0, ""
+    if unit.strip().lower().startswith(("deg", "d:m:s", '"d:m:s"')):
+        return 1.0, ""
+    if texts.str.contains(r"\d\s*[hH]").any():
+        return 15.0, ""
+    if texts.str.contains(r"\d\s*[dD°]").any():
+        return 1.0, ""
+    largest = whole.max()
+    if isinstance(largest, float) and largest >= 25:
+        return 1.0, f"taken as degrees, minutes and seconds: no hour is {largest:g}"
+    if "deg" in name.lower():
+        return 1.0, "taken as degrees, minutes and seconds, as its name says"
+    if largest is None:
+        return 1.0, ""
+    return 15.0, "taken as hours, minutes and seconds, as is usual; if it is in degrees, say so with the option 'units'"
