@@ -77,8 +77,9 @@ def of_errors(name: str, values: ArrayLike, err: ArrayLike, unit: str = "") -> l
             f" of {size}: this looks like a code for a missing error."
         )
     zero = int(np.sum(rest == 0))
-    if 0 < zero < len(err):
-        texts.append(f"{zero:,} of {n} errors of {name} are 0: these values count as exact.")
+    if zero > 0:
+        share = "All" if zero == len(err) else f"{zero:,} of {n}"
+        texts.append(f"{share} errors of {name} are 0: these values count as exact.")
     if len(rest) and np.median(rest) > scatter > 0:
         texts.append(
             f"Errors of {name} (median {f'{np.median(rest):.3g} {unit}'.rstrip()}) are larger than its scatter"

@@ -17,6 +17,8 @@ SHORTEST_ARM = 1.0
 LEAST_RELIABILITY = 0.7
 """Part of the variance of the observed radii that errors leave, below which a gradient comes with a caveat."""
 
+_MOST_CELLS_WITHOUT_SCATTER = 0.3
+
 
 def reliability(r: Array, r_err: Array) -> float:
     """Return the part of the variance of observed radii that is not error, by medians; 0 where errors are all of it.
@@ -82,6 +84,28 @@ def caveats_of_lines(populations: Sequence[Population], rows: Sequence[dict[str,
             f" {error:.2g} kpc) make up {1 - parts[i]:.0%} of the variance of the observed radii: if they are 10 %"
             f" larger than stated, the gradient changes by {change:.0%}."
         )
+    return texts
+
+
+def caveats_of_residuals(table: Any, n_given: int, missing: dict[str, int]) -> list[str]:
+    """Return the caveats of residuals with places (`x`, `y`, `delta`, `err`, each (n,), and `assumed`, in words)."""
+    texts = caveats.of_assumed(table.assumed) + caveats.of_missing(n_given, len(table.delta), missing)
+    if table.assumed == "nothing":
+        texts += caveats.of_errors("delta_feh", table.delta, table.err, "dex")
+    return texts + caveats.of_repeats([table.x, table.y, table.delta])
+
+
+def caveats_of_maps(rows: Sequence[dict[str, Any]], names: Sequence[Any]) -> list[str]:
+    """Return the caveats of the map of each population: no dispersion, and cells whose errors exceed their scatter."""
+    texts = []
+    for row, name in zip(rows, names, strict=True):
+        where = f"The map of population {name}" if len(rows) > 1 else "The map"
+        if row["sigma_map_flag"] != "ok":
+            texts.append(f"{where} has no dispersion: {row['sigma_map_flag']}.")
+        flags = row["flag"][row["n"] > 0]
+        lost = float(np.mean(flags == "errors exceed the scatter")) if len(flags) else 0.0
+        if lost > _MOST_CELLS_WITHOUT_SCATTER:
+            texts.append(f"{where} has no sigma_int in {lost:.0%} of its cells: errors exceed the scatter.")
     return texts
 
 

@@ -39,6 +39,8 @@ class Stars:
         What that error adds to the residual, the gradient times it, in dex, (n,).
     pixel
         Which pixel each star is in, (n,), -1 for none.
+    assumed
+        What had to be assumed, in words.
     """
 
     x: Array
@@ -48,6 +50,7 @@ class Stars:
     r_err: Array
     by_radius: Array
     pixel: Integers
+    assumed: str = "nothing"
 
     def moved(self, source: Integers) -> "Stars":
         """Return the stars with the residuals, errors included, of the stars `source` (n,) at their places."""

@@ -192,6 +192,7 @@ def metallicity_gradients(
     attrs = {
         "population_variable": variable,
         "r_ref_kpc": r_ref,
+        **({} if z_max is None else {"z_max_kpc": z_max}),
         "assumed": assumed,
         "n_given": stars.sizes["object"],
         "n_incomplete": int(stars.sizes["object"] - usable.sum()),

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import gather, stats, twopoint
+from hven.methods import caveats, gather, stats, twopoint
 from hven.methods.frames import SolarFrame
 from hven.mocks import Mock, residual_stars
+from hven_plugins.gradients.bearing import caveats_of_maps, caveats_of_residuals
 from hven_plugins.gradients.cells import Pixels, Told, mean_and_scatter, merged
 from hven_plugins.gradients.places import COLUMNS, column, places
 
@@ -133,7 +134,8 @@ def metallicity_maps(
         There are neither places nor what they are computed from.
     """
     solar = SolarFrame(r0=r0, z_sun=z_sun)
-    table = Residuals.of(gather(stars), solar, n_min, where=_WHERE)
+    held = gather(stars)
+    table = Residuals.of(held, solar, n_min, where=_WHERE)
     grid = Pixels.around(table.x, table.y, pixel)
     of_map, of_pairs = [], []
     for k in table.populations:
@@ -159,7 +161,16 @@ def metallicity_maps(
         {"lag": ("lag", (lags[1:] + lags[:-1]) / 2, kpc)},
         attrs,
     )
-    return {"": maps, "two_point": pairs}
+    texts = caveats_of_residuals(table, held.sizes["object"], missing(held)) + caveats_of_maps(
+        of_map, table.populations
+    )
+    return {"": caveats.with_caveats(maps, texts), "two_point": pairs}
+
+
+def missing(stars: xr.Dataset) -> dict[str, int]:
+    """Return in how many rows each column of numbers has no value."""
+    numbers = {str(name): column(stars, str(name)) for name in stars if stars[name].dtype.kind in "fiub"}
+    return {name: int(np.sum(~np.isfinite(values))) for name, values in numbers.items() if name != "pop_bin"}
 
 
 def _kind(name: str) -> Any:

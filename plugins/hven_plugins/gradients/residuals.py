@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods.frames import SolarFrame
+from hven.methods import caveats
+from hven.methods.frames import SOLAR, SolarFrame
 from hven.mocks import Mock, residual_stars
 from hven_plugins.gradients.gradients import metallicity_gradients
 from hven_plugins.gradients.places import COLUMNS, column, places
@@ -29,7 +30,7 @@ _WHERE = "analysis 'metallicity_residuals'"
     gradients=hven.Model(),
     produces={"delta_feh": "dex", "delta_feh_err": "dex", "pop_bin": ""},
     references=("2304.02958",),
-    version="1",
+    version="2",
     per_object=True,
 )
 def metallicity_residuals(
@@ -37,8 +38,8 @@ def metallicity_residuals(
     gradients: xr.Dataset,
     *,
     radius: Literal["expected", "observed"] = "expected",
-    r0: Annotated[float, hven.Unit("kpc"), Field(gt=0)] = 8.122,
-    z_sun: Annotated[float, hven.Unit("kpc")] = 0.0208,
+    r0: Annotated[float | None, hven.Unit("kpc"), Field(gt=0)] = None,
+    z_sun: Annotated[float | None, hven.Unit("kpc")] = None,
 ) -> xr.Dataset:
     """[Fe/H] of each star less the gradient of its population at its radius.
 
@@ -51,6 +52,10 @@ def metallicity_residuals(
     is rich or poor for this reason alone. ``radius="observed"`` takes the observed radius as it is, and so do gradients
     of other makers, without a mixture.
 
+    A vertical gradient of the fit (``slope_z``) is taken out as well, and with its ``z_max`` stars farther from the
+    plane belong to no population: both need heights. A population without a gradient leaves its stars without a
+    residual, which is a caveat.
+
     ``delta_feh_err`` combines the errors of [Fe/H] and of the radius, the latter times the slope; the intrinsic scatter
     is no part of it.
 
@@ -59,30 +64,37 @@ def metallicity_residuals(
     radius
         Where the line is taken: at the 'expected' or the 'observed' radius.
     r0, z_sun
-        Where the Sun is in kpc, for radii computed here; those of the gradients.
+        Where the Sun is in kpc, for radii computed here; by default where the gradients have it.
 
     Raises
     ------
     MissingColumnError
-        ``gradients`` is no result of `metallicity_gradients`, or the stars lack the age or temperature it is cut by.
+        ``gradients`` is no result of `metallicity_gradients`, or the stars lack the age or temperature it is cut by, or
+        the heights that it takes into account.
     """
     lines = Lines.of(gradients)
-    known = places(stars, ["r_gal"], SolarFrame(r0=r0, z_sun=z_sun), where=_WHERE)
+    solar = SolarFrame(r0=lines.r0 if r0 is None else r0, z_sun=lines.z_sun if z_sun is None else z_sun)
+    known = places(stars, ["r_gal", "z_gal"] if lines.needs_height else ["r_gal"], solar, where=_WHERE)
     r, feh = known["r_gal"], column(stars, "feh")
+    height = np.abs(known["z_gal"]) if lines.needs_height else np.zeros(len(r))
     r_err = known.get("r_gal_err", np.zeros(len(r)))
     feh_err = column(stars, "feh_err") if "feh_err" in stars else np.zeros(len(r))
-    member = lines.members(stars, len(r))
+    member = np.where(height < lines.z_max, lines.members(stars, len(r)), -1)
     delta, error = np.full((2, len(r)), np.nan)
     for i in np.unique(member[member >= 0]):
         rows = np.flatnonzero(member == i)
         place, place_err = lines.radius(i, r[rows], r_err[rows], radius)
-        delta[rows] = feh[rows] - lines.intercept[i] - lines.slope[i] * (place - lines.r_ref[i])
+        line = lines.intercept[i] + lines.slope[i] * (place - lines.r_ref[i]) + lines.slope_z[i] * height[rows]
+        delta[rows] = feh[rows] - line
         error[rows] = np.hypot(feh_err[rows], lines.slope[i] * place_err)
     error[~np.isfinite(delta)] = np.nan
-    return xr.Dataset(
+    result = xr.Dataset(
         {"delta_feh": ("object", delta), "delta_feh_err": ("object", error), "pop_bin": ("object", member)},
-        attrs=SolarFrame(r0=r0, z_sun=z_sun).attrs(),
+        attrs=solar.attrs(),
     )
+    lacking = [str(i) for i in np.flatnonzero(~np.isfinite(lines.slope))]
+    text = f"Population {', '.join(lacking)} has no gradient: its stars have no residual."
+    return caveats.with_caveats(result, [text] if lacking else [])
 
 
 @dataclass(frozen=True)
@@ -95,10 +107,12 @@ class Lines:
         ``"age"``, ``"teff"``, or empty for one population of all stars.
     low, high
         Edges (k,), the upper one excluded.
-    slope, intercept, r_ref
-        Of each line, (k,).
+    slope, intercept, r_ref, slope_z
+        Of each line, (k,); `slope_z` is 0 without a vertical gradient.
     weight, mean, width
         The mixtures of the true radii, (k, components), NaN where there is none.
+    z_max, r0, z_sun
+        Largest height of the stars of the fit, infinite without one, and where the Sun is, in kpc.
     """
 
     variable: str
@@ -107,9 +121,13 @@ class Lines:
     slope: Array
     intercept: Array
     r_ref: Array
+    slope_z: Array
     weight: Array
     mean: Array
     width: Array
+    z_max: float = np.inf
+    r0: float = SOLAR.r0
+    z_sun: float = SOLAR.z_sun
 
     @classmethod
     def of(cls, gradients: xr.Dataset) -> "Lines":
@@ -134,7 +152,17 @@ class Lines:
         variable = next((v for v, (low, _) in edges.items() if np.isfinite(low).any()), "")
         low, high = edges.get(variable, [nothing[:, 0], nothing[:, 0]])
         rest = [np.atleast_1d(column(gradients, name)) for name in ("intercept", "r_ref")]
-        return cls(variable, low, high, slope, *rest, *prior)
+        slope_z = np.nan_to_num(column(gradients, "slope_z")) if "slope_z" in gradients else np.zeros(len(slope))
+        z_max, r0, z_sun = (
+            float(gradients.attrs.get(name, otherwise))
+            for name, otherwise in (("z_max_kpc", np.inf), ("r0_kpc", SOLAR.r0), ("z_sun_kpc", SOLAR.z_sun))
+        )
+        return cls(variable, low, high, slope, *rest, np.atleast_1d(slope_z), *prior, z_max, r0, z_sun)
+
+    @property
+    def needs_height(self) -> bool:
+        """Whether the gradients take heights into account."""
+        return bool(np.any(self.slope_z != 0)) or np.isfinite(self.z_max)
 
     def members(self, stars: xr.Dataset, n: int) -> NDArray[np.int64]:
         """Return the population of each star, (n,), -1 for none."""

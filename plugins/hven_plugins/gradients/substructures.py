@@ -8,12 +8,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import gather, gp, stats
+from hven.methods import caveats, gather, gp, stats
 from hven.methods.frames import SolarFrame
 from hven.mocks import Mock, residual_stars
+from hven_plugins.gradients.bearing import caveats_of_residuals
 from hven_plugins.gradients.cells import Pixels
 from hven_plugins.gradients.controls import Compared, compare, permutation_values
 from hven_plugins.gradients.evidence import Evidence, Smoothing, Stars, Use, along, detector
+from hven_plugins.gradients.maps import missing
 from hven_plugins.gradients.places import COLUMNS, column, places
 
 if TYPE_CHECKING:
@@ -160,7 +162,10 @@ def metallicity_substructures(
     from scipy.special import ndtr
 
     solar = SolarFrame(r0=r0, z_sun=z_sun)
-    table, grid, assumed = on_pixels(gather(stars), solar, population, pixel, n_min)
+    held = gather(stars)
+    if population is not None and "pop_bin" in held:
+        held = held.isel(object=np.flatnonzero(column(held, "pop_bin") == population))
+    table, grid = on_pixels(held, solar, pixel, n_min)
     n = int(table.pixel.max()) + 1
     count = table.sums(np.ones(len(table.x)), n)
     at = table.sums(table.x, n) / count, table.sums(table.y, n) / count
@@ -179,10 +184,12 @@ def metallicity_substructures(
     columns = {name: np.array([row[name] for row in rows], dtype=_dtype(name)) for name in UNITS if name in _OF_ROWS}
     columns |= {"p": p[peaks], "q": adjusted[peaks], "is_found": adjusted[peaks] <= fdr, "permutation_p": turned_p}
     attrs = {
-        "assumed": assumed, "metal_poor": metal_poor, "radius_kpc": radius, "pixel_kpc": grid.width, **solar.attrs(),
+        "assumed": table.assumed, "metal_poor": metal_poor, "radius_kpc": radius, "pixel_kpc": grid.width,
+        **solar.attrs(),
     }  # fmt: skip
     result = xr.Dataset({name: ("patch", columns[name]) for name in UNITS}, attrs=attrs)
-    return {"": result, "map": _map(told, patch, count, grid, where, bars, attrs)}
+    texts = caveats_of_residuals(table, held.sizes["object"], missing(held))
+    return {"": caveats.with_caveats(result, texts), "map": _map(told, patch, count, grid, where, bars, attrs)}
 
 
 _OF_ROWS = {"x_gal", "y_gal", "r_gal", "phi_gal", "area", "z_score", "mean_z", "scatter_z", *Compared._fields}
@@ -192,10 +199,8 @@ def _dtype(name: str) -> Any:
     return np.int64 if name in {"n", "n_controls"} else np.float64
 
 
-def on_pixels(
-    stars: xr.Dataset, solar: SolarFrame, population: int | None, width: float, n_min: int
-) -> tuple[Stars, Pixels, str]:
-    """Return the stars that have a residual and a place, in pixels with enough of them, and what was assumed."""
+def on_pixels(stars: xr.Dataset, solar: SolarFrame, width: float, n_min: int) -> tuple[Stars, Pixels]:
+    """Return the stars that have a residual and a place, in pixels with enough of them."""
     known = places(stars, ["r_gal", "x_gal", "y_gal"], solar, where=_WHERE)
     x, y, delta = known["x_gal"], known["y_gal"], column(stars, "delta_feh")
     err = column(stars, "delta_feh_err") if "delta_feh_err" in stars else np.zeros(len(x))
@@ -205,8 +210,6 @@ def on_pixels(
         # metallicity falls outwards: an error that moves a star outwards lowers what the line expects of it
         by_radius = -np.sqrt(np.maximum(np.nan_to_num(err**2 - column(stars, "feh_err") ** 2), 0.0))
     usable = np.isfinite(x) & np.isfinite(y) & np.isfinite(delta) & np.isfinite(err)
-    if population is not None and "pop_bin" in stars:
-        usable &= column(stars, "pop_bin") == population
     if np.any(err[usable] < 0):
         raise hven.errors.DataRefusedError(
             "errors of delta_feh are negative", where=_WHERE, expected="0 or more",
@@ -237,7 +240,7 @@ def on_pixels(
         )  # fmt: skip
     assumed = "nothing" if "delta_feh_err" in stars else "no errors in delta_feh"
     names = ("x", "y", "delta", "err", "r_err", "by_radius")
-    return Stars(pixel=pixel, **dict(zip(names, columns.T, strict=True))), grid, assumed
+    return Stars(pixel=pixel, assumed=assumed, **dict(zip(names, columns.T, strict=True))), grid
 
 
 def candidates(told: Evidence, threshold: float, radius: float) -> tuple[Integers, Integers]:

@@ -5,9 +5,7 @@ import pytest
 import xarray as xr
 
 from hven.errors import HvenError
-from hven_plugins.gradients import (
-    metallicity_gradients,
-)
+from hven_plugins.gradients import metallicity_gradients, metallicity_maps, metallicity_substructures
 
 UNITS = {"r_gal": "kpc", "feh": "dex", "r_gal_err": "kpc", "feh_err": "dex"}
 
@@ -131,3 +129,44 @@ def test_a_line_without_errors_is_that_line():
     assert result.fit.values.tolist() == ["exactly on a line"]
     assert result.slope.values == pytest.approx([-0.06], abs=1e-6)
     assert result.sigma_int.values == [0.0]
+
+
+def residuals(n=1500, seed=0):
+    """Return stars of a square with residuals that are noise and nothing else."""
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(-10, -7, n), rng.uniform(-1.5, 1.5, n)
+    columns = {"r_gal": np.hypot(x, y), "phi_gal": np.mod(np.arctan2(y, x), 2 * np.pi)}
+    columns |= {"delta_feh": rng.laplace(0, 0.07, n), "delta_feh_err": rng.uniform(0.02, 0.06, n)}
+    return xr.Dataset({k: ("object", v) for k, v in columns.items()})
+
+
+ROWS = np.arange(1500)
+MAPPED = {
+    "at one place": (lambda s: s.assign(r_gal=0 * s.r_gal + 8, phi_gal=0 * s.r_gal + 3), "too few cells"),
+    "constant": (lambda s: s.assign(delta_feh=0 * s.delta_feh), "too few cells"),
+    "errors of zero": (lambda s: s.assign(delta_feh_err=0 * s.delta_feh), "All errors of delta_feh are 0"),
+    "errors of 9.99": (lambda s: s.assign(delta_feh_err=0 * s.delta_feh + 9.99), "larger than its scatter"),
+    "codes": (lambda s: s.assign(delta_feh_err=s.delta_feh_err.where(ROWS % 3 > 0, 9.99)), "looks like a code"),
+    "two stars": (lambda s: s.isel(object=ROWS % 2), "repeat another one"),
+    "half missing": (lambda s: s.assign(delta_feh=s.delta_feh.where(ROWS % 2 > 0)), "delta_feh is missing in 750"),
+    "no errors": (lambda s: s.drop_vars("delta_feh_err"), "Assumed: no errors in delta_feh."),
+    "whole numbers": (
+        lambda s: s.assign(delta_feh=(9 * s.delta_feh).astype(int), delta_feh_err=(0 * s.delta_feh).astype(int)),
+        "All errors",
+    ),
+}
+
+
+@pytest.mark.parametrize(("change", "text"), MAPPED.values(), ids=list(MAPPED))
+def test_maps_of_degenerate_residuals_say_what_is_wrong(change, text):
+    """Cells without a value have a reason in ``flag``; nothing is NaN without a word, and nothing raises uncoded."""
+    try:
+        found = metallicity_substructures(change(residuals()), pixel=0.5, radius=1.0, n_permutations=0, use="mean")
+        assert np.isfinite(found["map"].evidence.values).any()
+    except HvenError:
+        pass
+    result = metallicity_maps(change(residuals()), pixel=0.5, n_shuffles=3)
+    assert text in caveats(result[""])
+    lost = np.isnan(result[""].sigma_int.values) & (result[""].n.values > 0)
+    assert not np.any(result[""].flag.values[lost] == "ok")
+    assert np.isfinite(result["two_point"].xi_zero.values).all()
