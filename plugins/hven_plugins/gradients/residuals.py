@@ -140,10 +140,10 @@ class Lines:
                 )  # fmt: skip
         slope = np.atleast_1d(column(gradients, "slope"))
         nothing: Any = np.full((len(slope), 1), np.nan)
-        prior = [
+        weight, mean, width = (
             column(gradients, name) if name in gradients else nothing
             for name in ("prior_weight", "prior_mean", "prior_width")
-        ]
+        )
         edges = {
             v: [np.atleast_1d(column(gradients, f"{v}_{end}")) for end in ("low", "high")]
             for v in VARIABLES
@@ -151,13 +151,16 @@ class Lines:
         }
         variable = next((v for v, (low, _) in edges.items() if np.isfinite(low).any()), "")
         low, high = edges.get(variable, [nothing[:, 0], nothing[:, 0]])
-        rest = [np.atleast_1d(column(gradients, name)) for name in ("intercept", "r_ref")]
+        intercept, r_ref = (np.atleast_1d(column(gradients, name)) for name in ("intercept", "r_ref"))
         slope_z = np.nan_to_num(column(gradients, "slope_z")) if "slope_z" in gradients else np.zeros(len(slope))
         z_max, r0, z_sun = (
             float(gradients.attrs.get(name, otherwise))
             for name, otherwise in (("z_max_kpc", np.inf), ("r0_kpc", SOLAR.r0), ("z_sun_kpc", SOLAR.z_sun))
         )
-        return cls(variable, low, high, slope, *rest, np.atleast_1d(slope_z), *prior, z_max, r0, z_sun)
+        slope_z = np.atleast_1d(slope_z)
+        return cls(
+            variable, low, high, slope, intercept, r_ref, slope_z, weight, mean, width, z_max=z_max, r0=r0, z_sun=z_sun
+        )
 
     @property
     def needs_height(self) -> bool:
