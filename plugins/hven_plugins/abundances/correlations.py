@@ -7,11 +7,12 @@ import xarray as xr
 from pydantic import Field
 
 import hven
+from hven.methods import caveats
 from hven.mocks import Mock, abundance_stars
 from hven_plugins.abundances.channels import default_channels
 from hven_plugins.abundances.diffusion import field_of
-from hven_plugins.abundances.measurement import Measured, correlate, correlate_given
-from hven_plugins.abundances.table import Scale, abundances
+from hven_plugins.abundances.measurement import Measured, caveats_of, correlate, correlate_given
+from hven_plugins.abundances.table import BY_PLACE, Scale, abundances
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -114,9 +115,10 @@ def abundance_correlations(
 
     What cannot be told is NaN, and `flag` says why: 'too few stars' (under `n_min`), 'does not vary', 'errors exceed
     the scatter' (nothing is left after the correction, which is never clipped). 'above one' warns of a value beyond
-    one, as chance may give when errors nearly explain the scatter; 'errors exceed the scatter in replicates' of one
-    whose error cannot be told. Values with an error of zero, which tables write where none is known, are left out;
-    leave the column of errors away to take values as exact.
+    one, as chance may give when errors nearly explain the scatter, 'far above one' stands where chance cannot (no
+    value); 'errors exceed the scatter in replicates' of one whose error cannot be told. Values with an error of zero,
+    which tables write where none is known, or of 1 dex and more, as codes for a missing error are, are left out; leave
+    the column of errors away to take values as exact. All of this is a caveat of the result, with its numbers.
 
     The part ``pairs`` has the same as a table, a row for each pair of elements.
 
@@ -172,7 +174,9 @@ def abundance_correlations(
         fixed, surface = correlate_given(table, width, n_cell=n_cell, **options)
         attrs |= {"n_cells": len(surface.cells)}
     result = correlations_dataset(table.elements, free, fixed, attrs)
-    return {"": result, "pairs": table_of_pairs(result)}
+    assumed = table.assumed.removesuffix(BY_PLACE).removesuffix("; ") or "nothing"
+    texts = caveats_of(table.elements, table.columns(), free, assumed)
+    return {"": caveats.with_caveats(result, texts), "pairs": table_of_pairs(result)}
 
 
 def correlations_dataset(

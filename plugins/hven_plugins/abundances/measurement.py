@@ -1,6 +1,6 @@
 """Correlations of abundances in one pass over any number of stars, errors taken out, with bootstrap replicates."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hven
+from hven.methods import caveats
 from hven.methods.moments import Moments, Reason, bootstrap_moments, moments_by_group
-from hven_plugins.abundances.table import Abundances, Block
+from hven_plugins.abundances.table import UNUSABLE, Abundances, Block
 
 Array = NDArray[np.float64]
 
@@ -23,8 +24,11 @@ WORDS = {
 """What `flag` says of a pair of elements."""
 
 UNSTABLE = "errors exceed the scatter in replicates"
+FAR_ABOVE_ONE = "far above one"
+"""Of a correlation that errors which are right cannot give: more than three of its errors beyond one, or twice it."""
 
 _CELLS = 100_000
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Measured:
         One of `WORDS` for each pair.
     replicates
         Correlations, shape (b, e, e).
+    n_stars
+        Stars that went by.
+    left_out
+        Values of each column whose error is zero or less, and whose error is `UNUSABLE` or more, shape (c, 2).
     """
 
     correlation: Array
@@ -64,6 +72,8 @@ class Measured:
     n: NDArray[np.int64]
     flag: NDArray[Any]
     replicates: Array
+    n_stars: int = 0
+    left_out: NDArray[np.int64] | None = None
 
 
 def correlate(blocks: Iterable[Block], *, n_boot: int, seed: int, n_min: int = 3, groups: int = 1) -> Measured:
@@ -87,7 +97,10 @@ def correlate(blocks: Iterable[Block], *, n_boot: int, seed: int, n_min: int = 3
     """
     whole: Moments | None = None
     drawn: Moments | None = None
+    n_stars, left_out = 0, None
     for block in blocks:
+        n_stars += len(block.ids)
+        left_out = block.left_out if left_out is None else left_out + block.left_out
         part = Moments.from_array(block.x, block.err)
         replicates = bootstrap_moments(block.x, block.ids, seed, n_boot=n_boot, err=block.err)
         whole = part if whole is None else whole.merge(part)
@@ -104,7 +117,7 @@ def correlate(blocks: Iterable[Block], *, n_boot: int, seed: int, n_min: int = 3
     if groups > 1:
         whole = replace(whole, groups=np.full_like(whole.groups, groups))
         drawn = replace(drawn, groups=np.full_like(drawn.groups, groups))
-    return _told(whole, drawn, n_min)
+    return replace(_told(whole, drawn, n_min), n_stars=n_stars, left_out=left_out)
 
 
 def _told(whole: Moments, drawn: Moments, n_min: int) -> Measured:
@@ -120,6 +133,11 @@ def _told(whole: Moments, drawn: Moments, n_min: int) -> Measured:
     flag[np.isfinite(correlation) & ~stable] = UNSTABLE
     correlation_err = np.where(stable & np.isfinite(correlation), _spread(replicates, known), np.nan)
     np.fill_diagonal(correlation_err, np.nan)
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(correlation) - 1
+        far = (beyond > 3 * np.nan_to_num(correlation_err, nan=np.inf)) & (beyond > 1e-9) | (beyond > 1)
+    correlation, correlation_err = (np.where(far, np.nan, v) for v in (correlation, correlation_err))
+    flag[far] = FAR_ABOVE_ONE
     covariance = whole.covariance()
     sigma = np.sqrt(np.diagonal(covariance))
     scatters = np.sqrt(np.diagonal(drawn.covariance(), axis1=-2, axis2=-1))
@@ -178,7 +196,7 @@ class LocalMean:
                 rows = known & (places == place).all(axis=1)
                 centre, mean, slope = cell
                 left[rows] = block.x[rows] - mean - (block.given[rows] - centre) @ slope.T
-        return Block(block.ids, left, block.err, block.given)
+        return block._replace(x=left)
 
 
 def local_mean(blocks: Iterable[Block], width: Array, n_cell: int) -> LocalMean:
@@ -232,3 +250,39 @@ def correlate_given(table: Abundances, width: Array, *, n_cell: int, **options: 
 
 def _each(blocks: Callable[[], Iterator[Block]], change: Callable[[Block], Block]) -> Iterator[Block]:
     return (change(block) for block in blocks())
+
+
+def caveats_of(elements: Sequence[str], columns: Sequence[str], told: Measured, assumed: str) -> list[str]:
+    """Return the caveats of correlations: errors that are assumed or unusable, scatters and pairs without a value."""
+    texts = caveats.of_assumed(assumed)
+    rare = np.diagonal(told.n) < 0.5 * told.n_stars
+    texts += [f"Fewer than half of the {told.n_stars:,} stars have {_names(elements, rare)}."] if rare.any() else []
+    for name, (zero, coded) in zip(columns, np.zeros((0, 2)) if told.left_out is None else told.left_out, strict=False):
+        of = f"of {told.n_stars:,} values of {name} are left out"
+        texts += [f"{int(coded):,} {of}: their errors are {UNUSABLE:g} dex or more, as codes are."] if coded else []
+        texts += [f"{int(zero):,} {of}: their errors are zero or negative."] if zero else []
+    flags = np.diagonal(told.flag)
+    for word in dict.fromkeys(str(flag) for flag in flags if flag != WORDS[Reason.NONE]):
+        texts.append(f"{_names(elements, flags == word)}: {word}; there is no scatter and no correlation.")
+    i, j = np.tril_indices(len(elements), -1)
+    single = (flags == WORDS[Reason.NONE])[i] & (flags == WORDS[Reason.NONE])[j]
+    for word in (
+        WORDS[Reason.TOO_FEW],
+        WORDS[Reason.NEGATIVE_VARIANCE],
+        FAR_ABOVE_ONE,
+        UNSTABLE,
+        WORDS[Reason.ABOVE_ONE],
+    ):
+        here = single & (told.flag[i, j] == word)
+        pairs = [f"{elements[b]}-{elements[a]}" for a, b in zip(i[here], j[here], strict=True)]
+        if pairs and word == WORDS[Reason.ABOVE_ONE]:
+            values = told.correlation[i[here], j[here]]
+            pairs = [f"{pair} {value:.2f}" for pair, value in zip(pairs, values, strict=True)]
+        more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
+        texts += [f"Correlations {word}: {', '.join(pairs[:_SHOWN])}{more}."] if pairs else []
+    return texts
+
+
+def _names(elements: Sequence[str], which: NDArray[np.bool_]) -> str:
+    chosen = [name for name, is_chosen in zip(elements, which, strict=True) if is_chosen]
+    return ", ".join(chosen[:_SHOWN]) + (f" and {len(chosen) - _SHOWN} more" if len(chosen) > _SHOWN else "")

@@ -18,17 +18,27 @@ Scale = Literal["auto", "h", "fe"]
 ROWS = 1 << 16
 """Stars that are in memory at a time; fewer when each has a covariance matrix, which takes as many bytes then."""
 
+UNUSABLE = 1.0
+"""Error in dex from which on a value is no measurement: 9.99 and 99 stand for a missing error."""
+
+BY_PLACE = "stars are told apart by their place in the table"
+
 COVARIANCE = "cov"
 """A variable over (object, c, c2): the error covariance of each star, c being named by a coordinate."""
 
 
 class Block(NamedTuple):
-    """Some of the stars: ids (n,), abundances (n, e) and errors (n, e) or (n, e, e) in dex, given columns (n, g)."""
+    """Some of the stars: ids (n,), abundances (n, e) and errors (n, e) or (n, e, e) in dex, given columns (n, g).
+
+    `left_out` (c, 2) counts the values of each column that have an error of zero or less, and one of `UNUSABLE` or
+    more.
+    """
 
     ids: NDArray[np.int64]
     x: Array
     err: Array | None
     given: Array
+    left_out: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -88,40 +98,43 @@ class Abundances:
         ids = part["object_id"].values.astype(np.int64) if "object_id" in part else np.arange(start, start + n)
         columns = self.columns()
         x = np.stack([part[name].values.astype(np.float64) for name in columns], axis=1)
-        x, err = self._with_errors(x, part)
+        x, err, left_out = self._with_errors(x, part)
         given = np.empty((n, 0))
         if self.given:
             given = np.stack([part[name].values.astype(np.float64) for name in self.given], axis=1)
-        return Block(ids, *(self._over_hydrogen(x, err) if self.derived else (x, err)), given)
+        return Block(ids, *(self._over_hydrogen(x, err) if self.derived else (x, err)), given, left_out)
 
-    def _with_errors(self, x: Array, part: xr.Dataset) -> tuple[Array, Array | None]:
-        """Return values (n, c), NaN where an error is missing or not positive, and errors (n, c) or (n, c, c)."""
+    def _with_errors(self, x: Array, part: xr.Dataset) -> tuple[Array, Array | None, NDArray[np.int64]]:
+        """Return values (n, c), NaN where an error is unusable, errors (n, c) or (n, c, c), and `Block.left_out`."""
         columns = self.columns()
         if COVARIANCE in part:
             named = _named(part)
             at = [named.index(name) for name in columns]
             covariance = np.asarray(part[COVARIANCE].values, dtype=np.float64)[:, at][:, :, at]
-            x = np.where(np.diagonal(covariance, axis1=1, axis2=2) > 0, x, np.nan)
+            variance = np.diagonal(covariance, axis1=1, axis2=2)
+            left_out = _count(x, variance <= 0, variance >= UNUSABLE**2)
+            x = np.where((variance > 0) & (variance < UNUSABLE**2), x, np.nan)
             known = np.isfinite(x)
-            return x, np.where(known[:, :, None] & known[:, None, :], np.nan_to_num(covariance), 0.0)
+            return x, np.where(known[:, :, None] & known[:, None, :], np.nan_to_num(covariance), 0.0), left_out
         told = np.array([f"{name}_err" in part for name in columns])
         if not told.any():
-            return x, None
+            return x, None, np.zeros((len(columns), 2), dtype=np.int64)
         exact = np.zeros(len(x))
         err = np.stack(
             [part[f"{name}_err"].values.astype(np.float64) if f"{name}_err" in part else exact for name in columns],
             axis=1,
         )
-        x = np.where(told & ~(err > 0), np.nan, x)
+        left_out = _count(x, told & (err <= 0), err >= UNUSABLE)
+        x = np.where(told & ~((err > 0) & (err < UNUSABLE)), np.nan, x)
         err = np.where(np.isfinite(x), err, 0.0)
         if not self.has_covariance:
-            return x, err
+            return x, err, left_out
         correlation = np.tile(np.eye(len(columns)), (len(x), 1, 1))
         for i, j in permutations(range(len(columns)), 2):
             name = f"{columns[i]}_{columns[j]}_corr"
             if name in part:
                 correlation[:, i, j] = correlation[:, j, i] = np.nan_to_num(part[name].values)
-        return x, correlation * err[:, :, None] * err[:, None, :]
+        return x, correlation * err[:, :, None] * err[:, None, :], left_out
 
     def _over_hydrogen(self, x: Array, err: Array | None) -> tuple[Array, Array | None]:
         """Return [X/H] = [X/Fe] + [Fe/H] and the covariance of its errors, [Fe/H] being common to all."""
@@ -191,8 +204,14 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
         without = [name for name in told.columns() if f"{name}_err" not in stars and name in stars]
         texts += [f"no errors in {', '.join(without)}"] if without else []
         texts += ["errors of [X/Fe] and [Fe/H] are independent"] if derived and not has_covariance else []
-    texts += [] if "object_id" in stars else ["stars are told apart by their place in the table"]
+    texts += [] if "object_id" in stars else [BY_PLACE]
     return replace(told, has_covariance=has_covariance, assumed="; ".join(texts) or "nothing")
+
+
+def _count(x: Array, *unusable: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return how many of the values (n, c) each kind of error (n, c) makes unusable, (c, kinds)."""
+    known = np.isfinite(x)
+    return np.stack([(known & bad).sum(axis=0) for bad in unusable], axis=1)
 
 
 def _named(stars: xr.Dataset) -> list[str]:

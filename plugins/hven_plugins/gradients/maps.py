@@ -162,7 +162,7 @@ def metallicity_maps(
         attrs,
     )
     texts = caveats_of_residuals(table, held.sizes["object"], missing(held)) + caveats_of_maps(
-        of_map, table.populations
+        of_map, table.populations.tolist()
     )
     return {"": caveats.with_caveats(maps, texts), "two_point": pairs}
 
