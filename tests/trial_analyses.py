@@ -29,7 +29,7 @@ def _doubled(stars):
 
 
 @hven.analysis(
-    stars=Table(feh="dex", visits=""), produces={"doubled": "dex", "visits_seen": ""}, per_object=True, version="1"
+    stars=Table(feh="dex", visits=None), produces={"doubled": "dex", "visits_seen": ""}, per_object=True, version="1"
 )
 def doubled(stars: xr.Dataset, *, folder: str = "", seconds: Annotated[float, Field(ge=0)] = 0.0) -> xr.Dataset:
     """Twice the metallicity.
@@ -160,6 +160,27 @@ def cumulated(stars: xr.Dataset, *, least: int = 1) -> dict[str, xr.Dataset]:
 def weighed(scale: xr.Dataset) -> xr.Dataset:
     """Sum of the weights of a model: there are no objects at all."""
     return xr.Dataset({"weight": ("all", [float(scale.weights.values.sum())])})
+
+
+@hven.analysis(
+    stars=Table(teff="K", optional={"visits": "", "is_variable": "", "feh": "dex"}, named_by="columns"),
+    produces={"seen_<x>": ""},
+    per_object=True,
+)
+def seen(stars: xr.Dataset, *, columns: list[str] | None = None) -> xr.Dataset:
+    """Everything that arrives: all of it as float64, with nothing beside it."""
+    assert {v.dtype for v in stars.variables.values()} == {np.dtype("f8")}, stars
+    assert not [name for name in stars.variables if str(name).endswith("_valid")], stars
+    return xr.Dataset({f"seen_{str(n).replace('_', '')}": ("object", v.values) for n, v in stars.data_vars.items()})
+
+
+@hven.analysis(stars=Table(teff="K", optional={"visits": "", "is_variable": ""}), produces={"<x>_mean": ""})
+def means(stars: xr.Dataset) -> xr.Dataset:
+    """Mean of everything that arrives."""
+    assert {v.dtype for v in stars.variables.values()} == {np.dtype("f8")}, stars
+    return xr.Dataset(
+        {f"{str(name).replace('_', '')}_mean": ("all", [float(stars[name].mean())]) for name in stars.data_vars}
+    )
 
 
 @hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)

@@ -84,7 +84,8 @@ class BoundInput:
     schema
         The columns that are read, of all legs.
     flags
-        Integer and true/false columns that have nulls somewhere: every block has their ``<c>_valid``, needed or not.
+        Integer and true/false columns that arrive as they are kept, and may have nulls somewhere: every block has their
+        ``<c>_valid``, needed or not.
     is_whole
         Whether every block sees all of it.
     margin
@@ -270,7 +271,7 @@ def _bound(
         selection.region,
         where_key(selection.where),
         read,
-        _flags(legs, schema),
+        _flags(legs, schema, binding),
         is_whole,
         margin,
     )
@@ -280,11 +281,13 @@ def _is_flag(column: Column, source: Source) -> bool:
     return column.name.endswith(_VALID) and not source.is_table and column.name.removesuffix(_VALID) in source.schema
 
 
-def _flags(legs: Sequence[Leg], schema: Schema) -> tuple[str, ...]:
+def _flags(legs: Sequence[Leg], schema: Schema, binding: Binding) -> tuple[str, ...]:
+    """Return the columns that arrive as they are kept and may have nulls; what arrives as floats needs no flags."""
     flags: list[str] = []
+    as_kept = {*IDENTITY, *(bound.source for bound in binding.columns.values() if not bound.is_number)}
     for leg in legs:
         kept = leg.source.null_columns() if leg.source.is_table else _array_flags(leg.source.schema)
-        flags += [c for c in leg.flat if c in kept and schema[c].dtype.startswith(("int", "bool"))]
+        flags += [c for c in leg.flat if c in kept & as_kept and schema[c].dtype.startswith(("int", "bool"))]
     return tuple(flags)
 
 

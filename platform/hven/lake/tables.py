@@ -6,6 +6,7 @@ pinned version first, so that nobody's uncommitted rows ever become visible.
 
 import io
 import json
+import math
 import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
@@ -29,6 +30,13 @@ if TYPE_CHECKING:
 _ROWS_A_FILE = 64 * ROW_GROUP
 _HEALPIX = "_healpix_29"
 _FOOTER = 128 * 1024
+_ASKED_FOR = frozenset({_HEALPIX, "object_id", "source_id", "ra", "dec"})
+_WITH_REACH = 32
+_CONFIGURATION = {
+    "delta.enableExpiredLogCleanup": "false",
+    # Statistics of every column; without this, delta-rs reads those of the first 32 only.
+    "delta.dataSkippingNumIndexedCols": "-1",
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.Data
     frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
     content = buffer.getvalue()
     store.put(f"{table}/{path}", content)
-    return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame)))
+    return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame), allow_nan=False))
 
 
 def write_parts(store: Store, table: str, segment: str, frame: "pl.DataFrame") -> list[WrittenPart]:
@@ -139,7 +147,7 @@ def create_table(store: Store, table: str, frame: "pl.DataFrame", parts: Sequenc
             Schema.from_arrow(pl.DataFrame(schema=frame.schema).to_arrow().schema),
             [_add(part) for part in parts],
             mode="error",
-            configuration={"delta.enableExpiredLogCleanup": "false"},
+            configuration=_CONFIGURATION,
             storage_options=dict(store.options),
             commit_properties=_once(),
             post_commithook_properties=_quiet(),
@@ -235,30 +243,42 @@ def table_parts(store: Store, table: str, version: int) -> tuple[Part, ...]:
     actions = _actions(store, table, version)
     low, high = f"min.{_HEALPIX}", f"max.{_HEALPIX}"
     parts = []
-    for row in actions.iter_rows(named=True):
+    wanted = ("path", "num_records", "size_bytes", low, high, f"null_count.{_HEALPIX}")
+    for row in actions.select(name for name in wanted if name in actions.columns).iter_rows(named=True):
         is_placed = row.get(low) is not None and row.get(high) is not None and not row.get(f"null_count.{_HEALPIX}")
         reach = (row[low], row[high]) if is_placed else None
         segment = row["path"].split("/")[0]
-        parts.append(Part(row["path"], segment, row["num_records"], row["size_bytes"], ROW_GROUP, reach))
+        rows, size = row.get("num_records"), row["size_bytes"]
+        if rows is None:
+            rows = _footer(store, f"{table}/{row['path']}", size).num_rows
+        parts.append(Part(row["path"], segment, rows, size, ROW_GROUP, reach))
     return tuple(sorted(parts, key=lambda part: part.path))
 
 
 def null_columns(store: Store, table: str, version: int) -> frozenset[str]:
-    """Return the columns that have nulls in a pinned version, as the files' statistics tell."""
+    """Return the columns that may have nulls in a pinned version: all but those whose statistics say that they do not.
+
+    Tables of other writers, and wide ones of older lakes, have no statistics of some columns: these may have nulls.
+    """
     actions = _actions(store, table, version)
-    return frozenset(
-        name.removeprefix("null_count.")
-        for name in actions.columns
-        if name.startswith("null_count.") and actions[name].fill_null(1).sum()
-    )
+    known = (name for name in table_columns(store, table, version) if f"null_count.{name}" in actions.columns)
+    whole = {name for name in known if not actions[f"null_count.{name}"].fill_null(1).sum()}
+    return frozenset(table_columns(store, table, version)) - whole if actions.height else frozenset()
+
+
+def _actions(store: Store, table: str, version: int) -> "pl.DataFrame":
+    return _log(store, table, version)[0]
 
 
 @lru_cache(maxsize=256)
-def _actions(store: Store, table: str, version: int) -> "pl.DataFrame":
+def _log(store: Store, table: str, version: int) -> "tuple[pl.DataFrame, pl.Schema]":
+    """Return the files of a pinned version with their statistics, and its columns; the log is read once for both."""
     import polars as pl
 
     with _told(store, table):
-        return pl.DataFrame(_open(store, table, version).get_add_actions(flatten=True))
+        live = _open(store, table, version)
+        empty: Any = pl.DataFrame(pl.from_arrow(_arrow_empty(live)))
+        return pl.DataFrame(live.get_add_actions(flatten=True)), pl.Schema(empty.schema)
 
 
 def scan_parts(
@@ -378,14 +398,9 @@ def pick_rows(store: Store, table: str, part: Part, at: "NDArray[np.int64]", col
     return pl.concat(pieces)
 
 
-@lru_cache(maxsize=1024)
 def table_columns(store: Store, table: str, version: int) -> "pl.Schema":
     """Return the columns of a pinned version with their Polars types."""
-    import polars as pl
-
-    with _told(store, table):
-        empty: Any = pl.DataFrame(pl.from_arrow(_arrow_empty(_open(store, table, version))))
-    return pl.Schema(empty.schema)
+    return _log(store, table, version)[1]
 
 
 def _arrow_empty(table: "DeltaTable") -> Any:
@@ -419,12 +434,19 @@ def _quiet() -> Any:
 
 
 def _statistics(frame: "pl.DataFrame") -> dict[str, Any]:
-    """Return Delta's statistics of a file: counts, and the reach of every number."""
-    low, high = {}, {}
+    """Return Delta's statistics of a file: counts of every column, and the reach of numbers as far as it is finite.
+
+    Most columns of wide tables have no reach here: reading the log would take long, and row groups have it too. JSON
+    knows no infinity, and one makes delta-rs drop the statistics of the whole file: what has no bound claims nothing.
+    """
+    low: dict[str, Any] = {}
+    high: dict[str, Any] = {}
     columns = [series for series in frame.iter_columns() if series.name != INPUT]
-    for series in columns:
-        if series.dtype.is_numeric() and series.null_count() < series.len():
-            low[series.name], high[series.name] = series.min(), series.max()
+    for place, series in enumerate(columns):
+        if series.dtype.is_numeric() and (place < _WITH_REACH or series.name in _ASKED_FOR):
+            for reach, bound in ((low, series.min()), (high, series.max())):
+                if isinstance(bound, int | float) and math.isfinite(bound):
+                    reach[series.name] = bound
     nulls = {series.name: series.null_count() for series in columns}
     return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
 

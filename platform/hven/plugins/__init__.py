@@ -8,7 +8,7 @@ from hven.plugins.claims import Claim, Explanation, FileHead
 from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
 from hven.plugins.hookspecs import API_VERSION, hookimpl
-from hven.plugins.inputs import Cube, Images, Input, Model, Spectra, Table, Variable, Whole
+from hven.plugins.inputs import ANY, Cube, Images, Input, Model, Spectra, Table, Variable, Whole
 from hven.plugins.lazily import lazily
 from hven.plugins.page import analysis_page
 from hven.plugins.quantities import Unit
@@ -18,6 +18,7 @@ from hven.plugins.sections import ReportSection
 from hven.plugins.switches import switched
 
 __all__ = [
+    "ANY",
     "API_VERSION",
     "Analysis",
     "Batch",

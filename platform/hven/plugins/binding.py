@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hven.errors import DataRefusedError, MissingColumnError, UnitError, did_you_mean
-from hven.plugins.inputs import OBJECT
+from hven.plugins.inputs import ANY, OBJECT
 from hven.schema import Column, Schema, conversion_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _VALID = "_valid"
 _KEPT = ("is_margin",)
 _LOGARITHMIC = ("dex", "mag", "dB")
+_NUMBERS = "iufb"
 
 
 class Bound(NamedTuple):
@@ -32,11 +33,14 @@ class Bound(NamedTuple):
         What its values are multiplied by.
     unit
         The unit that they are in then.
+    is_number
+        Whether they arrive as floats, NaN where they are null; else as the dataset keeps them.
     """
 
     source: str
     factor: float
     unit: str
+    is_number: bool = True
 
 
 @dataclass(frozen=True)
@@ -68,8 +72,10 @@ class Binding:
     def apply(self, data: "xr.Dataset") -> "xr.Dataset":
         """Return the bound variables of `data` under their wanted names and in their wanted units; lazy ones stay so.
 
-        Floats keep their dtype; integers become float64 when their unit changes, NaN where they were null. Variables
-        that are not bound are left behind, except ``<c>_valid`` of those that are, and ``is_margin``.
+        What is declared with a unit arrives as float64, NaN where it is null, whatever the dataset keeps: integers and
+        true/false columns too. Variables of two and more dimensions stay float32 where they are, for their size. What
+        is declared as it is (None) keeps its type, and its nulls are told by ``<c>_valid``. Variables that are not
+        bound are left behind, except ``is_margin``.
 
         Raises
         ------
@@ -90,15 +96,13 @@ class Binding:
         for name, bound in self.columns.items():
             if bound.source not in data.variables:
                 raise Schema.of_dataset(data).missing(bound.source, self.where)
-            valid = bound.source + _VALID
-            variable = data[bound.source].variable
-            if bound.factor != 1.0 and variable.dtype.kind in "iub":
-                variable = variable.astype("float64")
-                if valid in data.variables:
-                    variable = data[bound.source].astype("float64").where(data[valid]).variable
-            elif valid in data.variables:
-                made[name + _VALID] = data[valid].variable.copy(deep=False)
-            made[name] = _converted(variable, bound)
+            variable = data.variables[bound.source]
+            valid = data.variables.get(bound.source + _VALID)
+            if bound.is_number and variable.dtype.kind in _NUMBERS:
+                variable = _as_floats(variable, valid)
+            elif valid is not None:
+                made[name + _VALID] = valid.copy(deep=False)
+            made[name] = _converted(variable.to_base_variable(), bound)
             if bound.source != name:  # figures say whose values they show
                 made[name].attrs["column"] = bound.source
         for name in _KEPT:
@@ -109,7 +113,7 @@ class Binding:
 
     def to_json(self) -> dict[str, Any]:
         """Return the binding as plain values, for a run's provenance."""
-        return {name: dict(bound._asdict()) for name, bound in self.columns.items()}
+        return {name: {"source": b.source, "factor": b.factor, "unit": b.unit} for name, b in self.columns.items()}
 
 
 def bind(
@@ -167,7 +171,8 @@ def bind(
         if source in schema:
             if variable is None and not given.takes_all and schema[source].dims != OBJECT:
                 raise _wrong_dims(schema[source], (OBJECT,), where)
-            columns[name] = _bound(variable, schema[source], where)
+            bound = _bound(variable, schema[source], where)
+            columns[name] = bound._replace(is_number=True) if name in named else bound
         elif variable is None or variable.is_required or name in rename or name in named:
             missing.append(source)
         else:
@@ -213,8 +218,8 @@ def _wanted(
 def _bound(variable: "Variable | None", column: Column, where: str) -> Bound:
     if variable is not None and column.dims not in variable.dims:
         raise _wrong_dims(column, variable.dims, where)
-    if variable is None or variable.unit is None:
-        return Bound(column.name, 1.0, column.unit)
+    if variable is None or variable.unit is None or variable.unit == ANY:
+        return Bound(column.name, 1.0, column.unit, variable is not None and variable.unit == ANY)
     return Bound(column.name, unit_factor(column, variable.unit, where), variable.unit)
 
 
@@ -236,7 +241,7 @@ def unit_factor(column: Column, unit: str, where: str = "") -> float:
     """
     source = column.unit
     if column.dtype in {"string", "bool"}:
-        if unit == "":
+        if unit == "" and column.dtype == "bool":
             return 1.0
         raise _wrong_unit(column, unit, where, "text" if column.dtype == "string" else "true/false")
     try:
@@ -324,6 +329,14 @@ def _follow_flux(given: "Input", columns: dict[str, Bound]) -> None:
             source = columns[variable.name].source
             unit = parse_unit(flux.unit) ** variable.power
             columns[variable.name] = Bound(source, flux.factor**variable.power, unit.to_string())
+
+
+def _as_floats(variable: "xr.Variable", valid: "xr.Variable | None") -> "xr.Variable":
+    """Return numbers as floats, NaN where `valid` says that there is none; float64 for all that is 1-D."""
+    is_small = variable.ndim > 1 and variable.dtype.itemsize <= (4 if variable.dtype.kind == "f" else 2)
+    # float32 holds 16-bit integers exactly; it takes half the memory, which images and spectra need.
+    floats = variable.astype("float32" if is_small else "float64", copy=False)
+    return floats if valid is None else floats.where(valid)
 
 
 def _converted(variable: "xr.Variable", bound: Bound) -> "xr.Variable":

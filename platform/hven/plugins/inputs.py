@@ -13,6 +13,8 @@ from hven.errors import DeclarationError, HvenError
 from hven.schema import CANONICAL, Column, describe, parse_unit
 
 OBJECT = ("object",)
+ANY = "any"
+"""Declared in place of a unit: a number in whatever unit it has."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PATTERN = re.compile(r"[A-Za-z0-9_]*(<[a-z]+>[A-Za-z0-9_]*)+")
 
@@ -28,7 +30,7 @@ class Variable:
     name
         Its name inside the analysis, or a pattern such as ``<x>_fe`` that stands for every column like it.
     unit
-        The unit that it arrives in; None takes it as it is, in whatever unit, text included.
+        The unit that it arrives in; ``"any"`` takes numbers in the unit they have, None takes anything as it is.
     dims
         The dimensions it may have, one tuple for each layout that is accepted.
     is_required
@@ -135,7 +137,8 @@ def Table(  # noqa: N802
     named_by
         Name of a parameter of the analysis that lists columns; they arrive in the units they have.
     **columns
-        Required columns with the units they arrive in. ``""`` is a number without unit, None takes anything as it is.
+        Required columns with the units they arrive in: as float64, NaN where they are null. ``""`` is a number without
+        unit, ``"any"`` one in the unit it has. None takes ids, flags and text as they are, with ``<c>_valid``.
 
     Raises
     ------
@@ -193,7 +196,7 @@ def Spectra(  # noqa: N802
         "spectra",
         (
             Variable("flux", _unit("flux", flux), grid, power=1),
-            Variable("ivar", None, grid, is_required=ivar, power=-2),
+            Variable("ivar", ANY, grid, is_required=ivar, power=-2),
             Variable("mask", None, grid, is_required=False),
             Variable("wavelength", _unit("wavelength", wavelength), (("wavelength",), *grid)),
             *more,
@@ -234,7 +237,7 @@ def Images(  # noqa: N802
         "images",
         (
             Variable("flux", _unit("flux", flux), grid, power=1),
-            Variable("ivar", None, grid, is_required=ivar, power=-2),
+            Variable("ivar", ANY, grid, is_required=ivar, power=-2),
             Variable("mask", None, grid, is_required=False),
             Variable("band", None, (("band",),), is_required=False),
             *more,
@@ -270,7 +273,8 @@ def Cube(*, optional: Units | None = None, **variables: str | None) -> Input:  #
     wanted, _ = _columns(variables, optional, (), ())
     if not wanted:
         raise DeclarationError("a Cube asks for no variable", hint='Name one, as in Cube(extinction="mag / kpc").')
-    axes = (Variable(n, None, ((n,),), is_required=False) for n in ("distance", "pixel", "z", "y", "x", "sample"))
+    units = {"distance": ANY, "pixel": None, "z": ANY, "y": ANY, "x": ANY, "sample": None}
+    axes = (Variable(name, unit, ((name,),), is_required=False) for name, unit in units.items())
     return Input("cube", (*(replace(v, dims=dims) for v in wanted), *axes))
 
 
@@ -369,11 +373,12 @@ def _with_units(names: Iterable[str] | Units, what: str) -> dict[str, str | None
 
 
 def _unit(name: str, unit: str | None) -> str | None:
-    if unit is None or _is_unit(unit):
+    if unit is None or unit == ANY or _is_unit(unit):
         return unit
     raise DeclarationError(
         f"{name!r} is declared in {unit!r}, which is not a unit",
-        expected="a unit as astropy writes it, '' for a number without unit, or None for anything",
+        expected="a unit as astropy writes it, '' for a number without unit, 'any' for a number in the unit it has, "
+        "or None for anything",
         hint="Correct the unit.",
     )
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from hven.plugins.inputs import ANY
+
 if TYPE_CHECKING:
     from hven.plugins.analysis import Analysis
     from hven.plugins.inputs import Input
@@ -84,7 +86,7 @@ def _asked(given: "Input") -> Iterable[tuple[str, str, str]]:
 
 
 def _unit(unit: str | None) -> str:
-    return "as it is" if unit is None else unit or "none"
+    return "as it is" if unit is None else "its own" if unit == ANY else unit or "none"
 
 
 def _results(produces: Mapping[str, Mapping[str, str]]) -> str:

@@ -363,7 +363,7 @@ def _groups(table: xr.Dataset, group: str | None, edges: list[float] | None) -> 
         names, place = np.unique(values[usable], return_inverse=True)
         label = np.full(len(values), -1, dtype=np.int64)
         label[usable] = place
-        return [str(name) for name in names], label
+        return [f"{name:.15g}" if numeric else str(name) for name in names], label
     if len(edges) < 2 or not np.all(np.diff(edges) > 0):
         raise hven.errors.ParameterError(
             f"the edges are {edges}", where="parameter 'edges'", expected="two or more, ascending", hint="Correct them."

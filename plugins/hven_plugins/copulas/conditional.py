@@ -116,7 +116,10 @@ def conditional_correlation_train(
     """
     place_known = gather(stars, ["r_gal", "z_gal"])
     r, height = (np.asarray(place_known[n].values, dtype=np.float64) for n in ("r_gal", "z_gal"))
-    inside = np.flatnonzero(np.isfinite(r) & np.isfinite(height))
+    is_inside = np.isfinite(r) & np.isfinite(height)
+    if "block_valid" in stars:
+        is_inside &= np.asarray(stars["block_valid"].values, dtype=bool)
+    inside = np.flatnonzero(is_inside)
     held = gather(stars, [n for n in (*columns, "weight", "block") if n in stars]).isel(object=inside)
     (pairs,) = pairs_by_group(held.drop_vars("block", errors="ignore"), columns, n_min=n_min, where=_WHERE)
     if pairs.reason == CONSTANT:

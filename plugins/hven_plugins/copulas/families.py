@@ -27,7 +27,7 @@ _WHERE = "analysis 'copula_fit'"
 
 @hven.analysis(
     stars=hven.Table(
-        optional={"weight": "", "group": None, "<x>_err": None, "<x>_fe_err": None, "<x>_gal_err": None},
+        optional={"weight": "", "group": None, "<x>_err": "any", "<x>_fe_err": "any", "<x>_gal_err": "any"},
         named_by="columns",
     ),
     produces={

@@ -104,8 +104,8 @@ def pairs_by_group(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, whe
         raise hven.errors.ParameterError(
             f"both columns are {first!r}", where=where, expected="two different ones", hint="Name two columns."
         )
-    names = [n for n in (first, second, f"{first}_err", f"{second}_err", "weight", "group") if n in stars]
-    held = gather(stars, names)
+    names = (first, second, f"{first}_err", f"{second}_err", "weight", "group", "group_valid")
+    held = gather(stars, [name for name in names if name in stars])
     x, y = (_numbers(held[name], where) for name in columns)
     errors = [_numbers(held[f"{n}_err"], where) if f"{n}_err" in held else None for n in columns]
     w = _numbers(held["weight"], where) if "weight" in held else None
@@ -234,6 +234,8 @@ def _labels(held: xr.Dataset, x: Sized) -> Iterator[tuple[str, NDArray[np.bool_]
     is_known = (
         np.isfinite(values) if values.dtype.kind == "f" else np.array([v is not None for v in values], dtype=bool)
     )
+    if "group_valid" in held:  # Whole numbers and flags have their nulls beside them.
+        is_known &= np.asarray(held["group_valid"].values, dtype=bool)
     for label in sorted(set(values[is_known].tolist())):
         told = f"{label:g}" if isinstance(label, float) else str(label)
         yield told, is_known & (values == label)

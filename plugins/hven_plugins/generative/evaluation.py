@@ -41,7 +41,7 @@ _TWINS = 0.05
 EXAMPLES = 8
 _JUDGED = ("fsd", "fsd_floor", "auc", "auc_err", "power_sigmas")
 _WHERE = "analysis 'generative_evaluation'"
-_COLUMNS = THETA_COLUMNS | {"feature_<x>": None, "object_id": None}
+_COLUMNS = THETA_COLUMNS | {"feature_<x>": "any", "object_id": None}
 
 
 @hven.analysis(

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from hven import errors
 from hven.methods import gather, models, progress, train
 
-PREFIX, VALID = "theta_", "_valid"
-THETA = {"theta_<x>": None, "theta_<x>_<y>": None, "theta_<x>_<y>_<z>": None, "theta_<x>_<y>_<z>_<u>": None}
+PREFIX = "theta_"
+THETA = dict.fromkeys(("theta_<x>", "theta_<x>_<y>", "theta_<x>_<y>_<z>", "theta_<x>_<y>_<z>_<u>"), "any")
 """Columns of parameters."""
 LIMIT = "16 GB"
 
@@ -38,7 +38,7 @@ def training_set(images: xr.Dataset, chosen: tuple[str, ...], n_min: int, where:
         Fewer than `n_min` such images.
     """
     columns = theta_columns(images, chosen, where)
-    held = gather(images, ["flux", *columns, *(c + VALID for c in columns if c + VALID in images)], LIMIT)
+    held = gather(images, ["flux", *columns], LIMIT)
     x = np.asarray(held["flux"].values, dtype=np.float32)
     theta = _side_by_side(held, columns)
     usable = np.isfinite(x).all(axis=(1, 2, 3)) & np.isfinite(theta).all(axis=1)
@@ -140,24 +140,22 @@ def band_names(images: xr.Dataset) -> list[str]:
 
 
 def names_like(data: xr.Dataset, head: str) -> list[str]:
-    """Return the names that begin with `head`, in alphabetical order; ``<c>_valid`` tells of a column c, and is none.
+    """Return the names that begin with `head`, in alphabetical order.
 
     Examples
     --------
-    >>> names_like(xr.Dataset({"theta_n": 3, "theta_n_valid": True, "theta_a": 1.0, "seed": 1}), "theta_")
+    >>> names_like(xr.Dataset({"theta_n": 3.0, "theta_a": 1.0, "seed": 1}), "theta_")
     ['theta_a', 'theta_n']
     """
-    every = {str(name) for name in data.variables}
-    return sorted(n for n in every if n.startswith(head) and not (n.endswith(VALID) and n.removesuffix(VALID) in every))
+    return sorted(name for name in map(str, data.variables) if name.startswith(head))
 
 
 def columns_like(data: xr.Dataset, head: str) -> dict[str, NDArray[np.float64]]:
-    """Return the columns that `names_like` names, by the rest of their names and in its order, with NaN for nulls.
+    """Return the columns that `names_like` names, by the rest of their names and in its order.
 
     Examples
     --------
-    >>> n, known = ("object", [3, 0]), ("object", [True, False])
-    >>> columns_like(xr.Dataset({"theta_n": n, "theta_n_valid": known}), "theta_")
+    >>> columns_like(xr.Dataset({"theta_n": ("object", [3.0, np.nan]), "seed": 1}), "theta_")
     {'n': array([ 3., nan])}
     """
     return {name.removeprefix(head): _column(data, name) for name in names_like(data, head)}
@@ -171,10 +169,7 @@ def _missing(column: str, there: list[str], where: str) -> errors.MissingColumnE
 
 
 def _column(table: xr.Dataset, name: str) -> NDArray[np.float64]:
-    values = np.array(table[name].values, dtype=np.float64)
-    if name + VALID in table:
-        values[~np.asarray(table[name + VALID].values, dtype=bool)] = np.nan
-    return values
+    return np.asarray(table[name].values, dtype=np.float64)
 
 
 def _side_by_side(table: xr.Dataset, columns: list[str]) -> NDArray[np.float64]:

@@ -30,8 +30,9 @@ STARS = Schema(
 
 def test_columns_are_bound_by_name_or_as_renamed_with_the_factor_of_their_units():
     binding = bind(Table(distance="kpc", feh="dex", object_id=None), STARS, {"feh": "m_h"})
-    assert binding.columns["distance"] == ("distance", 0.001, "kpc")
-    assert binding.columns["feh"] == ("m_h", 1.0, "dex")
+    assert binding.columns["distance"] == ("distance", 0.001, "kpc", True)
+    assert binding.columns["feh"] == ("m_h", 1.0, "dex", True)
+    assert binding.columns["object_id"] == ("object_id", 1.0, "", False)
     assert binding.sources == ("distance", "m_h", "object_id")
     assert binding.to_json()["feh"] == {"source": "m_h", "factor": 1.0, "unit": "dex"}
 
@@ -78,7 +79,10 @@ def test_a_parameter_names_columns_which_arrive_in_their_own_units_unless_they_a
     table = Table(optional={"distance": "kpc"}, named_by="columns")
     named = named_columns(table, {"columns": ["distance", "r_gal"]})
     binding = bind(table, STARS, {"r_gal": "distance"}, named=named)
-    assert binding.columns == {"distance": ("distance", 0.001, "kpc"), "r_gal": ("distance", 1.0, "pc")}
+    assert binding.columns == {
+        "distance": ("distance", 0.001, "kpc", True),
+        "r_gal": ("distance", 1.0, "pc", True),
+    }
     assert named_columns(table, {"columns": None}) == ()
     assert named_columns(table, {"columns": "teff"}) == ("teff",)
     with pytest.raises(MissingColumnError, match="'tef'"):
@@ -102,6 +106,7 @@ def test_renaming_a_column_that_the_analysis_does_not_ask_for_is_refused():
         ("mag", "m_h", "'m_h' is in 'dex'"),
         ("dex", "logg_si", "'logg_si' is in 'dex(m / s2)'"),
         ("kpc", "name", "'name' is text"),
+        ("", "name", "'name' is text"),
     ],
 )
 def test_a_unit_that_does_not_convert_is_refused_with_dataset_column_and_both_units(wanted, source, said):
@@ -111,7 +116,7 @@ def test_a_unit_that_does_not_convert_is_refused_with_dataset_column_and_both_un
         assert text in str(refused.value)
 
 
-@pytest.mark.parametrize(("wanted", "source"), [("dex", "fe_h"), ("", "m_h"), ("dex", "logg"), ("", "name")])
+@pytest.mark.parametrize(("wanted", "source"), [("dex", "fe_h"), ("", "m_h"), ("dex", "logg")])
 def test_what_surveys_leave_out_of_their_units_is_no_obstacle(wanted, source):
     assert bind(Table(x=wanted), STARS, {"x": source}).columns["x"].factor == 1.0
 
@@ -122,19 +127,34 @@ def test_a_spectrum_is_no_column_of_a_table():
 
 
 @settings(deadline=None)
-@given(dtype=st.sampled_from(["float32", "float64", "int16", "int64"]), lazy=st.booleans(), size=st.integers(0, 5))
-def test_binding_converts_renames_and_keeps_floats_as_they_are(dtype, lazy, size):
-    values = np.arange(size, dtype=dtype)
-    stars = xr.Dataset({"d": ("object", values, {"units": "pc", "ucd": "pos.distance"}), "left": ("object", values)})
+@given(
+    dtype=st.sampled_from(["float32", "float64", "int16", "int64", "bool"]),
+    lazy=st.booleans(),
+    nulls=st.lists(st.booleans(), max_size=5),
+    unit=st.sampled_from(["pc", ""]),
+)
+def test_a_declared_quantity_arrives_as_float64_with_nan_for_nulls_whatever_the_dataset_keeps(dtype, lazy, nulls, unit):
+    unit = "" if dtype == "bool" else unit
+    size = len(nulls)
+    values = np.arange(size).astype(dtype)
+    stars = xr.Dataset({"d": ("object", values, {"units": unit, "ucd": "pos.distance"}), "left": ("object", values)})
+    truth = values.astype("f8") / (1000 if unit else 1)
+    if dtype[0] == "f":
+        stars["d"] = stars.d.where(~np.array(nulls, bool)).astype(dtype).assign_attrs(stars.d.attrs)
+        truth[nulls] = np.nan
+    elif any(nulls):
+        stars["d_valid"] = ("object", ~np.array(nulls))
+        truth[nulls] = np.nan
     if lazy:
         stars = stars.chunk(object=2)
     given_data = stars.copy(deep=True)
-    bound = bind(Table(distance="kpc"), Schema.of_dataset(stars), {"distance": "d"}).apply(stars)
+    wanted = "kpc" if unit else ""
+    bound = bind(Table(distance=wanted), Schema.of_dataset(stars), {"distance": "d"}).apply(stars)
     assert list(bound.variables) == ["distance"]
-    assert bound.distance.attrs == {"units": "kpc", "ucd": "pos.distance", "column": "d"}
-    assert bound.distance.dtype == (dtype if dtype.startswith("f") else "float64")
+    assert bound.distance.attrs == {"ucd": "pos.distance", "column": "d"} | ({"units": "kpc"} if unit else {})
+    assert bound.distance.dtype == "float64"
     assert (bound.distance.chunks is not None) is lazy
-    np.testing.assert_allclose(bound.distance.values, values / 1000, rtol=1e-6)
+    np.testing.assert_allclose(bound.distance.values, truth, rtol=1e-15)
     xr.testing.assert_identical(stars, given_data)
 
 
@@ -142,17 +162,37 @@ def test_large_integers_that_are_not_converted_stay_exact_and_keep_their_nulls()
     ids = np.array([2**62 + 1, 0])
     stars = xr.Dataset({"id": ("object", ids), "id_valid": ("object", [True, False])})
     for schema in (Schema.of_dataset(stars), Schema((Column("id", "int64"),))):
-        bound = bind(Table(source_id=""), schema, {"source_id": "id"}).apply(stars)
+        bound = bind(Table(source_id=None), schema, {"source_id": "id"}).apply(stars)
         assert bound.source_id.values.tolist() == ids.tolist()
         assert bound.source_id_valid.values.tolist() == [True, False]
-    assert bind(Table(source_id=""), Schema.of_dataset(stars), {"source_id": "id"}).sources == ("id", "id_valid")
+    assert bind(Table(source_id=None), Schema.of_dataset(stars), {"source_id": "id"}).sources == ("id", "id_valid")
 
 
-def test_null_integers_become_nan_when_their_unit_changes():
-    stars = xr.Dataset({"d": ("object", [5, 0], {"units": "pc"}), "d_valid": ("object", [True, False])})
-    bound = bind(Table(d="kpc"), Schema.of_dataset(stars)).apply(stars)
-    np.testing.assert_allclose(bound.d.values, [0.005, np.nan])
-    assert "d_valid" not in bound
+def test_columns_that_a_parameter_names_and_those_of_any_unit_arrive_as_floats_too_and_text_as_it_is():
+    n, known = ("object", [5, 0], {"units": "pc"}), ("object", [True, False])
+    name = ("object", np.array(["a", None], np.dtypes.StringDType(na_object=None)))
+    stars = xr.Dataset({"d": n, "d_valid": known, "m": n, "m_valid": known, "name": name})
+    table = Table(optional={"m": "any"}, named_by="columns")
+    bound = bind(table, Schema.of_dataset(stars), named=("d", "name")).apply(stars)
+    for column in ("d", "m"):
+        np.testing.assert_array_equal(bound[column].values, [5.0, np.nan])
+        assert bound[column].attrs["units"] == "pc"
+    assert bound.name.values.tolist() == ["a", None]
+    assert set(bound.variables) == {"d", "m", "name"}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "arrives"),
+    [("float32", "float32"), ("float64", "float64"), ("int16", "float32"), ("int32", "float64"), ("bool", "float32")],
+)
+def test_images_keep_the_precision_that_their_values_need_and_not_more(dtype, arrives):
+    grid = ("object", "band", "y", "x")
+    images = xr.Dataset({"flux": (grid, np.ones((2, 1, 3, 3), dtype), {"units": ""})})
+    images["flux_valid"] = (grid, np.arange(18).reshape(2, 1, 3, 3) > 0)
+    bound = bind(Images(flux=""), Schema.of_dataset(images)).apply(images)
+    assert bound.flux.dtype == arrives
+    assert np.isnan(bound.flux.values).sum() == 1
+    assert bind(Images(), Schema.of_dataset(images)).apply(images).flux.dtype == dtype
 
 
 def test_the_flag_of_neighbours_beyond_the_block_comes_along():

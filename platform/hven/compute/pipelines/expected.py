@@ -9,7 +9,7 @@ from hven.compute.pipelines.pipeline import Pipeline, Step
 from hven.errors import DatasetNotFoundError, HvenError, did_you_mean
 from hven.lake import Lake
 from hven.lake import open as open_lake
-from hven.plugins import Input, Variable
+from hven.plugins import ANY, Input, Variable
 from hven.schema import Column, Schema
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Expected:
         for name in (*IDENTITY, *(axis for axis in _AXES if given.variable(axis) is not None)):
             # Ids follow the objects, and coordinates come along undeclared.
             variable = given.variable(name)
-            told = variable.unit or "" if variable is not None else ""
+            told = variable.unit or "" if variable is not None and variable.unit != ANY else ""
             columns.setdefault(name, Column(name, "int64", variable.dims[0] if variable is not None else _OBJECT, told))
         return columns
 
