@@ -93,7 +93,7 @@ def with_more_columns(frame: pl.DataFrame, columns: int) -> pl.DataFrame:
 
 @benchmark(target=0.8, against="the same cones in a table of 5 columns")
 def cone_in_300_columns(folder: Path) -> float:
-    """Speed of cones of 1 degree in a table of 300 columns and 32 files; both tables are open, and were asked before."""
+    """Speed of cones of 1 degree in a table of 300 columns and 32 files; both are open and were asked before."""
     frame, files = stars_of_gaia(640_000, seed=5), 32
     lake = hven.create(folder / "lake")
     for columns in (5, 300):

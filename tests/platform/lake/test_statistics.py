@@ -1,4 +1,4 @@
-"""What the log of a table says of its files: nulls and reach of every column, or nothing, but never what is not true."""
+"""What the log of a table says of its files: nulls and reach of every column, or nothing, never what is not true."""
 
 import json
 import math
