@@ -204,7 +204,9 @@ def _wanted(
     given: "Input", schema: Schema, rename: Mapping[str, str], named: Sequence[str]
 ) -> "dict[str, Variable | None]":
     wanted: dict[str, Variable | None] = {v.name: v for v in given.variables if not v.is_pattern}
-    taken = set(rename.values())
+    # What says which values of a column are null is no column of its own.
+    flags = {column.name for column in schema if column.dtype == "bool" and column.name.endswith(_VALID)}
+    taken = {*rename.values(), *(name for name in flags if name.removesuffix(_VALID) in schema)}
     for variable in given.variables:
         if variable.is_pattern:
             like = [n for n in (*rename, *schema.names) if variable.matches(n) and (n in rename or n not in taken)]

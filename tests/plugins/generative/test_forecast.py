@@ -9,6 +9,7 @@ import pytest
 from hven.errors import DataRefusedError, MissingColumnError, TooFewObjectsError
 from hven.methods.frechet import Sample
 from hven.mocks import bubble_maps
+from hven.plugins import evaluate
 from hven.testing import AnalysisSuite
 from hven_plugins.generative import generative_forecast, generative_memorisation
 from hven_plugins.generative.forecast import _response, _shift
@@ -174,7 +175,8 @@ def test_parameters_that_vary_only_together_are_refused_by_name():
 def test_what_tells_of_nulls_of_a_parameter_is_no_parameter():
     made = linear(60, 1, slopes=[1.0])
     told = made.assign(theta_a_valid=("object", np.arange(60) >= 10))
-    result = generative_forecast(told, made.assign(theta_a_valid=("object", np.ones(60, bool))), **KNOWN)
+    both = {"reference": told, "generated": made.assign(theta_a_valid=("object", np.ones(60, bool)))}
+    result = evaluate(generative_forecast, both, KNOWN)[""]
     assert result.parameter.values.tolist() == ["a"]
     assert result.n.values.tolist() == [50, 60]
 
