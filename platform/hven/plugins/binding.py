@@ -337,8 +337,9 @@ def _as_floats(variable: "xr.Variable", valid: "xr.Variable | None") -> "xr.Vari
     """Return numbers as floats, NaN where `valid` says that there is none; float64 for all that is 1-D."""
     is_small = variable.ndim > 1 and variable.dtype.itemsize <= (4 if variable.dtype.kind == "f" else 2)
     # float32 holds 16-bit integers exactly; it takes half the memory, which images and spectra need.
-    floats = variable.astype("float32" if is_small else "float64", copy=False)
-    return floats if valid is None else floats.where(valid)
+    floats: xr.Variable = variable.astype("float32" if is_small else "float64", copy=False)
+    known: xr.Variable = floats if valid is None else floats.where(valid)  # type: ignore[no-untyped-call]
+    return known
 
 
 def _converted(variable: "xr.Variable", bound: Bound) -> "xr.Variable":
