@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,11 @@ import hven
 from hven import Batch
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError, UnreadableFileError
 from hven_plugins.files.csv_files import csv
+from hven_plugins.files.fits_layout import fits_cutouts_claim, fits_images_claim
 from hven_plugins.files.fits_tables import fits_table
 from hven_plugins.files.image_batch import image_batch, unreadable
 from hven_plugins.files.parquet_files import parquet
 from hven_plugins.files.votables import votable
-
-if TYPE_CHECKING:
-    import polars as pl
 
 _PATTERNS = tuple(f"*{kind}.fits{ending}" for kind in ("_images", "_stack", "_cutouts") for ending in ("", ".gz"))
 _MOSAICS = tuple(f"*{kind}.fits{ending}" for kind in ("_mosaic", "_coadd", "_sci", "_drz") for ending in ("", ".gz"))
@@ -32,7 +30,13 @@ class Plane(NamedTuple):
     header: Any
 
 
-@hven.reader(name="fits_images", patterns=_PATTERNS, produces={"": "images"}, with_options_of=image_batch)
+@hven.reader(
+    name="fits_images",
+    patterns=_PATTERNS,
+    produces={"": "images"},
+    with_options_of=image_batch,
+    claims=fits_images_claim,
+)
 def fits_images(path: str, *, hdu: int | str | None = None, **options: Any) -> Iterator[Batch]:
     """Stacks of images in FITS files: one cube, or extensions of equal shape, each being an image.
 
@@ -71,7 +75,7 @@ def fits_images(path: str, *, hdu: int | str | None = None, **options: Any) -> I
     yield image_batch(pixels, beside, path, **options)
 
 
-@hven.reader(name="fits_cutouts", patterns=_MOSAICS, produces={"": "images"})
+@hven.reader(name="fits_cutouts", patterns=_MOSAICS, produces={"": "images"}, claims=fits_cutouts_claim)
 def fits_cutouts(
     path: str,
     *,
@@ -120,13 +124,16 @@ def fits_cutouts(
     citation
         For the catalog: bibcodes, arXiv ids or DOIs.
     """
+    import polars as pl
+
     planes, _ = read_planes(path, hdu)
     plane = next((plane for plane in planes if plane.pixels.ndim == 2), None)
     if plane is None:
         raise UnreadableFileError("there is no 2-D image", where=path, hint="Name another HDU with option hdu.")
     table = max((csv, parquet, fits_table, votable), key=lambda reader: reader.matches(positions))
     batches = list(table(positions, columns=columns, identity=identity))
-    rows: pl.DataFrame = batches[0].parts[""]  # type: ignore[assignment]
+    pieces: list[pl.DataFrame] = [batch.parts[""] for batch in batches]  # type: ignore[misc]
+    rows = pl.concat(pieces, how="vertical_relaxed")
     placed = batches[0].position
     if placed is None:
         raise ParameterError(
@@ -229,7 +236,7 @@ def read_planes(path: str, hdu: int | str | None = None) -> tuple[list[Plane], d
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", fits.verify.VerifyWarning)
         try:
-            with Path(path).open("rb") as file, fits.open(file, memmap=False) as hdus:
+            with hven.local_file(path) as local, Path(local).open("rb") as file, fits.open(file, memmap=False) as hdus:
                 chosen = list(hdus) if hdu is None else [hdus[hdu]]
                 planes = [
                     Plane(one.name, np.asarray(one.data), one.header.copy())

@@ -1,120 +1,248 @@
 """FITS tables, in and out."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import hven
-from hven import Batch, Column
-from hven.errors import UnreadableFileError
+from hven import Batch, Column, Note
+from hven.errors import HvenError, UnreadableFileError
 from hven_plugins.files.astropy_tables import series_of
+from hven_plugins.files.fits_columns import (
+    FitsColumn,
+    distinct_names,
+    fits_columns,
+    is_beyond_64_bits,
+    is_one_row_of_vectors,
+    rows_dtype,
+    series_of_column,
+)
+from hven_plugins.files.fits_headers import Hdu, fits_hdus
+from hven_plugins.files.fits_layout import described_tables, fits_table_claim, science_tables
 from hven_plugins.files.table_batch import table_batch
 
 if TYPE_CHECKING:
     import polars as pl
+    from numpy.typing import NDArray
+
+    Piece = tuple[pl.DataFrame, list[Column], str, list[Note]]
 
 _PATTERNS = ("*.fits", "*.fit", "*.fits.gz", "*.fit.gz", "*.fts")
 _DESCRIPTIONS = ("TCOMM", "TDESC", "TDOC")
+BATCH_BYTES = 2**26
+"""How much of a table is in memory at a time, in bytes of the file."""
+
 _EMPTY_COMMENTS = ("label for ", "column name", "field name", "name of column", "name of field")
 
 
-@hven.reader(name="fits_table", patterns=_PATTERNS, with_options_of=table_batch)
+@hven.reader(name="fits_table", patterns=_PATTERNS, with_options_of=table_batch, claims=fits_table_claim)
 def fits_table(path: str, *, hdu: int | str | None = None, **options: Any) -> Iterator[Batch]:
-    """Tables of FITS files: the first one, or the HDU asked for.
+    """Tables of FITS files: the only one with rows, or the HDU asked for.
 
     Units, UCDs and descriptions come from the header (``TUNIT``, ``TUCD``, ``TCOMM`` or the comment of ``TTYPE``),
-    nulls from ``TNULL``, NaN and empty texts. Columns with vectors are left out, which the ingest tells.
+    nulls from ``TNULL``, NaN and empty texts. Columns of vectors stay vectors. One row whose columns are vectors of one
+    length, as IDL writes a table, becomes as many rows. A large table comes in pieces.
 
     Parameters
     ----------
     path
         Of the file.
     hdu
-        Number or name of the HDU; the first table when not given.
+        Number or name of the HDU; the only table with rows when not given.
     **options
         Those of `table_batch`.
     """
-    frame, told = read_fits_table(path, hdu)
-    yield table_batch(frame, told, path, **options)
+    with hven.local_file(path) as local:
+        for rows, told, frame, notes in fits_rows(local, path, hdu):
+            yield table_batch(rows, told, path, frame, notes, **options)
 
 
-def read_fits_table(path: str, hdu: int | str | None = None) -> "tuple[pl.DataFrame, list[Column]]":
-    """Return one table of a FITS file as a frame, and what its header says of the columns.
+def fits_rows(path: str, where: str, hdu: int | str | None = None) -> "Iterator[Piece]":
+    """Yield the rows of one table of a plain FITS file, piece by piece.
+
+    With each piece come what its header says of the columns, the frame of the positions, and notes (with the first).
 
     Raises
     ------
     UnreadableFileError
-        If the file is not FITS, is cut short, or has no such table.
+        If the file is not FITS, is cut short, or has no such table, or several and none is asked for.
     """
-    import polars as pl
-    from astropy.io import fits
+    try:
+        hdus = fits_hdus(path)
+        if not hdus:
+            raise _not_fits(path, where)
+        table = _table_of(hdus, where, hdu)
+        if table.is_cut or any(one.is_cut for one in hdus[: table.index]):
+            raise UnreadableFileError("the file is cut short", where=where, hint="Fetch or copy the file again.")
+        frame = _frame_of(hdus[0], table)
+        if str(table.header["XTENSION"]).strip() == "TABLE":
+            rows, told, notes = _ascii_table(path, table.index)
+            yield rows, told, frame, notes
+            return
+        yield from _binary_table(path, table, frame)
+    except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError) as error:
+        if isinstance(error, HvenError):
+            raise
+        reason = str(error).split("\n")[0] or type(error).__name__
+        raise UnreadableFileError(
+            f"the file is not a whole FITS file: {reason}",
+            where=where,
+            hint="Fetch or copy it again; 'fitsinfo FILE' tells what is in it.",
+        ) from error
 
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
-                table = _table_of(hdus, path, hdu)
-                series = [_series(table, index) for index in range(len(table.columns))]
-                told = [_described(table.header, index + 1, c) for index, c in enumerate(table.columns)]
-        except (OSError, EOFError, ValueError, TypeError, IndexError, fits.VerifyError) as error:
-            reason = str(error).split("\n")[0] or type(error).__name__
-            raise UnreadableFileError(
-                f"the file is not a whole FITS file: {reason}",
-                where=path,
-                hint="Fetch or copy it again; 'fitsinfo FILE' tells what is in it.",
-            ) from error
-    cut = next((str(w.message) for w in caught if "file may have been truncated" in str(w.message).lower()), "")
-    if cut:
-        raise UnreadableFileError(cut.rstrip("."), where=path, hint="Fetch or copy the file again.")
-    return pl.DataFrame(series), told
+
+def _not_fits(path: str, where: str) -> UnreadableFileError:
+    if not Path(path).exists():
+        return UnreadableFileError("there is no such file", where=where, hint="Correct the path.")
+    with Path(path).open("rb") as file:
+        is_begun = file.read(6) == b"SIMPLE"
+    return UnreadableFileError(
+        f"the file is not a whole FITS file: {'its first header has no end' if is_begun else 'it has no FITS header'}",
+        where=where,
+        hint="Fetch or copy it again; 'hven ingest --explain FILE' tells what it is.",
+    )
 
 
-def _table_of(hdus: Any, path: str, wanted: int | str | None) -> Any:
-    from astropy.io import fits
-
-    tables = {index: one for index, one in enumerate(hdus) if isinstance(one, fits.BinTableHDU | fits.TableHDU)}
-    found = None
+def _table_of(hdus: Sequence[Hdu], where: str, wanted: int | str | None) -> Hdu:
+    tables = {one.index: one for one in hdus if one.is_table}
+    shown = described_tables(list(tables.values()))
+    found: Hdu | None
     if wanted is None:
-        found = next(iter(tables.values()), None)
+        full = [one for one in science_tables(hdus) if one.rows]
+        if len(full) > 1:
+            raise UnreadableFileError(
+                f"the file has {len(full)} tables, and which one is meant is not said",
+                where=where,
+                expected=shown,
+                hint=f"Choose one with the option hdu, as hdu={full[0].index}.",
+            )
+        found = next(iter(full or science_tables(hdus)), None)
     elif str(wanted).isdigit():
         found = tables.get(int(wanted))
     else:
-        found = next((one for one in tables.values() if one.name.lower() == str(wanted).lower()), None)
+        found = next((one for one in tables.values() if one.name == str(wanted).upper()), None)
     if found is None:
-        names = ", ".join(f"{index} ({one.name})" if one.name else str(index) for index, one in tables.items())
         raise UnreadableFileError(
             "the file has no table" if wanted is None else f"HDU {wanted!r} is no table of the file",
-            where=path,
+            where=where,
             expected="a FITS file with a binary or ASCII table",
-            hint=f"Its tables are: {names}." if names else "Images are not read by this reader.",
+            hint=f"Its tables are: {shown}." if shown else "Images are not read by this reader.",
+        )
+    if found.header.get("ZTABLE", False):
+        raise UnreadableFileError(
+            "the table is compressed (ZTABLE = T), and its columns are not expanded here",
+            where=where,
+            hint="Expand it with: funpack FILE.",
         )
     return found
 
 
-def _series(table: Any, index: int) -> "pl.Series":
+def _frame_of(first: Hdu, table: Hdu) -> str:
+    """Return the frame of positions that the header says; nothing where it says none."""
+    for header in (table.header, first.header):
+        frame = str(header.get("RADESYS", header.get("RADECSYS", ""))).strip()
+        equinox = header.get("EQUINOX")
+        year = float(equinox) if isinstance(equinox, int | float) else 0.0
+        if frame:
+            return f"{frame} {year}" if year else frame
+        if year and year != 2000:
+            return f"FK5 {year}" if year >= 1984 else f"FK4 {year}"
+    return ""
+
+
+def _binary_table(path: str, table: Hdu, frame: str) -> "Iterator[Piece]":
+    import polars as pl
+
+    header = table.header
+    columns, notes = fits_columns(header)
+    told = _described(header, columns)
+    width, count = int(header["NAXIS1"]), table.rows
+    dtype = rows_dtype(columns, width)
+    if any(column.offset + column.width > width for column in columns):
+        raise ValueError(f"its columns do not fit into rows of {width} bytes")
+    raw: NDArray[Any] = np.zeros(0, dtype)
+    heap: NDArray[np.uint8] = np.zeros(0, np.uint8)
+    if count and width:
+        raw = np.memmap(path, dtype, "r", table.start, (count,))
+        gap = int(header.get("THEAP", width * count))
+        if table.size > gap:
+            heap = np.memmap(path, np.uint8, "r", table.start + gap, (table.size - gap,))
+    step = max(1, BATCH_BYTES // max(width, 1))
+    pieces = [slice(start, start + step) for start in range(0, count, step)] or [slice(0, 0)]
+    columns = [
+        replace(column, as_text=any(is_beyond_64_bits(column, raw[f"c{i}"][piece]) for piece in pieces))
+        for i, column in enumerate(columns)
+    ]
+    notes += [_kept_as_text(column.name) for column in columns if column.as_text]
+    is_transposed = is_one_row_of_vectors(columns, count)
+    if is_transposed:
+        notes.append(Note(f"one row of vectors was read as {columns[0].shape[0]} rows, as IDL writes tables", True))
+    for piece in pieces:
+        rows = np.array(raw[piece])
+        series = [one for i, c in enumerate(columns) for one in series_of_column(c, rows[f"c{i}"], heap)]
+        if is_transposed:
+            series = [_unpacked(one) for one in series]
+        yield pl.DataFrame(series), told, frame, notes
+        notes = []
+
+
+def _kept_as_text(name: str) -> Note:
+    return Note(f"column {name!r} has whole numbers beyond 2^63 - 1: kept as text", column=name)
+
+
+def _unpacked(series: "pl.Series") -> "pl.Series":
+    """Return the elements of a series of one vector as rows."""
+    values = series.explode()
+    return values.fill_nan(None) if values.dtype.is_float() else values
+
+
+def _ascii_table(path: str, index: int) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
+    """Return a table that is written as text: small by its nature, so it is read whole by astropy."""
+    import polars as pl
+    from astropy.io import fits
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
+            header = hdus[index].header
+            names, notes = distinct_names(header)
+            for number, name in enumerate(names, 1):
+                header[f"TTYPE{number}"] = name
+            table = hdus[index]
+            series = [_ascii_series(table, i) for i in range(len(table.columns))]
+            told = [_one(header, i, c.name) for i, c in enumerate(table.columns, 1)]
+    return pl.DataFrame(series), told, notes
+
+
+def _ascii_series(table: Any, index: int) -> "pl.Series":
     column = table.columns[index]
-    if column.format.startswith(("P", "Q")) or "P" in column.format or "Q" in column.format:
-        # Vectors of varying length: not read, so that a large heap costs nothing.
-        return series_of(column.name, np.zeros((table.header["NAXIS2"], 2)))
     values = table.data.field(index) if table.header["NAXIS2"] else np.zeros(0, column.dtype.base)
-    missing = None
-    if column.null is not None and values.ndim == 1:
-        raw = np.asarray(table.data.view(np.ndarray)[column.name]) if column.bzero or column.bscale else values
-        missing = raw == column.null
+    missing = values == column.null if column.null is not None else None
     return series_of(column.name, values, missing)
 
 
-def _described(header: Any, number: int, column: Any) -> Column:
+def _described(header: Any, columns: Sequence[FitsColumn]) -> list[Column]:
+    told: list[Column] = []
+    for column in columns:
+        one = _one(header, column.number, column.name)
+        if column.form in "CM":
+            told += [replace(one, name=f"{column.name}_{part}") for part in ("real", "imag")]
+        else:
+            told.append(one)
+    return told
+
+
+def _one(header: Any, number: int, name: str) -> Column:
     text = next((str(header[f"{key}{number}"]) for key in _DESCRIPTIONS if f"{key}{number}" in header), "")
     comment = header.comments[f"TTYPE{number}"] if f"TTYPE{number}" in header else ""
     if not text and not comment.lower().startswith(_EMPTY_COMMENTS):
         text = comment
-    return Column(
-        column.name, "", ("object",), column.unit or "", text.strip(), str(header.get(f"TUCD{number}", "")).strip()
-    )
+    unit, ucd = (str(header.get(f"{key}{number}", "")).strip() for key in ("TUNIT", "TUCD"))
+    return Column(name, "", ("object",), unit, text.strip(), ucd)
 
 
 @hven.exporter(name="fits", patterns=_PATTERNS)

@@ -8,14 +8,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import hven
-from hven import Batch
+from hven import Batch, Claim, FileHead
 from hven_plugins.files.image_batch import COLOURS, image_batch, unreadable
 
 if TYPE_CHECKING:
     from PIL import Image
 
 
-@hven.reader(name="pictures", patterns=("*.png", "*.jpg", "*.jpeg", "*.tif", "*.tiff"), produces={"": "images"})
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"II*\x00", "a TIFF picture"),
+    (b"MM\x00*", "a TIFF picture"),
+)
+
+
+def picture_claim(head: FileHead) -> Claim | None:
+    """Return what kind of picture a file is by its first bytes; None for any other file."""
+    for start, what in _MAGIC:
+        if head.start.startswith(start):
+            return Claim(what, "format", f"it begins with {start!r}")
+    return None
+
+
+@hven.reader(
+    name="pictures",
+    patterns=("*.png", "*.jpg", "*.jpeg", "*.tif", "*.tiff"),
+    produces={"": "images"},
+    claims=picture_claim,
+)
 def pictures(
     path: str,
     *,

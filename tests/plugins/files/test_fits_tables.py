@@ -89,7 +89,7 @@ def test_what_astropy_writes_is_read_masks_comments_and_all(tmp_path):
     assert told(batch)["teff"].unit == "K"
 
 
-def test_vectors_and_complex_numbers_come_as_lists_for_the_ingest_to_leave_out(tmp_path):
+def test_vectors_stay_vectors_and_complex_numbers_are_two_columns(tmp_path):
     columns = [
         fits.Column("id", "K", array=[1, 2]),
         fits.Column("v", "3E", array=np.ones((2, 3))),
@@ -99,17 +99,26 @@ def test_vectors_and_complex_numbers_come_as_lists_for_the_ingest_to_leave_out(t
     fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
     frame = read(tmp_path / "t.fits").parts[""]
     assert frame["id"].to_list() == [1, 2]
-    assert all(frame[name].dtype == pl.List for name in ("v", "p", "c"))
+    assert frame["v"].dtype == pl.Array(pl.Float32, 3)
+    assert frame["p"].to_list() == [[1.0, 1.0], [1.0, 1.0, 1.0]]
+    assert frame.select("c_real", "c_imag").rows() == [(1.0, 0.0), (1.0, 0.0)]
 
 
-def test_the_hdu_asked_for_is_read_by_number_or_name_and_the_first_table_otherwise(tmp_path):
+def test_the_hdu_asked_for_is_read_by_number_or_name_and_several_are_named_otherwise(tmp_path):
     hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.zeros((2, 2)))]
     hdus += [fits.BinTableHDU(Table({"n": [n]}), name=f"T{n}") for n in (1, 2)]
     fits.HDUList(hdus).writeto(tmp_path / "t.fits")
-    found = [read(tmp_path / "t.fits", hdu=hdu).parts[""]["n"].item() for hdu in (None, 3, "3", "t2")]
+    found = [read(tmp_path / "t.fits", hdu=hdu).parts[""]["n"].item() for hdu in (2, 3, "3", "t2")]
     assert found == [1, 2, 2, 2]
-    with pytest.raises(UnreadableFileError, match=r"2 \(T1\), 3 \(T2\)"):
-        read(tmp_path / "t.fits", hdu=1)
+    for hdu in (1, None):
+        with pytest.raises(UnreadableFileError, match=r"HDU 2 \(T1\): 1 rows, 1 columns; HDU 3 \(T2\)"):
+            read(tmp_path / "t.fits", hdu=hdu)
+
+
+def test_the_only_table_with_rows_is_read(tmp_path):
+    tables = [fits.BinTableHDU(Table({"n": rows})) for rows in (np.zeros(0), [7])]
+    fits.HDUList([fits.PrimaryHDU(), *tables]).writeto(tmp_path / "t.fits")
+    assert read(tmp_path / "t.fits").parts[""]["n"].to_list() == [7]
 
 
 @pytest.mark.parametrize("damage", ["text", "cut", "cut gzip", "image", "empty"])
@@ -167,3 +176,119 @@ def test_positions_in_hours_and_minutes_are_understood_and_rows_without_any_drop
     batch = read(tmp_path / "t.fits", unplaced="drop")
     assert batch.parts[""].rows() == [(187.5, -0.5), (15.0, 10.25)]
     assert [told(batch)[name].unit for name in ("RA", "DEC")] == ["deg", "deg"]
+
+
+VALUES = {
+    "L": st.booleans(),
+    "B": st.integers(0, 255),
+    "I": st.integers(-(2**15), 2**15 - 1),
+    "J": st.integers(-(2**31), 2**31 - 1),
+    "K": st.integers(-(2**63), 2**63 - 1),
+    "E": st.floats(width=32, allow_nan=False),
+    "D": st.floats(allow_nan=False),
+    "C": st.complex_numbers(allow_nan=False, allow_infinity=False, max_magnitude=1e30),
+    "M": st.complex_numbers(allow_nan=False, allow_infinity=False, max_magnitude=1e30),
+}
+STORED = {"L": "?", "B": "u1", "I": "i2", "J": "i4", "K": "i8", "E": "f4", "D": "f8", "C": "c8", "M": "c16"}
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.data())
+def test_any_vector_that_astropy_writes_comes_back_equal_in_pieces_too(tmp_path_factory, monkeypatch_module, data):
+    rows = data.draw(st.integers(1, 6))
+    columns, wanted = [], {}
+    for n, form in enumerate(data.draw(st.lists(st.sampled_from(sorted(VALUES)), min_size=1, max_size=4))):
+        shape = data.draw(st.sampled_from([(), (2,), (3,), (2, 3)]))
+        size = rows * int(np.prod(shape))
+        flat = data.draw(st.lists(VALUES[form], min_size=size, max_size=size))
+        values = np.array(flat, STORED[form]).reshape(rows, *shape)
+        dim = str(shape[::-1]).replace(" ", "") if len(shape) > 1 else None
+        columns.append(fits.Column(f"c{n}", f"{int(np.prod(shape))}{form}", dim=dim, array=values))
+        wanted[f"c{n}"] = values
+    path = tmp_path_factory.mktemp("fits") / "t.fits"
+    columns.append(fits.Column("one", "J", array=np.arange(rows)))
+    fits.BinTableHDU.from_columns(columns).writeto(path)
+    monkeypatch_module.setattr("hven_plugins.files.fits_tables.BATCH_BYTES", 64)
+    batches = list(fits_table(str(path)))
+    frame = pl.concat([batch.parts[""] for batch in batches])
+    assert frame["one"].to_list() == list(range(rows))
+    for name, values in wanted.items():
+        if values.dtype.kind == "c":
+            assert np.array_equal(frame[f"{name}_real"].to_numpy() + 1j * frame[f"{name}_imag"].to_numpy(), values)
+        else:
+            assert np.array_equal(frame[name].to_numpy(), values)
+
+
+@pytest.fixture(scope="module")
+def monkeypatch_module():
+    with pytest.MonkeyPatch.context() as patch:
+        yield patch
+
+
+def test_columns_of_one_name_are_all_kept_with_a_note(tmp_path):
+    columns = [fits.Column(name, "J", array=[n, n]) for n, name in enumerate(["X", "Y", "X", "X"])]
+    for n, column in enumerate(columns):
+        column.name = f"T{n}"
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    for n, name in enumerate(["X", "Y", "X", "X"], 1):
+        fits.setval(tmp_path / "t.fits", f"TTYPE{n}", value=name, ext=1)
+    batch = read(tmp_path / "t.fits")
+    assert batch.parts[""].rows()[0] == (0, 1, 2, 3)
+    assert batch.parts[""].columns == ["X", "Y", "X_2", "X_3"]
+    assert all("two columns 'X'" in note.text and note.needs_attention for note in batch.notes)
+
+
+def test_one_row_of_vectors_becomes_rows_but_an_object_with_single_values_stays_one(tmp_path):
+    vectors = [fits.Column("ID", "3K", array=[[1, 2, 3]]), fits.Column("RA", "3D", array=[[1.5, np.nan, 3.5]])]
+    names = [fits.Column("NAME", "6A", dim="(2,3)", array=np.array([["ab", "c", "de"]]))]
+    fits.BinTableHDU.from_columns([*vectors, *names]).writeto(tmp_path / "idl.fits")
+    batch = read(tmp_path / "idl.fits")
+    assert batch.parts[""].rows() == [(1, 1.5, "ab"), (2, None, "c"), (3, 3.5, "de")]
+    assert "IDL" in batch.notes[0].text
+    single = fits.Column("SURVEY", "4A", array=["SDSS"])
+    fits.BinTableHDU.from_columns([*vectors, single]).writeto(tmp_path / "one.fits")
+    assert read(tmp_path / "one.fits").rows == 1
+
+
+def test_unsigned_scaled_and_null_values_are_exact(tmp_path):
+    columns = [
+        fits.Column("u8", "K", bzero=2**63, array=np.array([0, 2**63 - 1], "u8")),
+        fits.Column("big", "K", bzero=2**63, array=np.array([0, 2**64 - 1], "u8")),
+        fits.Column("i1", "B", bzero=-128, array=np.array([-128, 127], "i1")),
+        fits.Column("l", "L", array=[True, False]),
+        fits.Column("vi", "2J", null=-9, array=[[1, -9], [3, 4]]),
+        fits.Column("bits", "3X", array=np.array([[1, 0, 1], [0, 1, 1]], bool)),
+        fits.Column("j", "J", array=[5, 6]),
+    ]
+    fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "t.fits")
+    with fits.open(tmp_path / "t.fits", mode="update") as hdus:
+        hdus[1].header["TZERO7"], hdus[1].header["TSCAL7"] = 1000, 1
+    raw = bytearray((tmp_path / "t.fits").read_bytes())
+    at = raw.rindex(b"T\x00\x00\x00\x01\xff\xff\xff\xf7")
+    raw[at] = 0
+    (tmp_path / "t.fits").write_bytes(raw)
+    batch = read(tmp_path / "t.fits")
+    frame = batch.parts[""]
+    assert frame["u8"].to_list() == [0, 2**63 - 1]
+    assert frame["big"].to_list() == ["0", str(2**64 - 1)]
+    assert frame["i1"].to_list() == [-128, 127]
+    assert frame["l"].to_list() == [None, False]
+    assert frame["vi"].to_list() == [[1.0, pytest.approx(np.nan, nan_ok=True)], [3.0, 4.0]]
+    assert frame["bits"].to_list() == [[1, 0, 1], [0, 1, 1]]
+    assert frame["j"].to_list() == [1005, 1006]
+    assert frame["j"].dtype == pl.Int64
+    assert any("beyond 2^63" in note.text for note in batch.notes)
+
+
+def test_texts_end_at_a_zero_byte_or_blanks_and_other_bytes_are_latin_1(tmp_path):
+    texts = np.array([b"ab\x00cd", b"x   ", "Ångström".encode("latin-1"), b""], "S8")
+    fits.BinTableHDU.from_columns([fits.Column("t", "8A", array=texts)]).writeto(tmp_path / "t.fits")
+    assert read(tmp_path / "t.fits").parts[""]["t"].to_list() == ["ab", "x", "Ångström", None]
+
+
+def test_a_large_table_comes_in_bounded_pieces(tmp_path, monkeypatch):
+    Table({"n": np.arange(5000), "x": np.arange(5000.0)}).write(tmp_path / "t.fits")
+    monkeypatch.setattr("hven_plugins.files.fits_tables.BATCH_BYTES", 16_000)
+    batches = list(fits_table(str(tmp_path / "t.fits")))
+    assert [batch.rows for batch in batches] == [1000] * 5
+    assert pl.concat([batch.parts[""] for batch in batches])["n"].to_list() == list(range(5000))
