@@ -28,6 +28,7 @@ from hven.methods import (
     stats,
     train,
     twopoint,
+    weights,
 )
 from hven.methods.gather import gather
 from hven.methods.padding import pad, padded_length
@@ -64,6 +65,7 @@ __all__ = [
     "stats",
     "train",
     "twopoint",
+    "weights",
 ]
 
 

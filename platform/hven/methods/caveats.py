@@ -22,6 +22,7 @@ MISSING_SHARE = 0.1
 REPEATED_SHARE = 0.05
 """Share of the rows that may repeat another one without a caveat."""
 _CODE_SHARE, _CODE_RATIO = 0.02, 5.0
+_ODD = np.uint64(0xFF51AFD7ED558CCD)
 
 
 def of_missing(n_given: int, n_used: int, missing: Mapping[str, int] | None = None, what: str = "stars") -> list[str]:
@@ -113,11 +114,15 @@ def of_repeats(columns: Iterable[ArrayLike], what: str = "stars") -> list[str]:
     >>> of_repeats([[1.0, 2.0, 1.0], [0.1, 0.2, 0.1]])
     ['1 of 3 stars repeat another one in every column used: if they are the same, the errors are too small.']
     """
-    table = np.column_stack([np.asarray(column, dtype=np.float64) for column in columns])
-    repeated = len(table) - len(np.unique(table, axis=0)) if len(table) else 0
-    if repeated <= REPEATED_SHARE * len(table):
+    mixed = np.zeros(0, dtype=np.uint64)
+    for i, column in enumerate(columns):
+        bits = (np.asarray(column, dtype=np.float64) + 0.0).view(np.uint64)
+        mixed = bits if i == 0 else (mixed ^ (mixed >> np.uint64(33))) * _ODD + bits  # of 64 bits: no chance meetings
+    n = len(mixed)
+    repeated = n - len(np.unique(mixed))
+    if repeated <= REPEATED_SHARE * n:
         return []
-    text = f"{repeated:,} of {len(table):,} {what} repeat another one in every column used"
+    text = f"{repeated:,} of {n:,} {what} repeat another one in every column used"
     return [f"{text}: if they are the same, the errors are too small."]
 
 

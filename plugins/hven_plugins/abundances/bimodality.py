@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field as Range
 
 import hven
-from hven.methods import gather, stats
+from hven.methods import caveats, gather, stats
 from hven.methods.mixtures import SequenceFit, Track, fit_sequences_of_each
+from hven.methods.weights import effective_number, scaled
 from hven.mocks import Mock, alpha_stars
 
 if TYPE_CHECKING:
@@ -203,7 +204,30 @@ def alpha_bimodality(
         },
         attrs=attrs,
     )  # fmt: skip
-    return {"groups": groups, "stars": xr.Dataset({**ids, "p_low": ("object", p_low)})}
+    texts = _caveats(table, columns, known, names, rows, attrs["assumed"])
+    return {
+        "groups": caveats.with_caveats(groups, texts),
+        "stars": xr.Dataset({**ids, "p_low": ("object", p_low)}),
+    }
+
+
+def _caveats(
+    table: xr.Dataset, columns: dict[str, Array], known: NDArray[np.bool_], names: list[str],
+    rows: list[dict[str, Any]], assumed: Any,
+) -> list[str]:  # fmt: skip
+    """Return the caveats: errors that are assumed, unusable or too large, stars left out, groups that say nothing."""
+    missing = {name: int(np.sum(~np.isfinite(values))) for name, values in columns.items()}
+    texts = caveats.of_assumed(str(assumed)) + caveats.of_missing(len(known), int(known.sum()), missing)
+    for name in ("m_h", "alpha_m"):
+        if f"{name}_err" in table:
+            texts += caveats.of_errors(name, columns[name], columns[f"{name}_err"], "dex")
+            negative = int(np.sum(columns[f"{name}_err"] < 0))
+            texts += [f"{negative:,} stars are left out: their errors of {name} are negative."] if negative else []
+    texts += caveats.of_repeats([columns[name][known] for name in ("m_h", "alpha_m")])
+    for word in dict.fromkeys(row["fit"] for row in rows if row["fit"] != "ok"):
+        labels = [name for name, row in zip(names, rows, strict=True) if row["fit"] == word]
+        texts.append(f"Group {', '.join(labels[:6])}{' and more' if len(labels) > 6 else ''}: {word}.")
+    return texts
 
 
 @dataclass(frozen=True)
@@ -219,13 +243,12 @@ class Stars:
     @property
     def n_effective(self) -> float:
         """Number of equal stars that tell as much: (sum w)^2 / sum w^2."""
-        return float(len(self.m) if self.w is None else self.w.sum() ** 2 / (self.w**2).sum())
+        return float(len(self.m)) if self.w is None else effective_number(self.w)
 
     @property
     def columns(self) -> tuple[Array | None, ...]:
         """What `fit_sequences_of_each` takes, weights summing up to the effective number."""
-        w = None if self.w is None else self.w * self.n_effective / self.w.sum()
-        return self.m, self.a, self.m_err, self.a_err, w
+        return self.m, self.a, self.m_err, self.a_err, None if self.w is None else scaled(self.w)
 
     def with_alpha(self, a: Array) -> "Stars":
         """Return the same stars with other [alpha/M]."""

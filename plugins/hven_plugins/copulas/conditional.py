@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import gather, models, ranks
+from hven.methods import caveats, gather, models, ranks
 from hven.mocks import Mock, conditional_stars
 from hven_plugins.copulas.density import Two
 from hven_plugins.copulas.folds import ConditionalMoments, Score, train
-from hven_plugins.copulas.pairs import CONSTANT, pairs_by_group
+from hven_plugins.copulas.pairs import CONSTANT, caveats_of, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -147,7 +147,11 @@ def conditional_correlation_train(
         np.linspace(0.0, float(np.quantile(height, 0.97)), z_cells + 1),
     )
     cube = _map(model, loss, edges).merge(_checks(r, height, x, y, w, edges, seed))
-    return {"": models.to_dataset(model), "map": cube.assign_attrs(columns=list(columns), score=score)}
+    texts = caveats_of([pairs], stars.sizes["object"], columns)
+    return {
+        "": models.to_dataset(model),
+        "map": caveats.with_caveats(cube.assign_attrs(columns=list(columns), score=score), texts),
+    }
 
 
 @hven.analysis(

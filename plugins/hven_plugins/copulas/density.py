@@ -8,9 +8,17 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import ranks
+from hven.methods import caveats, ranks
 from hven.mocks import Mock, copula_stars
-from hven_plugins.copulas.pairs import MEASURED, Pairs, bootstrapped, is_too_long, pairs_by_group, pairs_out_of_core
+from hven_plugins.copulas.pairs import (
+    MEASURED,
+    Pairs,
+    bootstrapped,
+    caveats_of,
+    is_too_long,
+    pairs_by_group,
+    pairs_out_of_core,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,7 +124,8 @@ def copula_density(
         coords={"group": [g.label for g in groups], "u1": GRID, "u2": GRID},
         attrs={"columns": list(columns), "n_given": stars.sizes["object"]},
     )
-    return {"": result.merge(data_plane(groups)), "stars": by_star}
+    texts = caveats_of(groups, stars.sizes["object"], columns)
+    return {"": caveats.with_caveats(result.merge(data_plane(groups)), texts), "stars": by_star}
 
 
 def rank_correlations(u: Array, v: Array, w: Array | None) -> Array:

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import copulas, ranks
+from hven.methods import caveats, copulas, ranks
 from hven.methods.copulas import CANDIDATES, CORNERS, Copula
 from hven.mocks import Mock, copula_stars
 from hven_plugins.copulas.density import GRID, Two, density_of
-from hven_plugins.copulas.pairs import MEASURED, RESAMPLED, Pairs, pairs_by_group
+from hven_plugins.copulas.pairs import MEASURED, RESAMPLED, Pairs, caveats_of, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,6 +22,7 @@ Family = Literal["gaussian", "student", "clayton", "gumbel", "frank", "joe"]
 
 FAMILIES: tuple[Family, ...] = ("gaussian", "student", "clayton", "gumbel", "frank", "joe")
 
+_MISFIT = 0.01
 _WHERE = "analysis 'copula_fit'"
 
 
@@ -115,7 +116,7 @@ def copula_fit(
     over: dict[str, tuple[str, ...]] = dict.fromkeys(("tail", "tail_err"), ("group", "corner"))
     over |= dict.fromkeys(("density", "model_density"), ("group", "u1", "u2"))
     over["aic"] = ("group", "candidate")
-    return xr.Dataset(
+    result = xr.Dataset(
         {name: (over.get(name, ("group",)), np.array([row[name] for row in rows])) for name in rows[0]},
         coords={
             "group": [g.label for g in groups],
@@ -126,6 +127,14 @@ def copula_fit(
         },
         attrs={"columns": list(columns), "n_given": stars.sizes["object"]},
     )
+    texts = caveats_of(groups, stars.sizes["object"], columns)
+    for text, is_so in (
+        ("no fit has converged", lambda row: not row["converged"]),
+        (f"the best family does not fit (gof_p below {_MISFIT:g})", lambda row: row["gof_p"] < _MISFIT),
+    ):
+        labels = [g.label for g, row in zip(groups, rows, strict=True) if g.reason == MEASURED and is_so(row)]
+        texts += [f"Group {', '.join(labels)}: {text}."] if labels else []
+    return caveats.with_caveats(result, texts)
 
 
 def attenuation(group: Pairs, seed: int, draws: int = 5) -> float:

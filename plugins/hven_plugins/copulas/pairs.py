@@ -9,7 +9,8 @@ import xarray as xr
 from numpy.typing import NDArray
 
 import hven
-from hven.methods import gather, ranks
+from hven.methods import caveats, gather, ranks
+from hven.methods.weights import effective_number, scaled
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 MEASURED, TOO_FEW, CONSTANT = "ok", "too few stars", "a column has one value only"
+_TIED, _SHOWN = 0.05, 6
 RESAMPLED = 4000
 """Stars that replicates of a bootstrap are drawn from at most; errors fall as 1/sqrt(n) from there."""
 
@@ -36,7 +38,7 @@ class Pairs:
     u, v
         Pseudo-observations within the group, shape (n,).
     w
-        How often each counts, or None.
+        Weights that add up to the effective number of stars, or None.
     x_err, y_err
         1-sigma errors where there are any.
     reason
@@ -62,7 +64,7 @@ class Pairs:
     @property
     def n_effective(self) -> float:
         """Number of stars of equal weight that tell as much: (sum w)^2 / sum w^2 (Kish 1965)."""
-        return effective(self.n if self.w is None else self.w)
+        return float(self.n) if self.w is None else effective_number(self.w)
 
     def some(self, most: int, seed: int) -> "Pairs":
         """Return the group with at most so many of its stars, ranked anew when some are left out."""
@@ -72,19 +74,6 @@ class Pairs:
         w = None if self.w is None else self.w[kept]
         u, v = (ranks.pseudo_observations(side[kept], w) for side in (self.u, self.v))
         return replace(self, rows=self.rows[kept], x=self.x[kept], y=self.y[kept], u=u, v=v, w=w)
-
-
-def effective(weights: Array | int) -> float:
-    """Return (sum w)^2 / sum w^2, or how many there are.
-
-    Examples
-    --------
-    >>> effective(np.array([1.0, 1.0, 1000.0])) < 1.01
-    True
-    """
-    if isinstance(weights, int):
-        return float(weights)
-    return float(weights.sum() ** 2 / (weights**2).sum()) if len(weights) else 0.0
 
 
 def pairs_by_group(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, where: str) -> list[Pairs]:
@@ -174,12 +163,16 @@ def pairs_out_of_core(stars: xr.Dataset, columns: Sequence[str], *, n_min: int, 
     for label, here in _labels(stars, known):
         mine = known & here
         rows = np.flatnonzero(mine)
-        counts = None if w is None else w[rows]
-        if effective(len(rows) if counts is None else counts) < n_min:
+        counts, own = None, None
+        if w is not None:
+            counts = scaled(w[rows])
+            own = np.zeros(len(w))
+            own[rows] = counts
+        if (len(rows) if counts is None else effective_number(counts)) < n_min:
             nothing = np.empty(0)
             groups.append(Pairs(label, rows, nothing, nothing, nothing, nothing, counts, None, None, TOO_FEW))
             continue
-        u, v = (exact_observations(column.data, mine, w)[rows] for column in (x, y))
+        u, v = (exact_observations(column.data, mine, own)[rows] for column in (x, y))
         order = np.lexsort((v, u))
         raw = [np.asarray(column.data.astype(np.float32).compute())[rows][order] for column in (x, y)]
         rows, u, v = rows[order], u[order], v[order]
@@ -222,6 +215,34 @@ def exact_observations(
     return out / (total + 1)
 
 
+def caveats_of(groups: Sequence[Pairs], n_given: int, columns: Sequence[str]) -> list[str]:
+    """Return the caveats of pairs: groups that say nothing, stars left out or repeated, ties, few effective stars."""
+    texts = caveats.of_missing(n_given, sum(g.n for g in groups))
+    for reason in dict.fromkeys(g.reason for g in groups if g.reason != MEASURED):
+        labels = [g.label for g in groups if g.reason == reason]
+        more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+        texts.append(f"Group {', '.join(labels[:_SHOWN])}{more}: {reason}.")
+    measured = [g for g in groups if g.reason == MEASURED]
+    if not measured:
+        return texts
+    light = [g for g in measured if g.n_effective < 0.5 * g.n]
+    if light:
+        one = min(light, key=lambda g: g.n_effective / g.n)
+        texts.append(f"Weights leave the {one.n:,} stars of group {one.label} the worth of {one.n_effective:,.0f}.")
+    sides = [np.concatenate([getattr(g, side) for g in measured]) for side in ("x", "y")]
+    for name, values in zip(columns, sides, strict=True):
+        distinct, counts = np.unique(values, return_counts=True)
+        if counts.max() > _TIED * len(values):
+            share, value = counts.max() / len(values), distinct[np.argmax(counts)]
+            texts.append(
+                f"{share:.0%} of the stars have one {name}, {value:g}: ranks of ties say nothing of their order."
+            )
+    for name, values, side in zip(columns, sides, ("x_err", "y_err"), strict=True):
+        if all(getattr(g, side) is not None for g in measured):
+            texts += caveats.of_errors(name, values, np.concatenate([getattr(g, side) for g in measured]))
+    return texts + caveats.of_repeats(sides)
+
+
 def _weighted(w: Array | None) -> str:
     return "" if w is None else " by its weights, (sum w)^2 / sum w^2"
 
@@ -245,11 +266,11 @@ def _pairs(
     label: str, rows: NDArray[np.intp], x: Array, y: Array, w: Array | None, errors: list[Array | None], n_min: int
 ) -> Pairs:
     rows = rows[np.lexsort((y[rows], x[rows]))]
-    taken = [None if column is None else column[rows] for column in (w, *errors)]
+    taken = [None if w is None else scaled(w[rows]), *(None if column is None else column[rows] for column in errors)]
     a, b = x[rows], y[rows]
     u, v = (ranks.pseudo_observations(side, taken[0]) for side in (a, b))
     reason = MEASURED
-    if effective(len(rows) if w is None else w[rows]) < max(n_min, 2):
+    if (len(rows) if w is None else effective_number(w[rows])) < max(n_min, 2):
         reason = TOO_FEW
     elif np.ptp(a) == 0 or np.ptp(b) == 0:
         reason = CONSTANT

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import ranks
+from hven.methods import caveats, ranks
 from hven.mocks import Mock, two_sequence_stars
 from hven_plugins.copulas.density import GRID, data_plane, density_of
-from hven_plugins.copulas.pairs import MEASURED, Pairs, pairs_by_group
+from hven_plugins.copulas.pairs import MEASURED, Pairs, caveats_of, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -176,7 +176,10 @@ def alpha_sequence(
     by_star = xr.Dataset(
         {"alpha_seq": ("object", labels), "confidence": ("object", confidence), "p_high": ("object", above)}
     )
-    return {"": result.merge(plane), "stars": by_star}
+    texts = caveats_of([pairs], stars.sizes["object"], ["feh", "mg_fe"])
+    if not is_supported:
+        texts.append(f"No second sequence is supported (confidence {whole:.2f}): all stars are undecided.")
+    return {"": caveats.with_caveats(result.merge(plane), texts), "stars": by_star}
 
 
 @dataclass(frozen=True)

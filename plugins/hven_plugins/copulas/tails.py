@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import copulas, ranks
+from hven.methods import caveats, copulas, ranks
 from hven.methods.copulas import CORNERS, Copula
 from hven.mocks import Mock, copula_stars
 from hven_plugins.copulas.density import Two
-from hven_plugins.copulas.pairs import MEASURED, Pairs, bootstrapped, pairs_by_group
+from hven_plugins.copulas.pairs import MEASURED, Pairs, bootstrapped, caveats_of, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,11 +110,12 @@ def tail_dependence(
     }
     by_corner = ("eta", "eta_err", "chi_limit", "chi_limit_err", "tail_of_family")
     over |= dict.fromkeys(by_corner, ("group", "corner"))
-    return xr.Dataset(
+    result = xr.Dataset(
         {name: (over.get(name, ("group",)), np.array([row[name] for row in rows])) for name in rows[0]},
         coords={"group": [g.label for g in groups], "corner": list(CORNERS), "q": levels},
         attrs={"columns": list(columns), "n_given": stars.sizes["object"], "tail_fraction": tail_fraction},
     )
+    return caveats.with_caveats(result, caveats_of(groups, stars.sizes["object"], columns))
 
 
 def tail_numbers(u: Array, v: Array, w: Array, levels: Array, fraction: float) -> Array:
