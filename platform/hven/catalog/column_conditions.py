@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from hven.catalog.query import ColumnsOf, Query, Searchable, names_only
 from hven.errors import UnitError
-from hven.schema import parse_unit, same_column
+from hven.schema import Sureness, means, parse_unit, read_name, same_column
 
 if TYPE_CHECKING:
     from hven.schema import Column
@@ -40,10 +40,16 @@ class HasColumn(Query):
     def mask(self, items: Sequence[Searchable], columns_of: ColumnsOf = names_only) -> list[bool]:
         """Return which items fit; schemas are looked up only for those that have the name and the unit."""
         named = [self._named(item) if self._has_unit(item) is not False else set() for item in items]
+        # Words such as 'h' and 'z' are read with their units: h in mag is h_mag.
+        doubtful = [self._doubtful(item) if self._has_unit(item) is not False else set() for item in items]
         fits = [bool(names) and self._is_told_by(item) for item, names in zip(items, named, strict=True)]
-        left = [i for i, names in enumerate(named) if names and not fits[i]]
+        left = [i for i, fit in enumerate(fits) if not fit and (named[i] or doubtful[i])]
         for i, columns in zip(left, columns_of([items[i] for i in left]) if left else (), strict=True):
-            fits[i] = any(column.name in named[i] and self._fits(column) for column in columns)
+            fits[i] = any(
+                (column.name in named[i] or (column.name in doubtful[i] and means(column, str(self.name)) is not None))
+                and self._fits(column)
+                for column in columns
+            )
         return fits
 
     def why_none(self, items: Sequence[Searchable], columns_of: ColumnsOf = names_only) -> str:  # noqa: ARG002
@@ -75,6 +81,14 @@ class HasColumn(Query):
         has_name = name_test(self.name)
         meant = {column for canonical, column in getattr(item, "means", {}).items() if has_name(canonical)}
         return meant.union(filter(has_name, item.columns))
+
+    def _doubtful(self, item: Searchable) -> set[str]:
+        """Return the columns of an item whose names mean the one asked for only in some units."""
+        if self.name is None or set(self.name) & set("*?"):
+            return set()
+        wanted = read_name(self.name).canonical
+        reads = {column: read_name(column) for column in item.columns}
+        return {c for c, read in reads.items() if read.sureness is Sureness.DOUBTFUL and read.canonical == wanted}
 
     def _fits(self, column: "Column") -> bool:
         return (self.unit is None or same_unit(column.unit, self.unit)) and (

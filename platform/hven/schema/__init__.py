@@ -1,6 +1,6 @@
 """What data looks like: kinds, columns, units, UCDs, and the conventions between tables and Datasets."""
 
-from hven.schema.aliases import ALIASES, same_column
+from hven.schema.aliases import ALIASES, Sureness, canonical_name, find_column, means, read_name, same_column
 from hven.schema.canonical import CANONICAL, canonical_column, describe
 from hven.schema.columns import Column, Schema
 from hven.schema.conventions import dataset_to_frame, frame_to_dataset
@@ -9,7 +9,7 @@ from hven.schema.kinds import KINDS, Kind
 from hven.schema.names import check_name
 from hven.schema.note import Note
 from hven.schema.sketches import NumberSketch
-from hven.schema.units import conversion_factor, parse_unit
+from hven.schema.units import conversion_factor, is_same_quantity, parse_unit
 
 __all__ = [
     "ALIASES",
@@ -21,14 +21,20 @@ __all__ = [
     "Note",
     "NumberSketch",
     "Schema",
+    "Sureness",
     "canonical_column",
+    "canonical_name",
     "check_name",
     "conversion_factor",
     "dataset_to_frame",
     "describe",
     "fillers_of",
+    "find_column",
     "find_fillers",
     "frame_to_dataset",
+    "is_same_quantity",
+    "means",
     "parse_unit",
+    "read_name",
     "same_column",
 ]

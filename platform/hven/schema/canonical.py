@@ -1,8 +1,8 @@
 """The canonical column names of hven, with units, UCDs and descriptions."""
 
-import re
 from dataclasses import replace
 
+from hven.schema.abundances import COLOURS, abundance_text
 from hven.schema.columns import Column
 
 
@@ -73,8 +73,6 @@ CANONICAL: dict[str, Column] = {
     )
 }
 
-_FE_RATIO = re.compile(r"([a-z]{1,2})_(fe|h)")
-
 
 def describe(column: Column) -> Column:
     """Return `column` with unit, UCD and description filled in from the canonical names where it says nothing itself.
@@ -89,7 +87,7 @@ def describe(column: Column) -> Column:
     'Abundance [Mg/Fe]'
     """
     known = _known(column.name)
-    if known is None:
+    if known is None or (column.name in COLOURS and column.unit not in {"", "1", "dex"}):
         return column
     return replace(
         column,
@@ -121,7 +119,6 @@ def _known(name: str) -> Column | None:
             description=f"1-sigma error of {value.name}",
             ucd=f"stat.error;{value.ucd}" if value.ucd else "",
         )
-    if match := _FE_RATIO.fullmatch(name):
-        element, base = match.group(1).capitalize(), match.group(2).capitalize()
-        return _column(name, "dex", f"phys.abund.{element}", f"Abundance [{element}/{base}]")
+    if text := abundance_text(name):
+        return _column(name, "dex", f"phys.abund.{text[1:].split('/')[0].rstrip('I123')}", f"Abundance {text}")
     return None

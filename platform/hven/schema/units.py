@@ -67,3 +67,31 @@ def conversion_factor(source: str, target: str) -> float:
             hint="Bind another column, or correct the unit of this one.",
         )
     return float(one.to(other))
+
+
+@lru_cache(maxsize=4096)
+def is_same_quantity(one: str, other: str) -> bool:
+    """Return whether two units measure one quantity: ``pc`` and ``kpc``, ``mag(AB)`` and ``mag``, not ``dex``.
+
+    A surface gravity in ``dex(cm / s2)`` is one in ``dex``; a number without unit measures nothing but numbers.
+
+    Raises
+    ------
+    UnitError
+        If no unit of either name exists.
+
+    Examples
+    --------
+    >>> is_same_quantity("pc", "kpc"), is_same_quantity("dex(cm / s2)", "dex"), is_same_quantity("mag", "dex")
+    (True, True, False)
+    """
+    from astropy import units
+
+    if one == other:
+        return True
+    first, second = parse_unit(one), parse_unit(other)
+    logarithms = [getattr(unit, "function_unit", unit) for unit in (first, second)]
+    named = [unit if unit in (units.mag, units.dex, units.dB) else None for unit in logarithms]
+    if any(unit is not None for unit in named):
+        return named[0] == named[1]
+    return bool(first.is_equivalent(second))
