@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hven.errors import DataRefusedError, MissingColumnError, UnitError, did_you_mean
 from hven.plugins.inputs import ANY, OBJECT
+from hven.plugins.sources import column_sources, doubtful_columns, wanted_columns
 from hven.schema import Column, Schema, conversion_factor, parse_unit
 
 if TYPE_CHECKING:
@@ -111,6 +112,18 @@ class Binding:
         coordinates = {name: v for name, v in made.items() if v.dims == (name,)}
         return xr.Dataset({n: v for n, v in made.items() if n not in coordinates}, coordinates, data.attrs)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Which columns of the dataset stand for wanted ones of another name, in words.
+
+        Examples
+        --------
+        >>> from hven.plugins import Table, bind
+        >>> bind(Table(feh="dex"), Schema((Column("FE_H", "float32"),))).notes
+        ("'feh' is column 'FE_H'",)
+        """
+        return tuple(f"{name!r} is column {b.source!r}" for name, b in self.columns.items() if b.source != name)
+
     def to_json(self) -> dict[str, Any]:
         """Return the binding as plain values, for a run's provenance."""
         return {name: {"source": b.source, "factor": b.factor, "unit": b.unit} for name, b in self.columns.items()}
@@ -139,10 +152,14 @@ def bind(
     where
         The dataset, as errors are to name it: ``"dataset 'apogee'"``.
 
+    A column that the dataset has under another name that means the same (``FE_H`` for ``feh``, ``e_Teff`` for
+    ``teff_err``) is taken; `Binding.notes` says so.
+
     Raises
     ------
     MissingColumnError
-        If required columns are not there, none of a `one_of` is, or `rename` speaks of unknown ones; with the nearest.
+        If required columns are not there, none of a `one_of` is, `rename` speaks of unknown ones (with the nearest), or
+        several columns mean the same.
     UnitError
         If a column's unit cannot be converted to the wanted one.
     DataRefusedError
@@ -162,12 +179,13 @@ def bind(
         wanted: dict[str, Variable | None] = dict.fromkeys(sources)
     else:
         _check_rename(given, rename, named, where)
-        wanted = _wanted(given, schema, rename, named)
+        wanted = wanted_columns(given, schema, rename, named)
+    found = column_sources(wanted, schema, rename, where)
     columns: dict[str, Bound] = {}
     missing: list[str] = []
     absent: list[str] = []
     for name, variable in wanted.items():
-        source = rename.get(name, name)
+        source = found.get(name, name)
         if source in schema:
             if variable is None and not given.takes_all and schema[source].dims != OBJECT:
                 raise _wrong_dims(schema[source], (OBJECT,), where)
@@ -198,23 +216,6 @@ def named_columns(given: "Input", parameters: Mapping[str, Any]) -> tuple[str, .
     if named is None:
         return ()
     return (named,) if isinstance(named, str) else tuple(map(str, named))
-
-
-def _wanted(
-    given: "Input", schema: Schema, rename: Mapping[str, str], named: Sequence[str]
-) -> "dict[str, Variable | None]":
-    wanted: dict[str, Variable | None] = {v.name: v for v in given.variables if not v.is_pattern}
-    # What says which values of a column are null is no column of its own.
-    flags = {column.name for column in schema if column.dtype == "bool" and column.name.endswith(_VALID)}
-    taken = {*rename.values(), *(name for name in flags if name.removesuffix(_VALID) in schema)}
-    for variable in given.variables:
-        if variable.is_pattern:
-            like = [n for n in (*rename, *schema.names) if variable.matches(n) and (n in rename or n not in taken)]
-            for name in like:
-                wanted.setdefault(name, variable)
-    for name in named:
-        wanted.setdefault(name, given.variable(name))
-    return wanted
 
 
 def _bound(variable: "Variable | None", column: Column, where: str) -> Bound:
@@ -280,6 +281,16 @@ def _wrong_dims(column: Column, dims: Sequence[tuple[str, ...]], where: str) -> 
 
 
 def _missing(names: Sequence[str], schema: Schema, where: str) -> MissingColumnError:
+    doubtful = {n: found for n in names if (found := doubtful_columns(n, schema))}
+    if doubtful:
+        name, (first, *_) = next(iter(doubtful.items()))
+        told = "; ".join(f"{n!r}: {', '.join(map(repr, found))}" for n, found in doubtful.items())
+        return MissingColumnError(
+            f"there {'is no column' if len(names) == 1 else 'are no columns'} {', '.join(map(repr, names))}",
+            where=where,
+            hint=f"These may be meant, but their units do not say so: {told}. "
+            f"If so, choose: columns={{{name!r}: {first!r}}}, or on a command line --column INPUT.{name}={first}.",
+        )
     if len(names) == 1:
         return schema.missing(names[0], where)
     hints = [did_you_mean(n, schema.names, "").removeprefix("Did you mean ").rstrip("?") for n in names]

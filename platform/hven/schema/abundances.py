@@ -4,16 +4,17 @@ import re
 from collections.abc import Sequence
 
 ELEMENTS = frozenset(
-    (
+    re.findall(
+        r"\w+",
         "h he li be b c n o f ne na mg al si p s cl ar k ca sc ti v cr mn fe co ni cu zn ga ge as se br kr rb sr y zr "
         "nb mo tc ru rh pd ag cd in sn sb te i xe cs ba la ce pr nd pm sm eu gd tb dy ho er tm yb lu hf ta w re os ir "
-        "pt au hg tl pb bi th u"
-    ).split()
+        "pt au hg tl pb bi th u",
+    )
 )
 """Symbols of the chemical elements that stars show, in small letters."""
 
 COLOURS = frozenset(element + "_h" for element in ("b", "i", "k", "n", "u", "v", "y"))
-"""Abundances over hydrogen that are written like a colour or a column density: only a unit of dex or brackets decide."""
+"""Abundances over hydrogen that are written like a colour or a column density: a unit of dex or brackets decide."""
 
 _ALPHA = frozenset(("alpha", "a"))
 _STAGES = frozenset(("i", "ii", "iii", "1", "2", "3"))

@@ -1,8 +1,8 @@
 """One rule for "the same column": which canonical column a survey's column name stands for.
 
 Search, ingest and binding all use it. A name may be a canonical one (``teff``), another spelling of one (``TEFF``,
-``[Fe/H]``, ``e_Teff`` for ``teff_err``), another word for it (``VHELIO_AVG``, ``mh_gspphot``), or a word that means it only
-when the unit agrees (``H``, ``dist``, ``z``). `read_name` says which; `find_column` looks for one among columns.
+``[Fe/H]``, ``e_Teff`` for ``teff_err``), another word for it (``VHELIO_AVG``, ``mh_gspphot``), or a word that means it
+only when the unit agrees (``H``, ``dist``, ``z``). `read_name` says which; `find_column` looks for one among columns.
 """
 
 import re
@@ -114,7 +114,7 @@ def read_name(name: str) -> Name:
     >>> read_name("[Fe/H]"), read_name("e_Teff").canonical, read_name("VHELIO_AVG").sureness.name
     (Name(canonical='feh', sureness=<Sureness.SPELLING: 1>, value=''), 'teff_err', 'ALIAS')
     >>> read_name("e_bv").canonical, read_name("e_B-V").canonical, read_name("h").sureness.name
-    ('ebv', 'b_v_err', 'DOUBTFUL')
+    ('ebv', 'b-v_err', 'DOUBTFUL')
     """
     name = name.strip()
     folded = name.casefold()
@@ -134,7 +134,7 @@ def read_name(name: str) -> Name:
         value = read_name(match["after"] or match["before"])
         if value.sureness is not Sureness.UNKNOWN:
             return Name(f"{value.canonical}_flag", max(value.sureness, Sureness.SPELLING))
-    return Name("_".join(_words(name)), Sureness.UNKNOWN)
+    return Name(("-" if "-" in name else "_").join(_words(name)), Sureness.UNKNOWN)
 
 
 def canonical_name(name: str) -> str:
@@ -191,7 +191,7 @@ def means(column: Column, name: str) -> Sureness | None:
 
 
 def find_column(name: str, columns: Iterable[Column]) -> tuple[str, ...]:
-    """Return the columns that are the one called `name`: itself, else the surest; several when nothing tells them apart.
+    """Return the columns that are the one called `name`: itself, else the surest; several when nothing parts them.
 
     Examples
     --------

@@ -39,8 +39,8 @@ def test_columns_are_bound_by_name_or_as_renamed_with_the_factor_of_their_units(
 
 def test_missing_columns_are_named_all_at_once_with_the_nearest():
     with pytest.raises(MissingColumnError) as refused:
-        bind(Table(feh="dex", tef="K", age="Gyr"), STARS, where="dataset 'apogee'")
-    for said in ("'feh', 'tef', 'age'", "'tef': 'teff'", "'feh': 'fe_h'", "dataset 'apogee'"):
+        bind(Table(r_gall="kpc", tef="K", age="Gyr"), STARS, where="dataset 'apogee'")
+    for said in ("'r_gall', 'tef', 'age'", "'tef': 'teff'", "'r_gall': 'r_gal'", "dataset 'apogee'"):
         assert said in str(refused.value)
     with pytest.raises(MissingColumnError, match=r"no column 'tef'.*Did you mean 'teff'\?"):
         bind(Table(tef="K"), STARS)
@@ -292,3 +292,90 @@ def test_a_declaration_can_be_told_as_plain_values():
         "named_by": "columns",
         "whole": True,
     }
+
+
+APOGEE = Schema(
+    tuple(
+        Column(name, "float32")
+        for name in ("FE_H", "FE_H_ERR", "MG_FE", "MG_FE_ERR", "SI_FE", "H", "VHELIO_AVG", "CHI2", "FE_H_FLAG")
+    )
+)
+
+
+def test_a_column_of_another_name_that_means_the_same_is_bound_with_its_error():
+    binding = bind(Table(feh="dex", optional={"feh_err": "dex", "<x>_fe": "dex", "<x>_fe_err": "dex"}), APOGEE)
+    assert {name: bound.source for name, bound in binding.columns.items()} == {
+        "feh": "FE_H",
+        "feh_err": "FE_H_ERR",
+        "mg_fe": "MG_FE",
+        "si_fe": "SI_FE",
+        "mg_fe_err": "MG_FE_ERR",
+    }
+    assert binding.absent == ()
+    assert "'feh_err' is column 'FE_H_ERR'" in binding.notes
+    assert binding.to_json()["mg_fe"]["source"] == "MG_FE"
+    stars = xr.Dataset({"FE_H": ("object", [0.1]), "FE_H_ERR": ("object", [0.02])})
+    arrived = bind(Table(feh="dex", feh_err="dex"), APOGEE).apply(stars)
+    assert arrived.feh_err.attrs["column"] == "FE_H_ERR"
+
+
+def test_columns_that_a_parameter_names_and_groups_of_choices_are_found_by_meaning():
+    given = Table(one_of=[("feh", "age")], named_by="columns")
+    binding = bind(given, APOGEE, named=["mg_fe", "SI_FE"])
+    assert {n: b.source for n, b in binding.columns.items()} == {"feh": "FE_H", "mg_fe": "MG_FE", "SI_FE": "SI_FE"}
+
+
+def test_several_columns_that_mean_the_same_are_refused_with_the_way_to_choose():
+    gaia = Schema((Column("teff_gspphot", "float32", unit="K"), Column("teff_gspspec", "float32", unit="K")))
+    for table in (Table(teff="K"), Table(optional={"teff": "K"})):
+        with pytest.raises(
+            MissingColumnError, match=r"'teff_gspphot', 'teff_gspspec'.*--column INPUT\.teff=teff_gspphot"
+        ):
+            bind(table, gaia)
+    assert bind(Table(teff="K"), gaia, {"teff": "teff_gspspec"}).sources == ("teff_gspspec",)
+
+
+def test_the_name_itself_comes_before_a_spelling_and_a_spelling_before_another_word():
+    columns = [Column("mh_gspphot", "float32", unit="dex"), Column("FE_H", "float32"), Column("feh", "float32")]
+    for left, source in ((3, "feh"), (2, "FE_H"), (1, "mh_gspphot")):
+        assert bind(Table(feh="dex"), Schema(tuple(columns[:left]))).sources == (source,)
+
+
+def test_an_error_is_that_of_the_column_that_was_taken():
+    gaia = (Column("mh_gspphot", "float32", unit="dex"), Column("mh_gspphot_error", "float32", unit="dex"))
+    wanted = Table(feh="dex", optional={"feh_err": "dex"})
+    assert bind(wanted, Schema(gaia)).sources == ("mh_gspphot", "mh_gspphot_error")
+    own = Schema((Column("feh", "float32", unit="dex"), *gaia))
+    assert bind(wanted, own).sources == ("feh",), "the error of another column is none of this one"
+    both = Schema((*own.columns, Column("feh_err", "float32", unit="dex")))
+    assert bind(wanted, both, {"feh": "mh_gspphot"}).sources == ("mh_gspphot", "mh_gspphot_error")
+    assert bind(wanted, both, {"feh": "mh_gspphot", "feh_err": "feh_err"}).sources == ("mh_gspphot", "feh_err")
+
+
+@pytest.mark.parametrize(
+    ("wanted", "column"),
+    [
+        ({"h_mag": "mag"}, Column("H", "float32")),
+        ({"redshift": ""}, Column("z", "float32", unit="kpc")),
+        ({"distance": "kpc"}, Column("dist", "float32", unit="arcsec")),
+        ({"m_h": "dex"}, Column("M_H", "float32", unit="mag")),
+        ({"ebv": "mag"}, Column("e_B-V", "float32", unit="mag")),
+        ({"bv_err": "mag"}, Column("e_bv", "float32", unit="mag")),
+        ({"teff": "K"}, Column("TEFF", "string")),
+        ({"teff": "K"}, Column("TEFF", "float32", ("object", "visit"), unit="K")),
+        ({"wavelength": "Angstrom"}, Column("LAMBDA", "float32")),
+    ],
+)
+def test_false_friends_are_not_bound(wanted, column):
+    assert bind(Table(optional=wanted), Schema((column,))).columns == {}
+    with pytest.raises(MissingColumnError):
+        bind(Table(**wanted), Schema((column,)))
+
+
+def test_a_word_with_two_meanings_is_taken_when_its_unit_says_so_and_offered_when_nothing_does():
+    assert bind(Table(h_mag="mag"), Schema((Column("H", "float32", unit="mag"),))).sources == ("H",)
+    assert (
+        bind(Table(distance="kpc"), Schema((Column("Dist", "float32", unit="pc"),))).columns["distance"].factor == 1e-3
+    )
+    with pytest.raises(MissingColumnError, match=r"--column INPUT\.h_mag=H"):
+        bind(Table(h_mag="mag"), APOGEE)
