@@ -118,9 +118,9 @@ def read_name(name: str) -> Name:
     """
     name = name.strip()
     folded = name.casefold()
-    value = name[: -len("_err")] if folded.endswith("_err") else ""
-    if canonical_column(folded) is not None and (value or folded).casefold() not in {"fe_h", *COLOURS}:
-        return Name(folded, Sureness.EXACT if name == folded else Sureness.SPELLING, value)
+    plain = name[: -len("_err")] if folded.endswith("_err") else ""
+    if canonical_column(folded) is not None and (plain or folded).casefold() not in {"fe_h", *COLOURS}:
+        return Name(folded, Sureness.EXACT if name == folded else Sureness.SPELLING, plain)
     # 'E(B-V)' and 'e_bv' are a colour excess; 'e_B-V' is VizieR's error of a colour.
     is_excess = not (folded.startswith("e_") and "-" in name and (name[0] == "e" or "(" in name))
     if is_excess and (found := _value(name)) is not None:
