@@ -182,7 +182,11 @@ def objects_text(run: "Run") -> str:
 
 def _aside_row(one: "SetAside") -> list[Any]:
     known = [f"{first} to {last}" for first, last in one.ranges if first is not None]
-    shown = ", ".join(known[:_RANGES]) + (f" and {len(known) - _RANGES} more" if len(known) > _RANGES else "")
+    count = len(known)
+    if one.named:
+        known = [f"{id}" if source is None else f"{id} (source_id {source})" for id, source in one.named]
+        count = max(one.objects, len(known))
+    shown = ", ".join(known[:_RANGES]) + (f" and {count - _RANGES:,} more" if count > _RANGES else "")
     return [f"{one.objects:,}", len(one.blocks), f"[{one.code}] {one.reason}", one.cause, one.tries, shown]
 
 

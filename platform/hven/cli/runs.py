@@ -49,6 +49,9 @@ def run(
     output: Annotated[str | None, typer.Option(help="The result's name; the analysis's by default.")] = None,
     workers: WorkersOption = None,
     cluster: RunClusterOption = None,
+    block_rows: Annotated[
+        int | None, typer.Option(min=1, help="Objects in a block, when the usual number does not suit.")
+    ] = None,
     file: Annotated[
         Path | None,
         typer.Option(
@@ -77,7 +80,8 @@ def run(
 
     if file is not None and is_pipeline(file):
         said: dict[str, Any] = {"--input": given, "--where": where, "--region": region, "--column": column}
-        said |= {"--parameter": parameter, "--output": output, "--measure": measure} | other_options(context)
+        said |= {"--parameter": parameter, "--output": output, "--measure": measure, "--block-rows": block_rows}
+        said |= other_options(context)
         how: dict[str, Any] = {"cluster": cluster, "workers": workers, "force": force}
         with interruptible():
             run_file_of_pipeline(
@@ -93,14 +97,13 @@ def run(
     cluster = cluster or told.cluster or "local"
     opened = open_lake(lake)
     if dry_run:
-        how = {"output": output, "workers": workers, "force": force, "measure": measure}
+        how = {"output": output, "workers": workers, "force": force, "measure": measure, "block_rows": block_rows}
         plan = hven.plan(opened, described, selections, parameters, **how)
         _print_plan(plan, as_json=as_json)
         return
     with interruptible():
-        done = hven.run(
-            opened, described, selections, parameters, output=output, cluster=cluster, workers=workers, force=force
-        )
+        how = {"output": output, "cluster": cluster, "workers": workers, "force": force, "block_rows": block_rows}
+        done = hven.run(opened, described, selections, parameters, **how)
     tell_run(done, as_json=as_json)
 
 

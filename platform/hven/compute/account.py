@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from hven.compute.journal import Journal
     from hven.compute.records import Run
+    from hven.compute.task import Failure
 
 _SHOWN = 20
 """Reasons that an account tells one by one."""
+
+NAMED = 100
+"""Objects that an account names one by one for each reason."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,8 @@ class SetAside:
         First and last ``object_id`` of each block, None where they never came to be known.
     tries
         How many times a block was tried at most.
+    named
+        ``object_id`` and ``source_id`` of objects that were found to be the culprits, the first ones.
     """
 
     reason: str
@@ -35,6 +41,7 @@ class SetAside:
     blocks: tuple[int, ...]
     ranges: tuple[tuple[int | None, int | None], ...]
     tries: int
+    named: tuple[tuple[int, int | str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -155,7 +162,7 @@ def objects_of(of: int, journal: "Journal", stayed: int) -> dict[str, int]:
         Objects of the blocks that stay.
     """
     done = journal.rows_in + stayed
-    aside = sum(_rows(journal, index) for index in journal.failed)
+    aside = sum(_rows(journal, index, failure) for index, failures in journal.failed.items() for failure in failures)
     left = max(of - journal.rows_seen - sum(journal.rows_failed.values()), 0)
     return {"of": done + aside + left, "done": done, "set_aside": aside, "left": left}
 
@@ -167,27 +174,27 @@ def _objects(record: Mapping[str, Any]) -> dict[str, int]:
 
 def _set_aside(journal: "Journal") -> tuple[SetAside, ...]:
     """Return what failed, grouped by the reason; the most objects first."""
-    by_reason: dict[tuple[str, str, str], list[int]] = {}
+    by_reason: dict[tuple[str, str, str], list[tuple[int, Failure]]] = {}
     for index in sorted(journal.failed):
-        failure = journal.failed[index]
-        by_reason.setdefault((failure.error.what, failure.error.code, failure.cause), []).append(index)
+        for failure in journal.failed[index]:
+            by_reason.setdefault((failure.error.what, failure.error.code, failure.cause), []).append((index, failure))
     found = [
         SetAside(
             *reason,
-            sum(_rows(journal, index) for index in indices),
-            tuple(indices),
-            tuple((journal.failed[index].first, journal.failed[index].last) for index in indices),
-            max(journal.tries.get(index, 1) for index in indices),
+            sum(_rows(journal, index, failure) for index, failure in failures),
+            tuple(index for index, _ in failures),
+            tuple((failure.first, failure.last) for _, failure in failures),
+            max(journal.tries.get(index, 1) for index, _ in failures),
+            tuple(one for _, failure in failures for one in failure.objects)[:NAMED],
         )
-        for reason, indices in by_reason.items()
+        for reason, failures in by_reason.items()
     ]
     return tuple(sorted(found, key=lambda one: -one.objects))
 
 
-def _rows(journal: "Journal", index: int) -> int:
-    """Return how many objects a block that failed has: those that the analysis was given, when that is known."""
-    rows = journal.failed[index].rows
-    return journal.rows_failed.get(index, 0) if rows is None else rows
+def _rows(journal: "Journal", index: int, failure: "Failure") -> int:
+    """Return how many objects failed so in a block: those that the analysis was given, when that is known."""
+    return journal.rows_failed.get(index, 0) if failure.rows is None else failure.rows
 
 
 def _told(run: "Run", objects: Mapping[str, int], aside: Sequence[SetAside]) -> str:

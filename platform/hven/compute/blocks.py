@@ -285,5 +285,14 @@ def _killed(block: Block) -> Outcome:
 def _failed(outcome: Outcome, error: HvenError, cause: Cause = "data") -> Outcome:
     failure = Failure(error, "", rows=outcome.rows_in or None, cause=cause)
     return replace(
-        outcome, rows_in=0, rows_out=0, written={}, schemas={}, forks={}, needs_arrays=False, group="", failure=failure
+        outcome,
+        rows_in=0,
+        rows_out=0,
+        written={},
+        schemas={},
+        forks={},
+        needs_arrays=False,
+        group="",
+        failure=failure,
+        aside=(),
     )

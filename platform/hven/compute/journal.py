@@ -36,6 +36,8 @@ class Finished:
         Its line in the ledger before, when its files stay.
     footprint
         Where on the sky its objects are.
+    aside
+        How many objects were set aside.
     """
 
     index: int
@@ -46,6 +48,7 @@ class Finished:
     group: str
     line: int | None
     footprint: Footprint
+    aside: int = 0
 
 
 @dataclass
@@ -61,7 +64,9 @@ class Journal:
     finished
         Block index -> its key, for blocks that need no more work.
     failed
-        Block index -> why, of the blocks that failed last time.
+        Block index -> why, by reason, of the blocks that failed last time, as a whole or for some of their objects.
+    partly
+        Block index -> what is kept of the block, of those that failed for some of their objects only.
     schemas
         The result's columns as JSON text by part, as the first block had them.
     snapshots
@@ -92,7 +97,8 @@ class Journal:
     blocks: int = 64
     seconds: float = 5.0
     finished: dict[int, str] = field(default_factory=dict)
-    failed: dict[int, Failure] = field(default_factory=dict)
+    failed: dict[int, tuple[Failure, ...]] = field(default_factory=dict)
+    partly: dict[int, dict[str, Any]] = field(default_factory=dict)
     schemas: dict[str, str] = field(default_factory=dict)
     snapshots: dict[str, tuple[str, str]] = field(default_factory=dict)
     rows_in: int = 0
@@ -165,6 +171,8 @@ class Journal:
 
     def forget_failures(self) -> None:
         """Take the blocks that failed for blocks that nobody has tried: they are tried again."""
+        for index in list(self.partly):
+            self._forget_partly(index)
         self.failed.clear()
         self.rows_failed.clear()
 
@@ -216,7 +224,9 @@ class Journal:
         Read from the store again, so that nobody has to remember a survey's worth of them while the run goes on.
         """
         for entry in self._stored():
-            if "failure" not in entry and self.finished.get(entry["index"]) == entry["key"]:
+            index = entry["index"]
+            kept = self.finished.get(index) or self.partly.get(index, {}).get("key")
+            if "failure" not in entry and kept == entry["key"]:
                 order, cells = entry.get("footprint", NOWHERE)
                 yield Finished(
                     entry["index"],
@@ -227,6 +237,7 @@ class Journal:
                     entry.get("group", ""),
                     entry.get("line"),
                     (order, tuple(cells)),
+                    sum(told["rows"] or 0 for told in entry.get("aside", ())),
                 )
 
     def _stored(self) -> Iterator[dict[str, Any]]:
@@ -240,11 +251,26 @@ class Journal:
                 self.cuts = [(index, row) for index, row in told["cuts"]]
             yield from told["blocks"]
 
+    def _forget_partly(self, index: int) -> None:
+        entry = self.partly.pop(index)
+        self.failed.pop(index, None)
+        self.rows_in -= entry.get("rows_in", 0)
+        self.rows_out -= entry.get("rows_out", 0)
+        self.rows_seen -= entry.get("of", entry.get("rows_in", 0))
+        self.known -= entry.get("known", 0)
+        for text in entry.get("said", ()):
+            self.said[text] -= entry.get("rows_in", 0)
+            if not self.said[text]:
+                del self.said[text]
+        self.hows[self.how.pop(index, "")] -= 1
+
     def _take(self, entry: dict[str, Any]) -> None:
         index = int(entry["index"])
         self.work += entry.get("seconds", 0.0)
+        if index in self.partly:
+            self._forget_partly(index)
         if "failure" in entry:
-            self.failed[index] = _failure(entry["failure"])
+            self.failed[index] = (_failure(entry["failure"]),)
             self.rows_failed[index] = entry.get("of", 0)
             self.tries[index] = entry["failure"].get("tries", 1)
             return
@@ -253,7 +279,12 @@ class Journal:
         self.rows_seen += entry.get("of", entry.get("rows_in", 0))
         for text in entry.get("said", ()):
             self.said[text] = self.said.get(text, 0) + entry.get("rows_in", 0)
-        self.finished[index] = entry["key"]
+        if "aside" in entry:
+            self.failed[index] = tuple(map(_failure, entry["aside"]))
+            self.tries[index] = entry["aside"][0].get("tries", 1)
+            self.partly[index] = {key: told for key, told in entry.items() if key not in ("written", "schemas")}
+        else:
+            self.finished[index] = entry["key"]
         self.rows_in += entry.get("rows_in", 0)
         self.rows_out += entry.get("rows_out", 0)
         if entry.get("rows_out"):
@@ -290,16 +321,8 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
     if any('"caveats"' in schema for schema in outcome.schemas.values()):
         told["said"] = caveats_in(Schema.from_json(schema.encode()).attrs for schema in outcome.schemas.values())
     if outcome.failure is not None:
-        error = outcome.failure.error.to_json()
-        told["failure"] = {
-            "error": error,
-            "traceback": outcome.failure.traceback,
-            "first": outcome.failure.first,
-            "last": outcome.failure.last,
-            "rows": outcome.failure.rows,
-            "cause": outcome.failure.cause,
-            "tries": outcome.tries,
-        }
+        told["failure"] = _failure_json(outcome.failure, outcome.tries)
+    told["aside"] = [_failure_json(failure, outcome.tries) for failure in outcome.aside]
     return {key: value for key, value in told.items() if value or key in ("index", "key", "line")}
 
 
@@ -315,13 +338,27 @@ def caveats_in(attrs: Iterable[Mapping[str, Any]]) -> list[str]:
     return list(dict.fromkeys(text for told in found for text in ([told] if isinstance(told, str) else map(str, told))))
 
 
+def _failure_json(failure: Failure, tries: int) -> dict[str, Any]:
+    return {
+        "error": failure.error.to_json(),
+        "traceback": failure.traceback,
+        "first": failure.first,
+        "last": failure.last,
+        "rows": failure.rows,
+        "cause": failure.cause,
+        "tries": tries,
+        "objects": failure.objects,
+    }
+
+
 def _failure(told: Mapping[str, Any]) -> Failure:
     error = told["error"]
     known = {kind.code: kind for kind in _kinds(HvenError)}
     kind = known.get(error["code"], HvenError)
     made = kind(error["what"], where=error["where"], expected=error["expected"], hint=error["hint"])
-    told = {"rows": None, "cause": "data", **told}
-    return Failure(made, told["traceback"], told["first"], told["last"], told["rows"], told["cause"])
+    told = {"rows": None, "cause": "data", "objects": (), **told}
+    objects = tuple((object_id, source_id) for object_id, source_id in told["objects"])
+    return Failure(made, told["traceback"], told["first"], told["last"], told["rows"], told["cause"], objects)
 
 
 def _kinds(kind: type[HvenError]) -> Iterator[type[HvenError]]:

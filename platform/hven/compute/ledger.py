@@ -33,6 +33,8 @@ class Line:
         File or segment of each part of the result, in their order.
     footprint
         Where on the sky they are.
+    aside
+        Objects that were set aside: the block is computed again by the next run.
     """
 
     part: str
@@ -43,6 +45,7 @@ class Line:
     rows_out: int
     files: tuple[str, ...] = ()
     footprint: Footprint = NOWHERE
+    aside: int = 0
 
 
 def write_ledger(store: Store, key: str, lines: "pl.DataFrame") -> None:
@@ -75,6 +78,7 @@ def ledger_of(lines: Sequence[Line]) -> "pl.DataFrame":
             "files": [list(line.files) for line in lines],
             "order": [line.footprint[0] for line in lines],
             "cells": [list(line.footprint[1]) for line in lines],
+            "aside": [line.aside for line in lines],
         },
         schema=_schema(),
     )
@@ -105,7 +109,8 @@ def same_rows(ledger: "pl.DataFrame", blocks: Sequence[Block]) -> "NDArray[np.in
 def _line(told: Mapping[str, Any]) -> Line:
     place = (told["order"], tuple(told["cells"]))
     rows = told["rows_in"], told["rows_out"]
-    return Line(told["part"], told["start"], told["stop"], told["digest"], *rows, tuple(told["files"]), place)
+    files, aside = tuple(told["files"]), told.get("aside", 0)
+    return Line(told["part"], told["start"], told["stop"], told["digest"], *rows, files, place, aside)
 
 
 def _schema() -> dict[str, Any]:
@@ -121,4 +126,5 @@ def _schema() -> dict[str, Any]:
         "files": pl.List(pl.String),
         "order": pl.Int64,
         "cells": pl.List(pl.Int64),
+        "aside": pl.Int64,
     }

@@ -8,6 +8,7 @@ from hven.compute.clusters import cluster_for, default_workers
 from hven.compute.forecast import Forecast, forecast, measured_forecast
 from hven.compute.request import bytes_of_object, make_request
 from hven.compute.selection import Selection
+from hven.compute.staleness import source_warnings
 from hven.compute.standing import standing_of
 from hven.compute.work import Action, Work, lay_out
 from hven.lake import Lake
@@ -52,6 +53,8 @@ class Plan:
         How long the tasks will take, all computed; None when nobody knows.
     known_from
         Whence memory, bytes and time are known: a run, a measured block, or the size of the inputs.
+    warnings
+        What should be known: the source of the analysis has changed under its version.
     """
 
     analysis: str
@@ -72,6 +75,7 @@ class Plan:
     bytes_out: int | None
     seconds: float | None
     known_from: str
+    warnings: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for ``--json``."""
@@ -135,6 +139,7 @@ def plan(
         None if told.bytes_out_per_row is None else int(told.bytes_out_per_row * computed),
         None if told.seconds_per_row is None else told.seconds_per_row * computed / hands,
         told.known_from,
+        tuple(source_warnings(request.analysis, known.record["analysis"]) if known is not None else ()),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.catalog import Entry
+from hven.compute.confirming import confirmation_of
 from hven.compute.earlier import Earlier, write_earlier
 from hven.compute.ledger import LEDGER, read_ledger, same_rows
 from hven.compute.records import Run, open_run
@@ -29,7 +30,7 @@ class Previous:
     Attributes
     ----------
     run
-        What made it.
+        What made it, or what found last that it stays as it is.
     entries
         How the catalog has it now, by part.
     ledger
@@ -47,6 +48,16 @@ class Previous:
             not entry.provenance.get("edited") and not entry.provenance["blocks"]["failed"]
             for entry in self.entries.values()
         )
+
+    @property
+    def made_by(self) -> str:
+        """The id of the run that published it."""
+        return str(next(iter(self.entries.values())).provenance["run"])
+
+    def has_same_shapes(self, request: "Request") -> bool:
+        """Return whether columns, units and words of all inputs are what they were."""
+        told = self.run.record["inputs"]
+        return all(given.shape == told[given.name].get("shape") for given in request.inputs)
 
     @property
     def rows(self) -> int:
@@ -93,8 +104,13 @@ class Previous:
         nothing = np.full(len(blocks), -1, np.int64)
         if self.ledger is None or not self._is_all_else_same(request):
             return nothing
+        if not len(self.ledger):
+            return nothing
+        stays = self.lines_there
+        if "aside" in self.ledger.columns:
+            stays = stays & (self.ledger["aside"] == 0).to_numpy()
         lines = same_rows(self.ledger, blocks)
-        return np.where((lines >= 0) & self.lines_there[lines], lines, -1) if len(self.ledger) else nothing
+        return np.where((lines >= 0) & stays[lines], lines, -1)
 
     def _is_all_else_same(self, request: "Request") -> bool:
         first = request.by_object[0]
@@ -113,7 +129,7 @@ def is_current(run: Run, outputs: Mapping[str, str]) -> bool:
     """Return whether the catalog still has what a run published, all of it, and changed by nobody."""
     catalog = run.lake.catalog
     told = [catalog[name].provenance for name in outputs.values() if name in catalog]
-    is_there = len(told) == len(outputs) and all(made.get("run") == run.id for made in told)
+    is_there = len(told) == len(outputs) and all(made.get("run") == run.made_by for made in told)
     return run.commit is not None and is_there and not any(made.get("edited") for made in told)
 
 
@@ -127,7 +143,10 @@ def previous_result(request: "Request") -> Previous | None:
     parameters = request.analysis.parameters_json(request.parameters)
     if len(recipes) != 1 or told[0].get("recipe") != request.recipe or told[0]["parameters"] != parameters:
         return None
-    return _of_run(request.lake, str(told[0]["run"]), entries)
+    made_by = str(told[0]["run"])
+    note = confirmation_of(request.lake, made_by)
+    run = (_opened(request.lake, note.run) if note is not None else None) or _opened(request.lake, made_by)
+    return _of_run(request.lake, run, entries) if run is not None else None
 
 
 def previous_of(request: "Request", run: Run) -> Previous | None:
@@ -136,7 +155,10 @@ def previous_of(request: "Request", run: Run) -> Previous | None:
     if entries is None or not run.record.get("before"):
         return None
     holders = {entry.provenance.get("run") for entry in entries.values()}
-    return _of_run(request.lake, run.record["before"], entries) if holders <= {run.id, run.record["before"]} else None
+    before = _opened(request.lake, run.record["before"])
+    if before is None or not holders <= {run.id, before.id, before.made_by}:
+        return None
+    return _of_run(request.lake, before, entries)
 
 
 def earlier_for(previous: Previous, run: Run, kept: "NDArray[np.int64]") -> Earlier | None:
@@ -159,11 +181,14 @@ def earlier_for(previous: Previous, run: Run, kept: "NDArray[np.int64]") -> Earl
     return earlier
 
 
-def _of_run(lake: Lake, run_id: str, entries: Mapping[str, Entry]) -> Previous | None:
+def _opened(lake: Lake, run_id: str) -> Run | None:
     try:
-        run = open_run(lake, run_id)
+        return open_run(lake, run_id)
     except (RunNotFoundError, LakeFormatError):
         return None
+
+
+def _of_run(lake: Lake, run: Run, entries: Mapping[str, Entry]) -> Previous | None:
     ledger = read_ledger(lake.store, f"{run.folder}/{LEDGER}")
     if ledger is None and run.record["analysis"]["per_object"]:
         return None

@@ -61,6 +61,22 @@ def publish_blocks(work: Work, run: Run, staged: Mapping[str, StagedTable | Stag
     return _committed(tx.commit_number)
 
 
+def leaves_all(work: Work) -> bool:
+    """Return whether an update left every block of the result before as it was, and none came or went."""
+    previous = work.previous
+    if previous is None or previous.ledger is None or work.journal.failed or not previous.is_whole:
+        return False
+    lines, written = _results(work)
+    before = previous.ledger.filter(previous.ledger["rows_out"] > 0)["files"].to_list()
+    now = [line.files for line in lines if line.files]
+    return not any(written.values()) and sorted(map(tuple, before)) == sorted(now)
+
+
+def keep_ledger(work: Work, run: Run) -> None:
+    """Store which block stands for which files, for the next run of the same recipe."""
+    write_ledger(run.lake.store, f"{run.folder}/{LEDGER}", ledger_of(_results(work)[0]))
+
+
 def _results(work: Work) -> tuple[list[Line], dict[str, list[WrittenPart]]]:
     """Return the ledger of a result, block by block, and the files of tables that are new in it."""
     parts = list(work.request.outputs)
@@ -79,7 +95,7 @@ def _results(work: Work) -> tuple[list[Line], dict[str, list[WrittenPart]]]:
             files = tuple(one.written[name].path for name in parts) if one.written else (one.group,) * len(parts)
             files = files if one.rows_out else ()
             counts = one.digest, one.rows_in, one.rows_out
-            lines.append(Line(part, block.start, block.stop, *counts, files, one.footprint))
+            lines.append(Line(part, block.start, block.stop, *counts, files, one.footprint, one.aside))
     return lines, written
 
 
@@ -124,6 +140,7 @@ def provenance(run: Run, request: Request) -> dict[str, Any]:
         "analysis": request.analysis.name,
         "function": run.record["analysis"]["function"],
         "version": request.analysis.version,
+        "fingerprint": run.record["analysis"].get("fingerprint", ""),
         "references": list(request.analysis.references),
         "parameters": request.analysis.parameters_json(request.parameters),
         "asked": dict(request.asked),

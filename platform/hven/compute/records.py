@@ -40,6 +40,10 @@ class Run:
         Whether the caller wants to see progress; None for "when there is a terminal".
     open_inputs
         Opens what the analysis was given, when that is at hand.
+    was_up_to_date
+        Whether it was there already when it was asked for, or left the result before as it was.
+    warnings
+        What whoever asked for it should know, and the record does not keep.
 
     Examples
     --------
@@ -52,6 +56,8 @@ class Run:
     definition: "Analysis | None" = field(default=None, repr=False)
     progress: bool | None = field(default=None, repr=False)
     open_inputs: "Callable[[], dict[str, xr.Dataset]] | None" = field(default=None, repr=False)
+    was_up_to_date: bool = field(default=False, repr=False)
+    warnings: list[str] = field(default_factory=list, repr=False)
 
     def __repr__(self) -> str:
         return f"<hven run {self.id!r}: {self.state}, {self.done} of {self.blocks['total']} blocks>"
@@ -60,6 +66,11 @@ class Run:
     def id(self) -> str:
         """When it began, what it computes, and the beginning of its key."""
         return str(self.record["id"])
+
+    @property
+    def made_by(self) -> str:
+        """The id of the run that published its result: its own, unless it left that of another one as it was."""
+        return str(self.record.get("confirms") or self.id)
 
     @property
     def key(self) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 from hven.ingest.object_ids import splitmix64, text_hashes
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import xarray as xr
     from numpy.typing import NDArray
@@ -58,9 +58,40 @@ def row_hashes(inputs: "Mapping[str, xr.Dataset]", rows: int, salt: str = "") ->
                 total += _folded(_words(values), _seed(told))
             else:
                 shared.update(told.encode())
-                shared.update(np.ascontiguousarray(values).view(np.uint8).data if values.dtype.kind not in "TO"
-                              else repr(values.tolist()).encode())  # fmt: skip
+                shared.update(bytes_of(values))
     return splitmix64(total ^ _seed(shared.hexdigest())).view(np.int64)
+
+
+def column_hashes(name: str, data: "xr.Dataset", rows: int) -> "Iterator[tuple[str, NDArray[np.uint64]]]":
+    """Give each variable of an input with a hash for each object, uint64 (rows,), or one of no dimension for all.
+
+    Parameters
+    ----------
+    name
+        The input.
+    data
+        Its variables.
+    rows
+        How many objects there are; those of a margin come after them and are left out.
+    """
+    for key in sorted(map(str, data.variables)):
+        variable = data[key].variable
+        values = np.asarray(variable.values)
+        told = f"{name}/{key} {variable.dims} {variable.shape[1:]} {variable.dtype.str}"
+        if variable.dims[:1] == ("object",):
+            yield key, _folded(_words(values[:rows]), _seed(told))
+        else:
+            shared = hashlib.sha256(f"{told} {variable.shape}".encode())
+            shared.update(bytes_of(values))
+            yield key, np.asarray(_seed(shared.hexdigest()))
+
+
+def bytes_of(values: "NDArray[Any]") -> "memoryview | bytes":
+    """Return the values of an array as bytes, those of text as they are written."""
+    values = np.asarray(values)
+    if values.dtype.kind in "TO":
+        return repr(values.tolist()).encode()
+    return np.ascontiguousarray(values).view(np.uint8).data
 
 
 def _folded(words: "NDArray[np.uint64]", seed: np.uint64) -> "NDArray[np.uint64]":

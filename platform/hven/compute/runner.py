@@ -6,21 +6,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from time import perf_counter
 from traceback import format_exception
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers, workers_lost
+from hven.compute.confirming import confirm
 from hven.compute.cutting import Cutting
 from hven.compute.following import RunFollower
 from hven.compute.forecast import check_fits, forecast
 from hven.compute.journal import caveats_in
 from hven.compute.presence import Presence, me, present, who_is_present
-from hven.compute.previous import earlier_for
-from hven.compute.publish import publish_blocks, publish_datasets, software
+from hven.compute.previous import Previous, earlier_for
+from hven.compute.publish import keep_ledger, leaves_all, publish_blocks, publish_datasets, software
+from hven.compute.received import changed_columns, digest_of_all
 from hven.compute.records import TOLD, Run, State, new_run, now
 from hven.compute.request import Request, bytes_of_object, make_request
 from hven.compute.selection import Selection
+from hven.compute.staleness import source_warnings
 from hven.compute.stopping import stoppable_by_default
 from hven.compute.task import Failure, Outcome, keeps_inputs
 from hven.compute.whole import compute_whole, lazy_inputs
@@ -37,7 +40,7 @@ from hven.errors import (
 )
 from hven.lake import Block, Lake
 from hven.methods.progress import followed_by
-from hven.plugins import Analysis, plugins
+from hven.plugins import Analysis, is_other_source, plugins, source_fingerprint
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -159,6 +162,8 @@ def carry_out(
         _check_goes_on(work, only)
         if work.run is not None and work.action == "nothing":
             _equip(work.run, request, progress)
+            work.run.was_up_to_date = True
+            work.run.warnings += source_warnings(request.analysis, work.run.record["analysis"])
             return work.run
         work.journal.seconds, work.journal.blocks = checkpoint_seconds, checkpoint_blocks
         todo = work.todo
@@ -211,7 +216,7 @@ class _Execution:
             if failed is error:
                 raise
             raise failed from error
-        complete: State = "succeeded with caveats" if self.run.record["said"] else "succeeded"
+        complete: State = "succeeded with caveats" if self.run.caveats else "succeeded"
         self._end("partial" if self.journal.failed else complete, began)
         return self.run
 
@@ -276,14 +281,45 @@ class _Execution:
         if self.run.record["rows"]["out"] == 0:
             raise _nothing(self.journal.failed, self.work.count)
         if self.journal.failed:
-            count = len(self.journal.failed)
+            count, objects = len(self.journal.failed), self.run.record["objects"]
             self.run.caveat(
-                f"{count:,} of {self.work.count:,} blocks failed: their objects are missing from the result. "
+                f"{objects['set_aside']:,} of {objects['of']:,} objects are missing from the result: "
+                f"{count:,} of {self.work.count:,} blocks failed, as a whole or for some of their objects. "
                 f"Try just these again with 'hven runs retry {self.run.id}', or run it again."
             )
         for text, objects in self.journal.said.items():
             self._say(text, objects)
+        if self.work.previous is not None and leaves_all(self.work):
+            keep_ledger(self.work, self.run)
+            self._leave(self.work.previous)
+            return
+        self._warn_of_mixture()
         self.run.record["commit"] = publish_blocks(self.work, self.run, staged)
+
+    def _warn_of_mixture(self) -> None:
+        """Add a caveat when some blocks stay that another source of the analysis made under the same version."""
+        previous, kept = self.work.previous, self.run.update.get("kept", 0) + self.run.update.get("moved", 0)
+        if previous is None or not kept:
+            return
+        before, now = (run.record["analysis"].get("fingerprint", "") for run in (previous.run, self.run))
+        if is_other_source(before, now):
+            self.run.caveat(
+                f"{kept:,} blocks stay that another source of the analysis made under the same version: "
+                "raise its version= to compute all of them again."
+            )
+
+    def _leave(self, previous: Previous) -> None:
+        """End without a commit: the result of the run before is what this one would make."""
+        record, before = self.run.record, previous.run.record
+        for key in ("commit", "figures", "sections", "report"):
+            record[key] = before.get(key)
+        record["said"] = dict(before.get("said", {}))
+        for text in before["caveats"]:
+            self.run.caveat(text)
+        confirm(self.run, previous.made_by)
+        self.run.was_up_to_date = True
+        self.run.warnings += source_warnings(self.request.analysis, before["analysis"])
+        self.run.log("left-as-it-was", made_by=previous.made_by)
 
     def _as_whole(self) -> None:
         def counted(rows: int) -> None:
@@ -295,6 +331,17 @@ class _Execution:
             self._hear("hven_run_told", done=done, total=total, text=text)
             self.presence.check()
 
+        received = digest_of_all(self.request, self.cluster).to_json()
+        self.run.record["received"] = received
+        self.presence.check()
+        stands = self.work.standing
+        if stands is not None and changed_columns(stands.run.record.get("received"), received) == []:
+            before = stands.run.record
+            self.run.record |= {"rows": dict(before["rows"]), "objects": dict(before.get("objects", {}))}
+            self.run.record["blocks"]["done"] = self.work.count
+            self.presence.close()
+            self._leave(stands)
+            return
         follower = RunFollower(self.run, told)
         with followed_by(follower):
             parts, _ = compute_whole(self.request, self.cluster, counted)
@@ -311,16 +358,18 @@ class _Execution:
     def _outcome(self, block: Block, outcome: Outcome) -> None:
         """Take note of a block that has ended, and tell those who listen."""
         counts = self.run.record["blocks"]
-        if outcome.failure is None:
+        failures = outcome.aside if outcome.failure is None else (outcome.failure,)
+        if failures:
+            counts["failed"] += 1
+            for failure in failures:
+                told = _failure_told(block, outcome, failure)
+                if len(self.run.record["failures"]) < TOLD:
+                    self.run.record["failures"].append(told)
+                self.run.log("objects-set-aside" if outcome.aside else "block-failed", **told)
+            self._hear("hven_block_failed", block=block, error=failures[0].error)
+        else:
             counts["done" if outcome.rows_out else "empty"] += 1
             self._hear("hven_block_done", block=block)
-        else:
-            counts["failed"] += 1
-            told = _failure_told(block, outcome)
-            if len(self.run.record["failures"]) < TOLD:
-                self.run.record["failures"].append(told)
-            self.run.log("block-failed", **told)
-            self._hear("hven_block_failed", block=block, error=outcome.failure.error)
         self._count()
         if perf_counter() - self.saved > self.journal.seconds:
             self.run.save()
@@ -469,6 +518,7 @@ def _told(work: Work) -> dict[str, Any]:
             "per_object": analysis.per_object,
             "references": list(analysis.references),
             "function": f"{analysis.function.__module__}.{analysis.function.__qualname__}",
+            "fingerprint": source_fingerprint(analysis.function),
         },
         "parameters": analysis.parameters_json(request.parameters),
         "asked": dict(request.asked),
@@ -489,8 +539,7 @@ def _rows(result: "xr.Dataset") -> int:
     return int(result.sizes[dims.most_common(1)[0][0]]) if dims else 1
 
 
-def _failure_told(block: Block, outcome: Outcome) -> dict[str, Any]:
-    failure = cast("Failure", outcome.failure)
+def _failure_told(block: Block, outcome: Outcome, failure: Failure) -> dict[str, Any]:
     return {
         "block": block.index,
         "rows": block.rows if failure.rows is None else failure.rows,
@@ -499,16 +548,17 @@ def _failure_told(block: Block, outcome: Outcome) -> dict[str, Any]:
         "cause": failure.cause,
         "tries": outcome.tries,
         **{key: failure.error.to_json()[key] for key in ("code", "what", "where", "hint")},
+        "objects": list(failure.objects),
     }
 
 
-def _nothing(failed: Mapping[int, Failure], blocks: int) -> HvenError:
+def _nothing(failed: Mapping[int, tuple[Failure, ...]], blocks: int) -> HvenError:
     """Return the error of a run without a single object in its result."""
     if not failed:
         return TooFewObjectsError(
             "no object is left by the selection", hint="Loosen where and region, or choose other datasets."
         )
-    first = failed[min(failed)].error
+    first = failed[min(failed)][0].error
     told = "the only block" if blocks == 1 else f"{len(failed):,} of {blocks:,} blocks"
     return RunFailedError(f"{told} failed, and there is no result: {first.what}", where=first.where, hint=first.hint)
 

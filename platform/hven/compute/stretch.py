@@ -14,11 +14,12 @@ import numpy as np
 
 from hven.compute.earlier import Found
 from hven.compute.footprint import NOWHERE, footprint
+from hven.compute.isolating import is_of_objects, isolate, joined_parts, rows_of, some_of, without
 from hven.compute.memory import forget_peak, held_to, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned
 from hven.compute.results import is_flat, parts_of, with_ids
 from hven.compute.row_hashes import row_hashes
-from hven.compute.task import BlockTask, Outcome, Place, digest_of, failure_of, keeps_inputs, unpacked
+from hven.compute.task import BlockTask, Outcome, Place, digest_of, failure_of, faults_of, keeps_inputs, unpacked
 from hven.lake import INPUT, Block, StagedArrays, WrittenPart
 from hven.plugins import call
 from hven.schema import Schema, dataset_to_frame
@@ -166,15 +167,47 @@ class _Passage:
 
     @_contained
     def compute(self) -> None:
-        """Call the analysis, unless the objects' results are moved."""
+        """Call the analysis, unless the objects' results are moved; objects that make it raise are set aside."""
         if self.aligned is None or self.made:
             return
-        data = {**self.aligned.inputs, **self.task.whole}
+        try:
+            self.parts = self._result(self.aligned.inputs)
+        except Exception as error:
+            if self.aligned.rows < 2 or not is_of_objects(error):
+                raise
+            self._set_aside(self.aligned, error)
+        else:
+            self.aligned = replace(self.aligned, inputs={})
+
+    def _result(self, inputs: "Mapping[str, xr.Dataset]") -> "dict[str, xr.Dataset]":
+        data = {**inputs, **self.task.whole}
         with held_to(self.limit):
             result = call(self.task.analysis, data, self.task.parameters)
         parts = parts_of(self.task.analysis, result, data)
-        self.parts = {name: part.load(scheduler="synchronous") for name, part in parts.items()}
-        self.aligned = replace(self.aligned, inputs={})
+        return {name: part.load(scheduler="synchronous") for name, part in parts.items()}
+
+    def _set_aside(self, aligned: Aligned, error: Exception) -> None:
+        """Compute the objects that have a result, and keep the errors of those that have none.
+
+        Raises
+        ------
+        Exception
+            The error itself, when no object has a result.
+        """
+
+        def attempt(start: int, stop: int) -> "dict[str, xr.Dataset]":
+            return self._result(some_of(aligned, start, stop))
+
+        found = isolate(attempt, aligned.rows, error)
+        if not found.made:
+            raise error
+        rows = rows_of(found.made)
+        self.parts = joined_parts(found.made)
+        self.aligned = without(aligned, rows)
+        self.hashes = None if self.hashes is None else self.hashes[rows]
+        aside = faults_of(found.faults, self.block, aligned, self.task)
+        digest = "" if aside else self.outcome.digest
+        self.outcome = replace(self.outcome, rows_in=len(rows), rows_out=len(rows), digest=digest, aside=aside)
 
     @_contained
     def write(self) -> None:

@@ -4,9 +4,10 @@ import hashlib
 import json
 import time
 import traceback
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Staged = StagedTable | StagedArrays
+
+NAMED = 20
+"""Objects that are named one by one of those that were set aside for one reason in a block."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,8 @@ class Failure:
         How many objects the analysis was given, or was to be; None when that is not known.
     cause
         What kind of failure it is: whether trying again is of use depends on that.
+    objects
+        ``object_id`` and ``source_id`` (None where there is none) of the first objects, when it was found to be theirs.
     """
 
     error: HvenError
@@ -110,6 +116,7 @@ class Failure:
     last: int | None = None
     rows: int | None = None
     cause: Cause = "data"
+    objects: tuple[tuple[int, int | str | None], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -147,6 +154,8 @@ class Outcome:
         Where on the sky the result's objects are.
     failure
         Why there is no result.
+    aside
+        Why objects of the block are not in the result, when others are: by reason.
     tries
         How many times it was tried for this.
     forks
@@ -170,6 +179,7 @@ class Outcome:
     needs_arrays: bool = False
     footprint: Footprint = NOWHERE
     failure: Failure | None = None
+    aside: tuple[Failure, ...] = ()
     tries: int = 1
     forks: Mapping[str, Any] = field(default_factory=dict)
 
@@ -254,7 +264,9 @@ def failure_of(error: Exception, block: Block, aligned: Aligned | None, task: Bl
     if aligned is not None and aligned.rows and "object_id" in aligned.ids:
         ids = aligned.ids["object_id"].values
         first, last = int(ids[0]), int(ids[-1])
-        objects = f"{aligned.rows:,} objects, object_id {first} to {last}"
+        objects = f"{aligned.rows:,} objects, object_id {first} to {last}" if first != last else f"object_id {first}"
+        if first == last and "source_id" in aligned.ids:
+            objects += f", source_id {aligned.ids['source_id'].values[0]}"
     where = f"block {block.index}: {objects}"
     if isinstance(error, HvenError):
         told: HvenError = type(error)(
@@ -273,6 +285,38 @@ def failure_of(error: Exception, block: Block, aligned: Aligned | None, task: Bl
         told = RunFailedError(what, where=where, hint=hint)
     rows = aligned.rows if aligned is not None else None
     return Failure(told, "".join(traceback.format_exception(error)), first, last, rows, cause)
+
+
+def faults_of(
+    faults: Sequence[tuple[int, int, Exception]], block: Block, aligned: Aligned, task: BlockTask
+) -> tuple[Failure, ...]:
+    """Return what is recorded of objects that make an analysis raise, by reason.
+
+    Parameters
+    ----------
+    faults
+        First and last (exclusive) row among the objects, and the error, of each range that raises.
+    block, aligned, task
+        Whose objects they are.
+    """
+    by_reason: dict[str, list[tuple[int, int, Exception]]] = {}
+    for fault in faults:
+        by_reason.setdefault(f"{type(fault[2]).__name__}: {fault[2]}", []).append(fault)
+    failures = []
+    for ranges in by_reason.values():
+        rows = np.concatenate([np.arange(start, stop) for start, stop, _ in ranges])
+        theirs = replace(aligned, inputs={}, ids=aligned.ids.isel(object=rows), rows=len(rows), margin=0)
+        failure = failure_of(ranges[0][2], block, theirs, task)
+        failures.append(replace(failure, objects=tuple(_named(theirs.ids))))
+    return tuple(failures)
+
+
+def _named(ids: "xr.Dataset") -> Iterator[tuple[int, int | str | None]]:
+    """Give ``object_id`` and ``source_id`` of the first objects."""
+    if "object_id" not in ids:
+        return
+    sources = ids["source_id"].values.tolist() if "source_id" in ids else repeat(None)
+    yield from islice(zip(ids["object_id"].values.tolist(), sources, strict=False), NAMED)
 
 
 @lru_cache(maxsize=8)

@@ -64,6 +64,8 @@ def update(
         analysis, inputs, parameters = recipe.arguments()
         how = {"cluster": cluster, "workers": workers, "progress": progress}
         this = run(lake, analysis, inputs, parameters, output=output, **how)  # type: ignore[arg-type]
+        if this.was_up_to_date:
+            return StepRun(output, UP_TO_DATE, this)
         done.append(this)
         return StepRun(output, this.state, this)
 

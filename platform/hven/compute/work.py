@@ -43,6 +43,9 @@ class Work:
         For each of those laid out the line of the ledger before that stands for it, int64; -1 for none.
     journal
         What earlier attempts of the run have finished.
+    standing
+        Of an analysis of everything at once: the result of the same recipe, which stays when what is received turns
+        out to be the same.
     """
 
     request: Request
@@ -53,6 +56,7 @@ class Work:
     laid: Sequence[Block]
     kept: "NDArray[np.int64]"
     journal: Journal
+    standing: Previous | None = None
 
     @property
     def count(self) -> int:
@@ -93,7 +97,10 @@ def lay_out(request: Request, *, resume: bool = True, force: bool = False) -> Wo
         for index, line in journal.lines.items():
             if not is_there[line]:
                 journal.forget(index)
-    return Work(request, action, run, previous, rows, blocks, kept, journal)
+    stands = previous_result(request) if action in ("update", "resume") and not request.analysis.per_object else None
+    if stands is not None and not (stands.is_whole and stands.run.is_complete and stands.has_same_shapes(request)):
+        stands = None
+    return Work(request, action, run, previous, rows, blocks, kept, journal, stands)
 
 
 def open_journal(run: Run) -> Journal:

@@ -16,7 +16,12 @@ _COLUMNS = 14
 
 
 def write_report(run: "Run") -> None:
-    """Draw the figures of a finished run, write its report with what plugins add, and note all of it in its record."""
+    """Draw the figures of a finished run, write its report with what plugins add, and note all of it in its record.
+
+    A run that left the result of another one as it was has the report of that one.
+    """
+    if run.record.get("confirms"):
+        return
     figures, sections = draw_figures(run), plugin_sections(run)
     for name, content in figures.items():
         run.record["figures"][name] = run.put(f"figures/{name}.png", content)

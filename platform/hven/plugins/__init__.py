@@ -7,6 +7,7 @@ from hven.plugins.binding import Binding, Bound, bind, named_columns
 from hven.plugins.claims import Claim, Explanation, FileHead
 from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
+from hven.plugins.fingerprint import is_other_source, source_fingerprint
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import ANY, Cube, Images, Input, Model, Spectra, Table, Variable, Whole
 from hven.plugins.lazily import lazily
@@ -51,11 +52,13 @@ __all__ = [
     "evaluate",
     "exporter",
     "hookimpl",
+    "is_other_source",
     "lazily",
     "local_file",
     "named_columns",
     "pin_paths",
     "plugins",
     "reader",
+    "source_fingerprint",
     "switched",
 ]

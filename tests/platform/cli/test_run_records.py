@@ -46,7 +46,7 @@ def test_runs_lists_states_and_objects(say):
     ]
     assert told["interrupted"]["objects"] == {"of": 600, "done": 200, "set_aside": 0, "left": 400}
     assert "200 of 600" in say("runs").out
-    assert "500 of 600" in say("runs").out
+    assert "599 of 600" in say("runs").out
 
 
 def listed_objects(say, analysis):
@@ -90,13 +90,13 @@ def test_a_run_without_objects_lists_none(say, lake):
 def test_show_tells_how_a_run_stands_in_objects_and_what_to_do(say, lake):
     run = run_of(lake, "fragile")
     said = say(f"runs show {run.id}").out
-    assert "partial: 500 of 600 objects; 100 set aside: analysis 'fragile' raised ValueError" in said
+    assert "partial: 599 of 600 objects; 1 set aside: analysis 'fragile' raised ValueError" in said
     assert f"'hven runs retry {run.id}' tries again what was set aside." in said
-    first, last = run.failures[0]["first"], run.failures[0]["last"]
-    assert f"{first} to {last}" in said
+    ((object_id, _),) = run.failures[0]["objects"]
+    assert str(object_id) in said
     assert "log.jsonl" in said
     account = json.loads(say(f"runs show {run.id} --json").out)["account"]
-    assert account["objects"] == {"of": 600, "done": 500, "set_aside": 100, "left": 0}
+    assert account["objects"] == {"of": 600, "done": 599, "set_aside": 1, "left": 0}
     assert account["set_aside"][0]["cause"] == "data"
 
 
@@ -104,7 +104,7 @@ def test_retry_tries_what_was_set_aside_and_its_status_tells_whether_all_is_well
     run = run_of(lake, "fragile")
     calls = len(list((tmp_path / "calls").iterdir()))
     said = say(f"runs retry {run.id} --cluster synchronous")
-    assert (said.status, len(list((tmp_path / "calls").iterdir()))) == (1, calls + 1)
+    assert (said.status, len(list((tmp_path / "calls").iterdir())) > calls) == (1, True)
     assert "partial" in said.out
     (tmp_path / "mended").touch()
     said = say(f"runs retry {run.id} --cluster synchronous --json")

@@ -85,9 +85,9 @@ def always(folder, kind, times):
         ("OSError", 4, "failed", 4),
         ("MemoryError", 1, "succeeded", 2),
         ("MemoryError", 2, "failed", 2),
-        ("ValueError", 1, "failed", 1),
-        ("HvenError", 1, "failed", 1),
-        ("FileNotFoundError", 1, "failed", 1),
+        ("ValueError", 99, "failed", 1),
+        ("HvenError", 99, "failed", 1),
+        ("FileNotFoundError", 99, "failed", 1),
     ],
 )
 def test_each_kind_is_tried_as_often_as_its_rule_says(survey, calls, kind, times, state, tries):
@@ -98,7 +98,11 @@ def test_each_kind_is_tried_as_often_as_its_rule_says(survey, calls, kind, times
     else:
         hven.run(*asked, cluster="synchronous", block_rows=2_000)
     counts = trial.tries_in(calls)
-    assert (len(counts), set(counts.values())) == (4, {tries})
+    if times == 99:
+        # An error of the data: single objects are tried by themselves, to see whether they all raise the same.
+        assert (max(counts.values()), sum(counts.values()) <= 4 * 9) == (2, True)
+    else:
+        assert (len(counts), set(counts.values())) == (4, {tries})
     run = hven.runs(survey)[0]
     assert run.state == state
     if state == "succeeded":

@@ -340,5 +340,8 @@ def _step(
     cluster = hands.take() if has_work else "synchronous"
     how = {"output": step.name, "cluster": cluster, "progress": progress, "force": force}
     done = run(lake, request.analysis, step.inputs, step.parameters, **how)  # type: ignore[arg-type]
+    if done.was_up_to_date:
+        tell(f"{step.name}: up to date, nothing that it takes in has changed")
+        return StepRun(step.name, UP_TO_DATE, done)
     tell(f"{step.name}: {done.state}, from {done.rows['in']:,} objects (run {done.id})")
     return StepRun(step.name, done.state, done)
