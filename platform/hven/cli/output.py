@@ -38,7 +38,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, right:
     for number, column in enumerate(columns):
         # What a row is called is never broken: people copy it.
         side = "right" if column in right else "left"
-        table.add_column(column, justify=side, overflow="fold", no_wrap=number == 0)  # type: ignore[arg-type]
+        table.add_column(Text(column), justify=side, overflow="fold", no_wrap=number == 0)  # type: ignore[arg-type]
     for row in rows:
         table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     _print(table)

@@ -8,6 +8,7 @@ import typer
 
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
+from hven.cli.results import print_result
 from hven.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -100,6 +101,11 @@ def _would_do(step: Any) -> tuple[str, str, str]:
 
 
 def _print_end(done: "PipelineRun") -> None:
+    for step in done.steps:
+        if step.run is not None and step.error is None and not step.run.was_up_to_date:
+            print_text("")
+            print_result(step.run)
+    print_text("")
     if done.report is not None:
         print_text(f"Report: {done.report}")
     if done.did_nothing:

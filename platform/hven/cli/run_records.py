@@ -9,6 +9,7 @@ import typer
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.interrupting import interruptible
 from hven.cli.output import AsJson, print_fields, print_json, print_table, print_text
+from hven.cli.results import print_result
 from hven.cli.selecting import ClusterOption, WorkersOption
 
 if TYPE_CHECKING:
@@ -126,14 +127,21 @@ def cancel(
 
 def tell_run(done: "Run", *, as_json: bool) -> None:
     """Print a run that has ended, and end the command with status 1 when its result is not complete."""
-    print_json(done) if as_json else print_run(done)
+    if as_json:
+        print_json(done.to_json() | {"was_up_to_date": done.was_up_to_date, "warnings": done.warnings})
+    elif done.was_up_to_date:
+        print_result(done)
+    else:
+        print_run(done)
     if not done.is_complete:
         raise typer.Exit(1)
 
 
 def print_run(done: "Run") -> None:
-    """Print what there is to know of a run."""
+    """Print what there is to know of a run: caveats and numbers first."""
     account = done.account()
+    print_result(done)
+    print_text("")
     print_fields(
         [
             ("run", done.id),
@@ -151,7 +159,6 @@ def print_run(done: "Run") -> None:
             ("brings up to date", f"what run {done.update['before']} made" if done.update else ""),
             ("result", ", ".join(done.outputs.values())),
             ("catalog", done.commit),
-            ("caveats", " ".join(done.caveats)),
             ("listeners", "; ".join(_deaf(done))),
             ("report", account.report),
             ("log", account.log),

@@ -175,6 +175,7 @@ def _print_plan(plan: "Plan", *, as_json: bool) -> None:
             ("memory", f"{size_text(plan.peak_bytes)} in a worker at most" if plan.tasks else ""),
             ("time", f"{_duration_text(plan.seconds)}, if all is computed" if plan.seconds is not None else ""),
             ("known from", plan.known_from if plan.tasks else ""),
+            ("warning", " ".join(plan.warnings)),
         ]
     )
     print_text("Nothing was run.")

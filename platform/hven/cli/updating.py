@@ -6,6 +6,7 @@ import typer
 
 from hven.cli.address import LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
+from hven.cli.results import print_result
 from hven.cli.run_records import blocks_text, objects_text
 from hven.cli.selecting import ClusterOption, WorkersOption
 
@@ -27,6 +28,8 @@ def status(lake: LakeOption = None, as_json: AsJson = False) -> None:
         return
     rows = ([s.name, s.analysis, "stale" if s.is_stale else "up to date", "; ".join(s.causes)] for s in found)
     print_table(["result", "analysis", "state", "because"], rows)
+    for warning in dict.fromkeys(text for s in found for text in s.warnings):
+        print_text(f"! {warning[0].upper()}{warning[1:]}.")
     if any(s.is_stale for s in found):
         print_text("Bring them up to date with 'hven update', or one and what it is made of with 'hven update NAME'.")
 
@@ -84,6 +87,9 @@ def update(
     elif done:
         rows = ([run.output, run.state, blocks_text(run), objects_text(run), run.id] for run in done)
         print_table(["result", "state", "blocks", "objects", "run"], rows, right=["objects"])
+        for run in done:
+            print_text("")
+            print_result(run)
     else:
         print_text("Everything is up to date.")
     if any(not run.is_complete for run in done):

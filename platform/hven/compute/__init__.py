@@ -23,6 +23,7 @@ from hven.compute.pipelines import (
 )
 from hven.compute.planning import Plan, plan
 from hven.compute.records import Run, open_run, runs
+from hven.compute.result_summary import ResultTable, result_tables
 from hven.compute.run_file import RunFile, read_run_file
 from hven.compute.runner import run
 from hven.compute.selection import Reference, Selection, select
@@ -40,6 +41,7 @@ __all__ = [
     "Plan",
     "Reference",
     "ResultStatus",
+    "ResultTable",
     "Run",
     "RunFile",
     "Selection",
@@ -60,6 +62,7 @@ __all__ = [
     "plan_pipeline",
     "read_pipeline",
     "read_run_file",
+    "result_tables",
     "resume",
     "retry",
     "run",

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from hven.catalog import Pin
+from hven.compute.border_caveats import SAMPLED, sampled_blocks
 from hven.compute.clusters import Cluster
 from hven.compute.cutting import Cutting
 from hven.compute.earlier import Earlier
@@ -71,7 +72,10 @@ class BlockWork:
         # This very process is no worker; and a driver of GPUs may reserve what it never uses.
         is_held = self.cluster.client is not None and self.cluster.kind != "cuda"
         memory = int(_HELD * self.cluster.memory) if is_held else 0
-        self._task = pack(BlockTask(request.analysis, request.parameters, request.inputs, self.earlier, memory))
+        chosen = sampled_blocks(todo)
+        sampled = (chosen, -(-SAMPLED // max(len(chosen), 1)))
+        task = BlockTask(request.analysis, request.parameters, request.inputs, self.earlier, memory, sampled)
+        self._task = pack(task)
         tables = {part: StagedTable(self._store, f"{place}/table") for part, place in self.places.items()}
         if not self.journal.snapshots and not any(pin.engine == "icechunk" for pin in self.pins.values()):
             todo = self._as_tables(tables, todo)

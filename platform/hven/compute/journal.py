@@ -318,7 +318,7 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
     told |= {"known": outcome.known, "group": outcome.group, "idle": outcome.idle, "peak": outcome.peak}
     if outcome.footprint[1]:
         told["footprint"] = outcome.footprint
-    if any('"caveats"' in schema for schema in outcome.schemas.values()):
+    if any('"caveats"' in schema or '"assumed"' in schema for schema in outcome.schemas.values()):
         told["said"] = caveats_in(Schema.from_json(schema.encode()).attrs for schema in outcome.schemas.values())
     if outcome.failure is not None:
         told["failure"] = _failure_json(outcome.failure, outcome.tries)
@@ -329,13 +329,23 @@ def _to_json(outcome: Outcome) -> dict[str, Any]:
 def caveats_in(attrs: Iterable[Mapping[str, Any]]) -> list[str]:
     """Return what an analysis says of its result by the attribute ``caveats`` of what it returns: a text, or several.
 
+    What it had to assume, which the attribute ``assumed`` says unless it is nothing, is one more.
+
     Examples
     --------
     >>> caveats_in([{"caveats": "Two fits did not converge."}, {"caveats": ["Two fits did not converge.", "Dusty."]}])
     ['Two fits did not converge.', 'Dusty.']
+    >>> caveats_in([{"assumed": "no errors in feh"}, {"assumed": "nothing"}])
+    ['Assumed: no errors in feh.']
     """
-    found = (told.get("caveats", ()) for told in attrs)
-    return list(dict.fromkeys(text for told in found for text in ([told] if isinstance(told, str) else map(str, told))))
+    return list(dict.fromkeys(text for told in attrs for text in _caveats_in(told)))
+
+
+def _caveats_in(attrs: Mapping[str, Any]) -> Iterator[str]:
+    told, assumed = attrs.get("caveats", ()), attrs.get("assumed")
+    yield from [told] if isinstance(told, str) else map(str, told)
+    if isinstance(assumed, str) and assumed not in ("", "nothing"):
+        yield f"Assumed: {assumed.rstrip('.')}."
 
 
 def _failure_json(failure: Failure, tries: int) -> dict[str, Any]:

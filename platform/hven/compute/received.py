@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hven.compute.border_caveats import SAMPLED, Sample, some_values
 from hven.compute.bound import BoundInput
 from hven.compute.clusters import Cluster
 from hven.compute.reading import read_aligned
@@ -42,15 +43,20 @@ class Received:
         Objects by input.
     columns
         ``input/column`` -> digest, a sum modulo 2^64; of what is too large to be read for it, its version as text.
+    sample
+        Some of the values.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     columns: dict[str, int | str] = field(default_factory=dict)
+    sample: Sample = field(default_factory=Sample)
 
     def add(self, other: "Received") -> None:
         """Take in another part of the data."""
         for name, rows in other.rows.items():
             self.rows[name] = self.rows.get(name, 0) + rows
+        for name, values in other.sample.columns.items():
+            self.sample.columns.setdefault(name, []).extend(values)
         for name, digest in other.columns.items():
             known = self.columns.get(name, 0)
             whole = isinstance(known, str) or isinstance(digest, str)
@@ -118,8 +124,10 @@ def _parts(inputs: Sequence[BoundInput], request: Request, cluster: Cluster, lar
         inputs = [_flat_only(given) for given in inputs]
     blocks = first.blocks(request.block_rows) if not first.is_whole else source.blocks()
 
+    each = max(SAMPLED // max(len(blocks), 1), 1)
+
     def begin(block: Block) -> tuple[Any, ...]:
-        return digest_block, tuple(inputs), block
+        return digest_block, tuple(inputs), block, each
 
     for block, part in each_outcome(cluster, begin, blocks, lambda: AHEAD * cluster.threads):
         if isinstance(part, WorkerLost):
@@ -127,8 +135,8 @@ def _parts(inputs: Sequence[BoundInput], request: Request, cluster: Cluster, lar
         yield part
 
 
-def digest_block(inputs: Sequence[BoundInput], block: Block) -> Received:
-    """Return what one block is to an analysis: the sums of its columns, over the selected objects."""
+def digest_block(inputs: Sequence[BoundInput], block: Block, sampled: int = 0) -> Received:
+    """Return what one block is to an analysis: the sums of its columns, over the selected objects, and some values."""
     aligned = read_aligned(inputs, block)
     if not aligned.rows:
         return Received(dict.fromkeys((given.name for given in inputs), 0))
@@ -146,7 +154,10 @@ def digest_block(inputs: Sequence[BoundInput], block: Block) -> Received:
                 columns[f"{name}/{key}"] = int(splitmix64(hashes ^ objects).sum(dtype=np.uint64))
             else:
                 columns[f"{name}/{key}"] = f"{int(hashes):016x}"
-    return Received(dict.fromkeys((given.name for given in inputs), aligned.rows), columns)
+    sample = Sample()
+    if sampled:
+        sample.add(some_values(aligned.inputs, aligned.rows, sampled))
+    return Received(dict.fromkeys((given.name for given in inputs), aligned.rows), columns, sample)
 
 
 def _of_arrays(given: BoundInput, largest: int) -> Received:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
+from hven.compute.border_caveats import Sample, border_caveats, is_of_missing_errors
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers, workers_lost
 from hven.compute.confirming import confirm
 from hven.compute.cutting import Cutting
@@ -193,6 +194,7 @@ class _Execution:
         self.lost_before = workers_lost(cluster)
         # Those that are on now listen to the end.
         self.listeners, self.deaf = plugins(), set[tuple[str, str]]()
+        self.sample = Sample()
 
     def go(self) -> Run:
         """Compute, publish and record; whatever stops it is recorded before it goes on its way."""
@@ -289,12 +291,29 @@ class _Execution:
             )
         for text, objects in self.journal.said.items():
             self._say(text, objects)
+        self._look(self.sample)
+        self._note_border()
         if self.work.previous is not None and leaves_all(self.work):
             keep_ledger(self.work, self.run)
             self._leave(self.work.previous)
             return
         self._warn_of_mixture()
         self.run.record["commit"] = publish_blocks(self.work, self.run, staged)
+
+    def _look(self, sample: Sample) -> None:
+        """Keep what is wrong with the values that were read."""
+        known = self.run.record.get("border", []) if self.run.record["attempts"] > 1 else []
+        if self.work.previous is not None:
+            known = [*known, *self.work.previous.run.record.get("border", [])]
+        found = border_caveats(self.request.inputs, sample, self.request.templates)
+        self.run.record["border"] = list(dict.fromkeys([*known, *found]))
+
+    def _note_border(self) -> None:
+        """Make caveats of what is wrong with the values that were read, but for what the analysis says itself."""
+        has_said = any(text.startswith("Assumed: no errors") for text in self.run.record["said"])
+        for text in self.run.record["border"]:
+            if not (has_said and is_of_missing_errors(text)):
+                self.run.caveat(text)
 
     def _warn_of_mixture(self) -> None:
         """Add a caveat when some blocks stay that another source of the analysis made under the same version."""
@@ -331,8 +350,10 @@ class _Execution:
             self._hear("hven_run_told", done=done, total=total, text=text)
             self.presence.check()
 
-        received = digest_of_all(self.request, self.cluster).to_json()
+        found = digest_of_all(self.request, self.cluster)
+        received = found.to_json()
         self.run.record["received"] = received
+        self._look(found.sample)
         self.presence.check()
         stands = self.work.standing
         if stands is not None and changed_columns(stands.run.record.get("received"), received) == []:
@@ -350,6 +371,7 @@ class _Execution:
         self.run.record["objects"] = {"of": rows, "done": rows, "set_aside": 0, "left": 0}
         for text in caveats_in(part.attrs for part in parts.values()):
             self._say(text, rows)
+        self._note_border()
         self.run.record["rows"]["out"] = sum(map(_rows, parts.values()))
         self.run.record["blocks"]["done"] = self.work.count
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
@@ -357,6 +379,7 @@ class _Execution:
 
     def _outcome(self, block: Block, outcome: Outcome) -> None:
         """Take note of a block that has ended, and tell those who listen."""
+        self.sample.add(outcome.sample)
         counts = self.run.record["blocks"]
         failures = outcome.aside if outcome.failure is None else (outcome.failure,)
         if failures:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hven.compute.border_caveats import some_values
 from hven.compute.earlier import Found
 from hven.compute.footprint import NOWHERE, footprint
 from hven.compute.isolating import is_of_objects, isolate, joined_parts, rows_of, some_of, without
@@ -55,7 +56,9 @@ def compute_stretch(task: bytes, blocks: Sequence[tuple[Block, Place]]) -> list[
     else:
         _side_by_side(passages)
     peak = peak_memory()
-    return [replace(one.outcome, seconds=round(one.seconds, 6), idle=idle, peak=peak) for one in passages]
+    return [
+        replace(one.outcome, seconds=round(one.seconds, 6), idle=idle, peak=peak, sample=one.sample) for one in passages
+    ]
 
 
 def _one_by_one(passage: "_Passage") -> None:
@@ -120,6 +123,8 @@ class _Passage:
         What it took of its stretch.
     limit
         Bytes of memory that the process is held to while it is computed; 0 for no limit.
+    sample
+        Some of the values that were read, when they are to be looked at.
     """
 
     task: BlockTask
@@ -133,6 +138,7 @@ class _Passage:
     has_ended: bool = False
     seconds: float = 0.0
     limit: int = 0
+    sample: "Mapping[str, NDArray[np.float64]]" = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.outcome = Outcome(self.block.index, self.block.key)
@@ -150,6 +156,9 @@ class _Passage:
         if aligned.rows == 0:
             self.end(self.outcome)
             return
+        sampled, most = task.sampled
+        if self.block.index in sampled:
+            self.sample = some_values(aligned.inputs, aligned.rows, most)
         digest = digest_of({**aligned.inputs, "": aligned.ids}, task.whole_digest)
         self.outcome = replace(self.outcome, rows_in=aligned.rows, rows_out=aligned.rows, digest=digest)
         if keeps_inputs(task.by_object[0]):

@@ -25,6 +25,7 @@ from hven.plugins import Analysis, call
 
 if TYPE_CHECKING:
     import xarray as xr
+    from numpy.typing import NDArray
 
 Staged = StagedTable | StagedArrays
 
@@ -46,6 +47,8 @@ class BlockTask:
         The result that is brought up to date, when there is one.
     memory
         Bytes that a worker may have in use while it computes; 0 for no limit.
+    sampled
+        The blocks of which some values are handed over, to be looked at, and how many of each.
     """
 
     analysis: Analysis
@@ -53,6 +56,7 @@ class BlockTask:
     inputs: tuple[BoundInput, ...]
     earlier: Earlier | None = None
     memory: int = 0
+    sampled: tuple[frozenset[int], int] = (frozenset(), 0)
 
     @property
     def by_object(self) -> tuple[BoundInput, ...]:
@@ -160,6 +164,8 @@ class Outcome:
         How many times it was tried for this.
     forks
         What arrays were written into, to be merged.
+    sample
+        Some of the values that were read, when they are to be looked at; no journal keeps them.
     """
 
     index: int
@@ -182,6 +188,7 @@ class Outcome:
     aside: tuple[Failure, ...] = ()
     tries: int = 1
     forks: Mapping[str, Any] = field(default_factory=dict)
+    sample: "Mapping[str, NDArray[np.float64]]" = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

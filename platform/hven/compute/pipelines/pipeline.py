@@ -43,7 +43,7 @@ class Intake:
 
         try:
             known = plugins().reader(self.reader) if self.reader else plugins().reader_for(expanded(self.files)[0])
-        except HvenError:
+        except (HvenError, OSError):
             return (self.name,)
         return tuple(f"{self.name}_{part}" if part else self.name for part in known.produces) or (self.name,)
 

@@ -334,6 +334,8 @@ def _step(
     work = lay_out(request, force=force)
     if work.action == "nothing":
         tell(f"{step.name}: up to date")
+        if work.run is not None:
+            work.run.was_up_to_date = True
         return StepRun(step.name, UP_TO_DATE, work.run)
     tell(f"{step.name}: running {request.analysis.name} ...")
     has_work = bool(work.todo) or not work.blocks
