@@ -138,7 +138,7 @@ def list_schedules(lake: LakeOption = None, as_json: AsJson = False) -> None:
         print_json(told)
         return
     print_table(
-        ["schedule", "runs", "result", "when", "next", "last"],
+        ["schedule", "runs", "result", "when", "next", "last", "because"],
         (
             [
                 name,
@@ -147,6 +147,7 @@ def list_schedules(lake: LakeOption = None, as_json: AsJson = False) -> None:
                 _when(rule),
                 _next(rule),
                 f"{rule['last']['outcome']} at {rule['last']['at'][:19]}Z" if rule["last"] else "never",
+                _because(rule["last"]),
             ]
             for name, rule in told.items()
         ),
@@ -354,6 +355,13 @@ def _print_firings(fired: "list[Firing]") -> None:
         ["schedule", "at", "because of", "outcome", "runs", "note"],
         ([f.schedule, f"{f.at[:19]}Z", f.reason, f.outcome, ", ".join(f.runs), _note(f)] for f in fired),
     )
+
+
+def _because(last: dict[str, Any] | None) -> str:
+    """Return why a schedule's last firing did not go well; nothing when it did."""
+    if not last or last["outcome"].startswith(("succeeded", "running")):
+        return ""
+    return f"[{last['error']['code']}] {last['error']['what']}" if last["error"] else last["note"]
 
 
 def _note(firing: "Firing") -> str:

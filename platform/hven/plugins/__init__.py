@@ -17,6 +17,7 @@ from hven.plugins.reader import Batch, Exporter, Reader, exporter, reader
 from hven.plugins.results import bind_inputs, check_result, evaluate
 from hven.plugins.sections import ReportSection
 from hven.plugins.switches import switched
+from hven.plugins.user_settings import Notify, read_settings
 
 __all__ = [
     "ANY",
@@ -34,6 +35,7 @@ __all__ = [
     "Images",
     "Input",
     "Model",
+    "Notify",
     "PluginInfo",
     "PluginRegistry",
     "Reader",
@@ -58,6 +60,7 @@ __all__ = [
     "named_columns",
     "pin_paths",
     "plugins",
+    "read_settings",
     "reader",
     "source_fingerprint",
     "switched",

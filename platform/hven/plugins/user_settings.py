@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,35 @@ _HEAD = "# Settings of hven for this user; https://hven.readthedocs.io says what
 
 
 @dataclass(frozen=True)
+class Notify:
+    """Who is told, and how, of a schedule's firing that did not go well; empty for not at all.
+
+    Attributes
+    ----------
+    command
+        A command that gets the message as JSON on standard input.
+    webhook
+        An address (http or https) to which the message is posted as JSON.
+    mail_to, mail_from
+        Addresses.
+    smtp
+        The mail server, as ``host`` or ``host:port``.
+    smtp_user
+        Its user, when it wants one; the password is in ``HVEN_SMTP_PASSWORD``.
+    starttls
+        Whether the connection to it is encrypted.
+    """
+
+    command: str = ""
+    webhook: str = ""
+    mail_to: tuple[str, ...] = ()
+    mail_from: str = "hven"
+    smtp: str = "localhost"
+    smtp_user: str = ""
+    starttls: bool = False
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the file says.
 
@@ -21,9 +50,12 @@ class Settings:
     ----------
     disabled_plugins
         Names of plugins or distributions that are not loaded.
+    notify
+        Who is told, and how, of a schedule's firing that did not go well.
     """
 
     disabled_plugins: tuple[str, ...] = ()
+    notify: Notify = Notify()
 
 
 def settings_path() -> Path:
@@ -75,7 +107,7 @@ def write_settings(*, disabled_plugins: tuple[str, ...]) -> Path:
         around = _without_section("plugins", lines)
         said = {"plugins": {"disabled": list(disabled_plugins)}} if disabled_plugins else {}
         text = "".join(around) + (yaml.safe_dump(said) if said else "")
-        _check_edited(text, said, path)
+        _check_edited(text, _others(path) | said, path)
         path.parent.mkdir(parents=True, exist_ok=True)
         written = path.with_name(f"{path.name}.{os.getpid()}")
         written.write_text(text, encoding="utf-8")
@@ -85,6 +117,14 @@ def write_settings(*, disabled_plugins: tuple[str, ...]) -> Path:
             f"the settings cannot be written: {error.strerror}", where=str(path), hint=f"Or set {CONFIG_VARIABLE}."
         ) from error
     return path
+
+
+def _others(path: Path) -> dict[str, Any]:
+    """Return what a file says beside which plugins are disabled."""
+    import yaml
+
+    said = (yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None) or {}
+    return {key: value for key, value in said.items() if key != "plugins"}
 
 
 def _check_edited(text: str, said: dict[str, Any], path: Path) -> None:
@@ -114,7 +154,8 @@ def _read(path: Path, _changed: int, _size: int) -> Settings:
         raise SettingsError(
             f"the settings are not YAML: {problem}", where=str(path), hint="Correct the file."
         ) from error
-    plugins = _section(_section({"": said}, "", ("plugins",), path), "plugins", ("disabled",), path)
+    everything = _section({"": said}, "", ("plugins", "notify"), path)
+    plugins = _section(everything, "plugins", ("disabled",), path)
     disabled = plugins.get("disabled") or []
     if not isinstance(disabled, list) or not all(isinstance(name, str) for name in disabled):
         raise SettingsError(
@@ -123,7 +164,42 @@ def _read(path: Path, _changed: int, _size: int) -> Settings:
             expected="a list of names, as in [gaia_xp, hven-colours]",
             hint="Correct the file.",
         )
-    return Settings(tuple(disabled))
+    return Settings(tuple(disabled), _notify(_section(everything, "notify", _NOTIFY, path), path))
+
+
+_NOTIFY = tuple(field.name for field in fields(Notify))
+
+
+def _notify(said: dict[str, Any], path: Path) -> Notify:
+    """Return who is told, checked: a setting that cannot be followed would be found out when it is needed."""
+    told = dict(said)
+    if isinstance(told.get("mail_to"), str):
+        told["mail_to"] = [told["mail_to"]]
+    mails = told.setdefault("mail_to", [])
+    port = str(told.get("smtp", "")).partition(":")[2]
+    wrong = {
+        "mail_to": not isinstance(mails, list) or not all(isinstance(one, str) and "@" in one for one in mails),
+        "starttls": not isinstance(told.get("starttls", False), bool),
+        "webhook": not str(told.get("webhook") or "http://").startswith(("http://", "https://")),
+        "smtp": bool(port) and not port.isdecimal(),
+    }
+    wrong |= {name: not isinstance(told.get(name, ""), str) for name in _NOTIFY if name not in {"mail_to", "starttls"}
+              and not wrong.get(name)}  # fmt: skip
+    for name, is_wrong in wrong.items():
+        if is_wrong:
+            raise SettingsError(
+                f"notify.{name} is {said.get(name)!r}", where=str(path), expected=_EXPECTED.get(name, "text"),
+                hint="Correct the file.",
+            )  # fmt: skip
+    return Notify(**{**told, "mail_to": tuple(mails)})
+
+
+_EXPECTED = {
+    "mail_to": "a mail address, or a list of them",
+    "starttls": "true or false",
+    "webhook": "an address that begins with http:// or https://",
+    "smtp": "host or host:port",
+}
 
 
 def _section(said: dict[str, Any], name: str, known: tuple[str, ...], path: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from hven.plugins import hookimpl, plugins
 from hven.schedule.checking import pipeline_of_schedule, selections_of
 from hven.schedule.firing import Firing, begin_firing, end_firing, forget_firing
 from hven.schedule.leases import EXPIRY, leased
+from hven.schedule.notifying import notify
 from hven.schedule.standing import ATTEMPTS, BY_HAND, Standing, changes, standing
 
 if TYPE_CHECKING:
@@ -85,13 +86,15 @@ class Turn:
 
         def ended(outcome: str, **told: Any) -> Firing:
             done = replace(firing, outcome=outcome, seconds=round(perf_counter() - began, 3), **told)
+            if not done.is_well and done.reason != BY_HAND and outcome != "cancelled":
+                done = with_notice(self.lake, done)
             end_firing(self.lake, done)
             self.listen(done)
             return done
 
         with _started(self.lake, firing) as started:
             try:
-                runs = self._run()
+                runs, problems = self._run()
             except KeyboardInterrupt as interrupt:
                 ended("cancelled", runs=tuple(started), note=" ".join(getattr(interrupt, "__notes__", [])))
                 raise
@@ -109,11 +112,16 @@ class Turn:
                 told = {"code": HvenError.code, "what": what, "traceback": "".join(format_exception(error))}
                 return ended("failed", runs=tuple(started), error=told)
         outcome = _worst([run.state for run in runs])
+        outcome = "partial" if problems and outcome.startswith("succeeded") else outcome
         is_new = any(run.commit is not None and run.commit > catalog.number for run in runs)
-        note = "" if is_new or outcome != "succeeded" else "it was up to date"
+        if outcome.startswith("succeeded"):
+            note = "" if is_new else "it was up to date"
+        else:
+            note = " ".join([*(f"{run.output}: {_reason(run)}." for run in runs if not run.is_complete), *problems])
         return ended(outcome, runs=tuple(run.id for run in runs), note=note)
 
-    def _run(self) -> "list[Run]":
+    def _run(self) -> "tuple[list[Run], list[str]]":
+        """Return the runs that it took, and what went wrong beside them."""
         from hven.compute import run, run_pipeline, update
 
         schedule = self.schedule
@@ -121,12 +129,12 @@ class Turn:
             told = pipeline_of_schedule(self.name, schedule)
             done = run_pipeline(self.lake, told, progress=False, **self.how)
             done.check()
-            return [step.run for step in done.steps if step.run is not None]
+            return [step.run for step in done.steps if step.run is not None], done.problems
         if schedule.update:
-            return update(self.lake, schedule.update, progress=False, **self.how)
+            return update(self.lake, schedule.update, progress=False, **self.how), []
         selections, output = selections_of(schedule), schedule.output or None
         how = {"progress": False, **self.how}
-        return [run(self.lake, schedule.analysis, selections, schedule.parameters, output=output, **how)]
+        return [run(self.lake, schedule.analysis, selections, schedule.parameters, output=output, **how)], []
 
     def _skip(self, at: Standing, reason: str, note: str) -> Firing | None:
         """Record that the firing was skipped; skips in a row are one record, with their count."""
@@ -155,6 +163,19 @@ class Turn:
 
     def _standing(self) -> Standing:
         return standing(self.lake, self.name, self.schedule)
+
+
+def with_notice(lake: "Lake", firing: Firing) -> Firing:
+    """Tell people of a firing that did not go well, and return it with a note of what failed at that."""
+    failed = notify(lake, firing)
+    return replace(firing, note=" ".join(filter(None, [firing.note, *failed]))) if failed else firing
+
+
+def _reason(run: "Run") -> str:
+    """Return why a run is not complete, in words."""
+    account = run.account()
+    objects, reasons = account.objects, "; ".join(one.reason for one in account.set_aside[:3])
+    return f"{objects['set_aside']:,} of {objects['of']:,} objects set aside{f', {reasons}' if reasons else ''}"
 
 
 def _worst(states: Sequence[str]) -> str:
@@ -191,7 +212,7 @@ def _settled(lake: "Lake", at: Standing) -> Standing:
     note = f"the process {at.last.by} died in it"
     if at.last.attempt >= ATTEMPTS:
         note += f", as in the {at.last.attempt - 1} attempts before: it is not tried again until it is due anew"
-    told = replace(at.last, outcome="interrupted", note=note)
+    told = with_notice(lake, replace(at.last, outcome="interrupted", note=note))
     end_firing(lake, told)
     return replace(at, last=told)
 

@@ -48,6 +48,8 @@ class PipelineRun:
         Path or URL of the page that tells its story, when one was written.
     caveats
         What went wrong beside the results: a page that could not be written.
+    problems
+        What a person has to look at although every step is well: files that could not be read.
     """
 
     lake: Lake = field(repr=False)
@@ -57,6 +59,7 @@ class PipelineRun:
     seconds: float = 0.0
     report: str | None = None
     caveats: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
 
     def __getitem__(self, name: str) -> StepRun:
         return next(step for step in self.steps if step.name == name)
@@ -95,6 +98,7 @@ class PipelineRun:
             "is_well": self.is_well,
             "report": self.report,
             "caveats": self.caveats,
+            "problems": self.problems,
             "seconds": self.seconds,
             "ingested": [report.to_json() for report in self.ingested],
             "steps": [step.to_json() for step in self.steps],
