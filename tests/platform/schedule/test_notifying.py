@@ -4,6 +4,7 @@ import json
 import socketserver
 import sys
 import threading
+from base64 import b64decode
 from contextlib import contextmanager
 from datetime import timedelta
 from email import message_from_string
@@ -41,6 +42,13 @@ def mail_server():
             self.wfile.write(b"220 here\r\n")
             while line := self.rfile.readline():
                 verb = line[:4].upper().strip()
+                if verb == b"EHLO":
+                    self.wfile.write(b"250-here\r\n250 AUTH PLAIN\r\n")
+                    continue
+                if verb == b"AUTH":
+                    mails.append(b64decode(line.split()[-1]).decode())
+                    self.wfile.write(b"235 well\r\n")
+                    continue
                 if verb == b"DATA":
                     self.wfile.write(b"354 go on\r\n")
                     text = []
@@ -108,6 +116,16 @@ def test_what_goes_well_and_what_is_run_by_hand_is_told_nobody(lake, rule, start
         assert run_now(lake, "ill", start + DAY, **HERE).outcome == "failed"
         assert [firing.outcome for firing in tick(lake, start + DAY, **HERE)] == ["succeeded"]
     assert posts == []
+
+
+def test_a_mail_server_gets_the_user_and_the_password_of_the_environment(lake, rule, start, settings, monkeypatch):
+    monkeypatch.setenv("HVEN_SMTP_PASSWORD", "sesame")
+    add_schedule(lake, "nightly", rule("0 3 * * *", parameters={"least": 10**9}))
+    with mail_server() as (mail, mails):
+        settings(mail_to="a@example.org", mail_from="b@example.org", smtp=mail, smtp_user="hven")
+        (firing,) = tick(lake, start + DAY, **HERE)
+    assert (firing.note, len(mails)) == ("", 2)
+    assert mails[0] == "\0hven\0sesame"
 
 
 def test_a_way_that_fails_is_noted_and_stops_nothing(lake, rule, start, settings):
