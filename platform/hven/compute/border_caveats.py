@@ -140,7 +140,7 @@ def column_caveats(
     >>> feh = np.linspace(-0.5, 0.3, 100)
     >>> for caveat in column_caveats({"feh": feh, "feh_err": np.r_[np.full(99, 0.05), -1.0]}, {}, {}):
     ...     print(caveat)
-    Errors that are zero or negative: 1 of 100 values of 'feh_err' (1.0 %).
+    Errors that are zero or negative: 1 of 100 values (1 %) of 'feh_err'.
     """
     for name, values in columns.items():
         called = _called(name, sources)

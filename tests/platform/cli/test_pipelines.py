@@ -50,7 +50,7 @@ def test_a_pipeline_is_planned_run_and_found_up_to_date(command, lake, chain):
     number = lake.number
     said = command(f"run -c {chain} --lake {lake.url}")
     assert said.status == 0, said.err
-    assert "distances: succeeded, from 600 objects" in said.out
+    assert "distances: succeeded with caveats, from 600 objects" in said.out
     page = f"Report: {lake.url}/pipelines/chain.html"
     assert said.out.endswith(f"{page}\nAll steps succeeded.\n")
     assert lake.number == number + 3

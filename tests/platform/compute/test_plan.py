@@ -45,7 +45,8 @@ def test_status_says_what_is_stale_and_why(survey):
     told = {s.name: s.causes for s in hven.status(survey)}
     changed = "dataset 'stars' has changed since catalog 2"
     through = "result 'doubled', which it is made of, is stale"
-    assert told == {"doubled": (changed,), "mean_feh": (changed.replace("2", "4"), through), "pinned": ()}
+    went = f"{changed.replace('2', '4')}: objects came or went"
+    assert told == {"doubled": (changed,), "mean_feh": (went, through), "pinned": ()}
     with survey.transaction() as tx:
         tx.drop("doubled")
     assert "dataset 'doubled' is gone" in {s.name: s.causes for s in hven.status(survey)}["mean_feh"]
