@@ -105,7 +105,7 @@ def _print_end(done: "PipelineRun") -> None:
         if step.run is not None and step.error is None and not step.run.was_up_to_date:
             print_text("")
             print_result(step.run)
-    print_text("")
+            print_text("")
     if done.report is not None:
         print_text(f"Report: {done.report}")
     if done.did_nothing:

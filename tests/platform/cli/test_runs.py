@@ -57,7 +57,10 @@ def test_runs_lists_them_and_show_tells_one(command, in_lake, run_id, own_lake):
     said = command(f"runs show {run_id} --lake '{own_lake.url}'")
     assert "metallicity_gradients" in said.out
     assert "stars as in catalog" in said.out
-    assert json.loads(command(f"runs show {run_id} --json --lake '{own_lake.url}'").out)["state"] == "succeeded with caveats"
+    assert (
+        json.loads(command(f"runs show {run_id} --json --lake '{own_lake.url}'").out)["state"]
+        == "succeeded with caveats"
+    )
     assert command(f"runs --lake '{own_lake.url}' show {run_id}").status == 0
 
 
