@@ -7,6 +7,8 @@ from hven_plugins.files.array_images import hdf5_images, numpy_images
 from hven_plugins.files.csv_files import csv, write_csv
 from hven_plugins.files.fits_images import cutouts, fits_cutouts, fits_images
 from hven_plugins.files.fits_tables import fits_table, write_fits
+from hven_plugins.files.hdf5_tables import hdf5_table
+from hven_plugins.files.numpy_tables import numpy_table
 from hven_plugins.files.parquet_files import parquet, write_parquet
 from hven_plugins.files.pictures import pictures
 from hven_plugins.files.votables import votable
@@ -21,7 +23,9 @@ __all__ = [
     "fits_images",
     "fits_table",
     "hdf5_images",
+    "hdf5_table",
     "numpy_images",
+    "numpy_table",
     "parquet",
     "pictures",
     "votable",
@@ -34,7 +38,8 @@ __all__ = [
 @hven.hookimpl
 def hven_readers() -> "list[Reader]":
     """Return the readers of tables and of images."""
-    return [fits_table, votable, csv, parquet, fits_images, fits_cutouts, numpy_images, hdf5_images, pictures]
+    tables = [fits_table, votable, csv, parquet, hdf5_table, numpy_table]
+    return [*tables, fits_images, fits_cutouts, numpy_images, hdf5_images, pictures]
 
 
 @hven.hookimpl

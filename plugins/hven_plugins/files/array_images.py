@@ -2,7 +2,6 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +10,20 @@ from numpy.typing import NDArray
 
 import hven
 from hven import Batch
-from hven.errors import MissingDependencyError, UnreadableFileError, did_you_mean
+from hven.errors import UnreadableFileError, did_you_mean
+from hven_plugins.files.hdf5_layout import hdf5_images_claim, hdf5_layout, is_stack
+from hven_plugins.files.hdf5_tables import opened_hdf5
 from hven_plugins.files.image_batch import image_batch, unreadable
+from hven_plugins.files.numpy_layout import numpy_images_claim
 
 
-@hven.reader(name="numpy_images", patterns=("*.npz", "*.npy"), produces={"": "images"}, with_options_of=image_batch)
+@hven.reader(
+    name="numpy_images",
+    patterns=("*.npz", "*.npy"),
+    produces={"": "images"},
+    with_options_of=image_batch,
+    claims=numpy_images_claim,
+)
 def numpy_images(path: str, *, images: str = "", **options: Any) -> Iterator[Batch]:
     """Stacks of images in NPY and NPZ files; the other arrays of an NPZ with a row for each image are its columns.
 
@@ -29,14 +37,19 @@ def numpy_images(path: str, *, images: str = "", **options: Any) -> Iterator[Bat
         Those of `image_batch`.
     """
     try:
-        arrays = _arrays(path)
+        with hven.local_file(path) as local:
+            arrays = _arrays(local)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise unreadable("the file is not a whole NumPy file of plain arrays", path, error) from error
     yield _stack(arrays, path, images, options)
 
 
 @hven.reader(
-    name="hdf5_images", patterns=("*.h5", "*.hdf5", "*.hdf"), produces={"": "images"}, with_options_of=image_batch
+    name="hdf5_images",
+    patterns=("*.h5", "*.hdf5", "*.hdf"),
+    produces={"": "images"},
+    with_options_of=image_batch,
+    claims=hdf5_images_claim,
 )
 def hdf5_images(path: str, *, images: str = "", **options: Any) -> Iterator[Batch]:
     """Stacks of images in HDF5 files; needs h5py (``hven[hdf5]``). Datasets with a row for each image are its columns.
@@ -53,25 +66,19 @@ def hdf5_images(path: str, *, images: str = "", **options: Any) -> Iterator[Batc
     **options
         Those of `image_batch`.
     """
-    try:
-        h5py: Any = import_module("h5py")
-    except ImportError as error:
-        raise MissingDependencyError(
-            "HDF5 files are read with h5py, which is not installed",
-            where=path,
-            hint="Install it: pip install 'hven[hdf5]'",
-        ) from error
     arrays: dict[str, NDArray[Any]] = {}
 
     def take(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and item.shape:
+        if hasattr(item, "shape") and item.shape:
             arrays[name] = item[()]
 
-    try:
-        with h5py.File(path, "r") as held:
-            held.visititems(take)
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise unreadable("the file is not a whole HDF5 file", path, error) from error
+    with hven.local_file(path) as local, opened_hdf5(local, path) as held:
+        if outside := hdf5_layout(held).outside:
+            raise UnreadableFileError(
+                f"the file points out of itself: {outside[0]}", where=path,
+                hint="Copy its content into one file with h5repack or h5py.",
+            )  # fmt: skip
+        held.visititems(take)
     yield _stack(arrays, path, images, options)
 
 
@@ -87,8 +94,14 @@ def _stack(arrays: Mapping[str, NDArray[Any]], path: str, images: str, options: 
             "the file holds no images", where=path, expected="an array of numbers over (n, y, x)",
             hint="Choose another reader.",
         )  # fmt: skip
-    chosen = images or max(stacks, key=lambda name: stacks[name].size)
+    chosen = images or max(stacks, key=lambda name: (is_stack(stacks[name].shape), stacks[name].size))
     pixels = arrays[chosen]
+    if pixels.ndim == 2 and not images and options["layout"] != "yx":
+        raise UnreadableFileError(
+            f"the array {chosen!r} of shape {pixels.shape} is not said to be a picture", where=path,
+            expected="an array of numbers over (n, y, x)",
+            hint="If it is one picture, say layout=yx; if its rows are objects, give its columns names.",
+        )  # fmt: skip
     wanted = set((options["columns"] or {}).values())
     n = len(pixels)
     beside = {

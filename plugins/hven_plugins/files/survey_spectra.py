@@ -1,26 +1,32 @@
 """Spectra as surveys publish them, known by the headers of their files and refused by name until they have readers."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 
 from hven import Claim
 from hven_plugins.files.fits_headers import Hdu
 
 _WAVES = {
-    "loglam", "log_lambda", "loglambda", "wavelength", "wave", "lambda", "lam", "wl", "waveobs", "wavelength_vac",
-    "wavelength_air", "wave_vac", "wave_air", "lambda_vac", "awav", "wavenumber", "log_wave", "logwave",
-}  # fmt: skip
-_FLUXES = {
-    "flux", "flux_norm", "normflux", "norm_flux", "normalized_flux", "normalised_flux", "flux_reduced", "flux_calib",
-    "relative_flux", "counts", "spec", "spectrum", "surf_bright", "flam", "fnu", "intensity",
-}  # fmt: skip
+    "wavelength",
+    "wave",
+    "loglam",
+    "lambda",
+    "loglambda",
+    "lam",
+    "wl",
+    "waveobs",
+    "awav",
+    "wavenumber",
+    "logwave",
+}
+_FLUXES = {"flux", "normflux", "counts", "spec", "spectrum", "flam", "fnu", "intensity", "bright", "sb"}
 _BESIDE = (
-    "ivar err error sigma sig flux_err flux_error e_flux err_flux err_reduced uncertainty var variance invvar",
-    "inverse_variance mask and_mask or_mask andmask ormask pixmask good_pixel_mask wdisp wresl sky model qual quality",
-    "dq dqflag snr sn continuum normalization telluric resolution lsf weight pixel flags order dlam background npixels",
-    "sb_error bkgd_error bkgd_sb_error dqf flux_var_poisson flux_var_rnoise flux_var_flat background_var_poisson",
-    "bgd_sb smooth flux_smooth normflux_smooth",
+    "a angstrom nm um micron vac air log obs rest norm normalized normalised relative reduced calib e err error errors",
+    "sigma sig uncertainty ivar invvar inverse var variance mask and or andmask ormask pixmask good bad strict wdisp",
+    "wresl sky model qual quality dq dqf dqflag flag flags snr sn continuum cont normalization telluric resolution lsf",
+    "weight pixel pix apstar order dlam background bkgd bgd npixels poisson rnoise flat smooth surf no corrected",
 )
-_PIXELS = _WAVES | _FLUXES | {name for line in _BESIDE for name in line.split()}
+_PIXELS = _WAVES | _FLUXES | {word for line in _BESIDE for word in line.split()}
 _REFUSAL = "hven has no reader of it yet"
 _HINT = "Leave it out; the option --reader fits_table -o hdu=N reads one of its tables, if it is the table you want."
 
@@ -38,16 +44,30 @@ def spectrum_claim(hdus: Sequence[Hdu]) -> Claim | None:
     return None
 
 
-def is_table_of_pixels(columns: Sequence[str]) -> bool:
+def is_table_of_pixels(columns: Iterable[str]) -> bool:
     """Return whether columns are wavelength, flux and what else a pixel of a spectrum has, and nothing more.
 
     Examples
     --------
     >>> is_table_of_pixels(["loglam", "flux", "ivar"]), is_table_of_pixels(["star", "wave", "flux"])
     (True, False)
+    >>> is_table_of_pixels(["wavelength_nm", "normalized_flux", "good_pixel_mask"])
+    True
     """
-    names = {name.strip().lower() for name in columns}
-    return bool(names & _WAVES) and bool(names & _FLUXES) and names <= _PIXELS
+    words = [set(filter(None, re.split(r"[_\W\d]+", name.lower()))) for name in columns]
+    every = set().union(*words)
+    return bool(every & _WAVES) and bool(every & _FLUXES) and every <= _PIXELS
+
+
+def is_wavelength(name: str) -> bool:
+    """Return whether a column of that name holds wavelengths.
+
+    Examples
+    --------
+    >>> is_wavelength("wave"), is_wavelength("WAVELENGTH_NM"), is_wavelength("wavelet")
+    (True, True, False)
+    """
+    return bool(set(re.split(r"[_\W\d]+", name.lower())) & _WAVES)
 
 
 def _text(hdu: Hdu, *keys: str) -> str:
