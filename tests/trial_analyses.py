@@ -183,6 +183,21 @@ def means(stars: xr.Dataset) -> xr.Dataset:
     )
 
 
+@hven.analysis(spectra=Spectra(flux="W", ivar=False), produces={"shifted": "W"}, per_object=True)
+def shifted(spectra: xr.Dataset, *, by: str = "nothing", worst: float = 1e9) -> xr.Dataset:
+    """Spectra whose axis depends on the data, where one is above the worst."""
+    axis, flux = spectra.wavelength, spectra.flux
+    if float(flux.max()) > worst and by == "values":
+        axis = axis + 1.0
+    if float(flux.max()) > worst and by == "length":
+        flux, axis = flux[:, 1:], axis[1:]
+    if float(flux.max()) > worst and by == "unit":
+        axis = axis.assign_attrs(units="nm")
+    return xr.Dataset({"shifted": (flux.dims, flux.values)}).assign_coords(
+        wavelength=("wavelength", axis.values, {"units": axis.attrs.get("units", "")})
+    )
+
+
 @hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)
 def short(stars: xr.Dataset) -> xr.Dataset:
     """A result that has lost an object."""

@@ -1,5 +1,6 @@
 """How a per-object analysis is computed: block by block through a rolling window, each noted when it is finished."""
 
+import json
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,11 +16,13 @@ from hven.compute.earlier import Earlier
 from hven.compute.journal import Journal
 from hven.compute.pace import Pace
 from hven.compute.request import Request
+from hven.compute.results import axes_in
 from hven.compute.retrying import RULES, Cause, compute_patiently, is_tried_alone
 from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, pack
 from hven.compute.window import WorkerLost, each_outcome
 from hven.errors import HvenError, ResultRefusedError, RunFailedError
-from hven.lake import Block, StagedArrays, StagedTable
+from hven.lake import Block, Source, StagedArrays, StagedTable
+from hven.lake.axes import Axes, difference
 from hven.lake.store import Store
 from hven.schema import Schema
 
@@ -28,6 +31,8 @@ _ROUND = 4
 
 _HELD = 0.9
 """The part of a worker's memory that it is held to: at 95 % Dask kills it."""
+
+_IN_WORDS = {"dtype": "of type", "dims": "over", "unit": "in", "ucd": "of UCD", "description": ""}
 
 _AHEAD = 3
 """Tasks on their way for each that runs: enough that no worker waits, though they are handed over a few at once."""
@@ -49,8 +54,8 @@ class BlockWork:
         Called with each block that is tried again, or was, and what came of it before.
     earlier
         What of the result that is brought up to date may be used again.
-    pins
-        Where that result is, by part; empty when there is none.
+    pins, before
+        Where that result is, by part, and the result itself; empty when there is none.
     cutting
         Cuts blocks that do not fit into the workers.
     """
@@ -64,6 +69,7 @@ class BlockWork:
     again: Callable[[Block, Outcome], None]
     earlier: Earlier | None = None
     pins: Mapping[str, Pin] = field(default_factory=dict)
+    before: Mapping[str, Source] = field(default_factory=dict)
     _task: bytes = b""
 
     def compute(self, todo: Sequence[Block]) -> dict[str, Staged]:
@@ -190,6 +196,12 @@ class BlockWork:
             self._tell(block, outcome)
         return suspects
 
+    def _axes(self, part: str) -> Axes:
+        """Return the axes that a part of the result has: of what stays of the result before, or of the first block."""
+        before = self.before.get(part)
+        is_kept = before is not None and not before.is_table and before.parts
+        return before.axes() if before is not None and is_kept else axes_in(self.journal.schemas[part])
+
     def _put_off(self, blocks: Sequence[Block], outcome: Outcome | None = None) -> Sequence[Block]:
         """Return blocks that are tried again once all others have ended, after telling that."""
         for block in blocks:
@@ -240,9 +252,16 @@ class BlockWork:
             new = Schema.from_json(schema.encode())
             # What only some blocks say holds for none but them.
             common = {key: value for key, value in known.attrs.items() if new.attrs.get(key) == value}
-            self.journal.schemas[part] = replace(known, attrs=common).to_json().decode()
+            told = {**json.loads(text), "attrs": common}
+            self.journal.schemas[part] = json.dumps(told, sort_keys=True, separators=(",", ":"))
+            where = f" in part {part!r}" if part else ""
             if known.columns != new.columns:
-                return _refused(outcome, f"the result has other columns or types{f' in part {part!r}' if part else ''}")
+                what = f"the result has other columns or types{where}: {_change(known, new)}"
+                return _refused(outcome, what)
+        for part, schema in outcome.schemas.items():
+            found = difference(self._axes(part), axes_in(schema))
+            if found is not None:
+                return _refused(outcome, f"{found[0]!r} of the result{f', part {part!r},' if part else ''} {found[1]}")
         if outcome.needs_arrays:
             return _refused(outcome, "the result has variables of more than one dimension")
         return outcome
@@ -265,6 +284,25 @@ def place_of(block: Block) -> tuple[str, str]:
     key = file.rsplit("-", 1)[0] if "/" in block.part.path else "part-00000"
     # What begins at the first row comes first: '-', which ends the key, is less than '.'.
     return segment, f"{key}.{block.start:09d}" if block.start else key
+
+
+def _change(known: Schema, new: Schema) -> str:
+    """Return the first column in which two results differ, and how."""
+    for name in dict.fromkeys((*known.names, *new.names)):
+        if name not in new or name not in known:
+            return f"{name!r} is {'missing' if name in known else 'new'}"
+        one, other = known[name], new[name]
+        for key, what in (
+            ("dtype", "of type"),
+            ("dims", "over"),
+            ("unit", "in"),
+            ("ucd", "of UCD"),
+            ("description", ""),
+        ):
+            if getattr(one, key) != getattr(other, key):
+                told, was = (getattr(c, key) if key != "dims" else f"({', '.join(c.dims)})" for c in (other, one))
+                return f"{name!r} is {what} {told!r}, not {was!r}" if what else f"{name!r} is described otherwise"
+    return "they are in another order"
 
 
 def _refused(outcome: Outcome, what: str) -> Outcome:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hven.errors import DataRefusedError, MissingColumnError
 from hven.lake import Block, Lake, Source, check_columns, parse_where, where_text
 from hven.lake import open as open_lake
+from hven.lake.axes import Axes, difference
 from hven.plugins import Analysis, Binding, bind_inputs
 from hven.schema import Column, Schema
 
@@ -189,6 +190,8 @@ def _find(lake: Lake, reference: "Reference") -> _Found:
     pin = handle.entry.pin
     lineage = {(pin.path, pin.version), *_made_from(handle.entry.provenance)}
     source, survey = handle.source, handle.entry.survey
+    if not source.is_table:
+        source.axes()
     same = handle.entry.same_as
     return _Found(reference, source, handle.lake.number, survey, frozenset(lineage), source.frame_schema(), same)
 
@@ -259,6 +262,7 @@ def _bound(
         deep = tuple(c.name for c in own if c.dims != _BY_OBJECT)
         same = bool(leg.lineage & found[0].lineage) and all("_healpix_29" in f.columns for f in (leg, found[0]))
         text = str(leg.reference)
+        _check_shared_axes(name, legs, leg.source, text, deep)
         legs.append(Leg(leg.source, text, leg.number, leg.survey, tuple(flat), deep, same, leg.same_as))
     read = Schema(tuple(c for c in schema if c.name in taken))
     if is_whole and (condition is not None or selection.region is not None or len(legs) > 1):
@@ -275,6 +279,38 @@ def _bound(
         is_whole,
         margin,
     )
+
+
+def _check_shared_axes(name: str, legs: Sequence[Leg], source: Source, text: str, deep: Sequence[str]) -> None:
+    """Refuse arrays of two datasets along one dimension of which each has axes of its own, when these differ."""
+    axes = source.axes() if deep else {}
+    dims = {dim for column in deep for dim in source.schema[column].dims} - {"object"}
+    for leg in legs:
+        others = leg.source.axes() if leg.deep else {}
+        shared = dims & {dim for column in leg.deep for dim in leg.source.schema[column].dims}
+        for dim in sorted(shared):
+            kept, new = ([one] if (one := known.get(dim)) else [] for known in (others, axes))
+            found = difference({dim: kept[0]}, {dim: new[0]}) if kept and new else None
+            is_by_object = any("object" in one["dims"] for one in (*kept, *new))
+            if found or is_by_object or _size(others, dim) != _size(axes, dim):
+                how = found[1] if found else "is another for each object" if is_by_object else "has another length"
+                raise DataRefusedError(
+                    f"{dim!r} of {text!r} {how}",
+                    where=f"input {name!r}, joined to {leg.text!r}",
+                    expected=f"one {dim} for all arrays of an input, value by value",
+                    hint="Interpolate one dataset to the other's, or give them as inputs of their own.",
+                )
+
+
+def _size(axes: Axes, dim: str) -> int | None:
+    """Return the length of a dimension, as the arrays along it tell."""
+    sizes = {
+        length
+        for one in axes.values()
+        for along, length in zip((d for d in one["dims"] if d != "object"), one["shape"], strict=True)
+        if along == dim
+    }
+    return next(iter(sizes), None)
 
 
 def _is_flag(column: Column, source: Source) -> bool:

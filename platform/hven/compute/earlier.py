@@ -103,7 +103,7 @@ class Found:
 
         source = self.earlier.sources[part]
         pieces = [source.open_segment(held).isel(object=at).load() for held, at in self._cuts(part)]
-        whole = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
+        whole = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="exact")
         return whole.isel(object=self._order(part))
 
     @cached_property

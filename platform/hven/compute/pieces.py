@@ -118,7 +118,7 @@ def _one_after_the_other(
     def read(rows: Rows) -> "xr.Dataset":
         halves = [first[1](rows[rows < border]), second[1](rows[rows >= border] - border)]
         held = [half for half in halves if half.sizes.get("object")] or halves[:1]
-        return xr.concat(held, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
+        return xr.concat(held, "object", data_vars="minimal", coords="minimal", compat="override", join="exact")
 
     return np.concatenate([first[0], second[0] + border]), read
 
@@ -144,7 +144,7 @@ def _gather(
     pieces = [p for p in pieces if p.sizes["object"]] or pieces[:1]
     data = pieces[0]
     if len(pieces) > 1:
-        data = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
+        data = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="exact")
     return data if order is None else _pick(data, np.argsort(order, kind="stable"))
 
 

@@ -84,7 +84,7 @@ def read_whole(given: "BoundInput") -> "xr.Dataset":
     data = [read_aligned([given], block).inputs[given.name] for block in source.blocks()]
     if len(data) == 1:
         return data[0]
-    return xr.concat(data, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
+    return xr.concat(data, "object", data_vars="minimal", coords="minimal", compat="override", join="exact")
 
 
 def example_aligned(inputs: "Sequence[BoundInput]") -> Aligned:
@@ -107,7 +107,7 @@ def template(given: "BoundInput") -> "xr.Dataset":
     data = _with_flags(frame_to_dataset(_example_frame(given), given.schema), given)
     if given.margin:
         data["is_margin"] = ("object", np.zeros(1, bool))
-    whole = xr.merge([data, *deep], compat="override", join="override") if deep else data
+    whole = xr.merge([data, *deep], compat="override", join="exact") if deep else data
     return given.binding.apply(whole).assign_attrs(_told(given))
 
 
@@ -176,7 +176,7 @@ def _dataset(given: "BoundInput", piece: Piece) -> "xr.Dataset":
     names = [name for name in piece.frame.columns if name in wanted]
     data = _with_flags(frame_to_dataset(piece.frame.select(names), given.schema), given)
     for rows, read in piece.deep:
-        data = xr.merge([data, read(rows)], compat="override", join="override", combine_attrs="drop")
+        data = xr.merge([data, read(rows)], compat="override", join="exact", combine_attrs="drop")
     return given.binding.apply(data).assign_attrs(_told(given))
 
 

@@ -1,9 +1,11 @@
 """What an analysis returns, made ready to be kept: checked, in its own words, with the ids of its objects."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from hven.compute.bound import IDENTITY
 from hven.errors import ResultRefusedError
+from hven.lake.axes import Axes, axes_of
 from hven.plugins import Analysis, check_result
 from hven.schema import Kind, Schema
 
@@ -63,6 +65,20 @@ def kind_of(schema: Schema) -> Kind:
     if any(column.name == "flux" and column.dims == ("object", "band", "y", "x") for column in schema):
         return "images"
     return "model" if {"spec", "format"} <= set(schema.attrs) else "result"
+
+
+def with_axes(schema: Schema, part: "xr.Dataset | None") -> str:
+    """Return the columns of a part of a result as JSON text, with the axes of its arrays (None for a table)."""
+    told = json.loads(schema.to_json())
+    if part is not None:
+        told["axes"] = axes_of(part)
+    return json.dumps(told, sort_keys=True, separators=(",", ":"))
+
+
+def axes_in(text: str) -> "Axes":
+    """Return the axes that `with_axes` put beside columns; none of a table."""
+    axes: Axes = json.loads(text).get("axes", {})
+    return axes
 
 
 def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":

@@ -272,6 +272,7 @@ class _Execution:
         blocks = BlockWork(self.request, self.cluster, self.journal, places, cutting, self._outcome, self._again)
         if self.work.previous is not None:
             blocks.pins = {part: entry.pin for part, entry in self.work.previous.entries.items()}
+            blocks.before = self.work.previous.sources
             if self.todo:
                 blocks.earlier = earlier_for(self.work.previous, self.run, self.work.kept)
         staged = blocks.compute(self.todo)

@@ -18,7 +18,7 @@ from hven.compute.footprint import NOWHERE, footprint
 from hven.compute.isolating import is_of_objects, isolate, joined_parts, rows_of, some_of, without
 from hven.compute.memory import forget_peak, held_to, memory_now, peak_memory
 from hven.compute.reading import Aligned, read_aligned
-from hven.compute.results import is_flat, parts_of, with_ids
+from hven.compute.results import is_flat, parts_of, with_axes, with_ids
 from hven.compute.row_hashes import row_hashes
 from hven.compute.task import BlockTask, Outcome, Place, digest_of, failure_of, faults_of, keeps_inputs, unpacked
 from hven.lake import INPUT, Block, StagedArrays, WrittenPart
@@ -251,12 +251,12 @@ class _Passage:
         schemas: dict[str, str] = {}
         made: dict[str, xr.Dataset | pl.DataFrame] = {}
         for name, part in parts.items():
+            schema = Schema.of_dataset(part)
             if isinstance(self.place.staged[name], StagedArrays):
-                schema, made[name] = Schema.of_dataset(part), part
+                schemas[name], made[name] = with_axes(schema, part), part
             else:
-                frame = dataset_to_frame(part)
-                schema, made[name] = Schema.of_frame(frame, Schema.of_dataset(part)), frame
-            schemas[name] = schema.to_json().decode()
+                made[name] = frame = dataset_to_frame(part)
+                schemas[name] = with_axes(Schema.of_frame(frame, schema), None)
         self.made, self.outcome = made, replace(self.outcome, schemas=schemas)
         return True
 
@@ -264,7 +264,8 @@ class _Passage:
         """Take over the results that all objects of the block have already, of the same inputs."""
         sources = found.earlier.sources
         self.made = {name: found.table(name) if s.is_table else found.arrays(name) for name, s in sources.items()}
-        schemas = {name: source.schema.to_json().decode() for name, source in sources.items()}
+        moved = {name: None if sources[name].is_table else made for name, made in self.made.items()}
+        schemas = {name: with_axes(source.schema, moved[name]) for name, source in sources.items()}
         self.outcome = replace(self.outcome, how="moved", known=self.outcome.rows_in, schemas=schemas)
 
 

@@ -69,7 +69,7 @@ def merged(several: Sequence[Rows]) -> Rows:
         pieces: list[Any] = [rows.parts[name] for rows in several]
         if hasattr(part, "data_vars"):
             parts[name] = xr.concat(
-                pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override"
+                pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="exact"
             )
         else:
             common = common_types(pieces)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
+from hven.lake.axes import Axes, axes_of
 from hven.lake.locks import locked
 from hven.lake.parts import CHUNK, INPUT, ROW_GROUP, SHARD, Part
 from hven.lake.store import Store, storage_error
@@ -114,6 +115,8 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
     import dask
     import zarr
 
+    # What does not run over objects is looked at for its digest and then written: computed once.
+    data = data.assign({n: v.compute() for n, v in data.data_vars.items() if "object" not in v.dims})
     group = zarr.open_group(session.store, mode="a").create_group(
         name, attributes=_plain(data.attrs) | {_OWN: _index(data)}
     )
@@ -151,6 +154,20 @@ def array_parts(at: ArraysAt, snapshot: str) -> tuple[Part, ...]:
         reach = told.get("healpix")
         parts.append(Part(name, name, told["rows"], 0, SHARD, tuple(reach) if reach else None))
     return tuple(parts)
+
+
+@lru_cache(maxsize=256)
+def segment_axes(at: ArraysAt, snapshot: str) -> dict[str, Axes]:
+    """Return the axes of each segment of a pinned snapshot; of segments that do not tell them, from what they hold."""
+    root = open_root(at, snapshot)
+    found: dict[str, Axes] = {}
+    for part in array_parts(at, snapshot):
+        group: Any = root[part.path]
+        told = group.attrs[_OWN].get("axes")
+        if told is None:
+            told = axes_of(_readable(_segment(at, snapshot, part.path, os.getpid()).copy()))
+        found[part.path] = told
+    return found
 
 
 @lru_cache(maxsize=64)
@@ -302,8 +319,10 @@ def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _index(data: "xr.Dataset") -> dict[str, Any]:
-    """Return what a segment's group tells under `_OWN`: rows, and the reach of ``_healpix_29`` when it has one."""
+    """Return what a segment's group tells under `_OWN`: rows, axes, and the reach of ``_healpix_29`` if it has one."""
     told: dict[str, Any] = {"rows": int(data.sizes.get("object", 0))}
+    if "object" in data.dims:
+        told["axes"] = axes_of(data)
     if "_healpix_29" in data.variables and told["rows"]:
         values = np.asarray(data["_healpix_29"].values)
         told["healpix"] = [int(values.min()), int(values.max())]

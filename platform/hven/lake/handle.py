@@ -252,11 +252,12 @@ class DatasetHandle:
         import xarray as xr
 
         self._check_not_bare()
+        self.source.axes()
         pieces = [self.source.open_segment(part, "auto", columns) for part in self.source.parts]
         order = [name for name in self.schema.names if name in pieces[0].variables]
         if len(pieces) == 1:
             return pieces[0][order]
-        whole = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="override")
+        whole = xr.concat(pieces, "object", data_vars="minimal", coords="minimal", compat="override", join="exact")
         return whole[order]
 
     def _lazy_table(self, columns: Sequence[str] | None) -> "xr.Dataset":

@@ -6,6 +6,7 @@ import numpy as np
 
 from hven.errors import DataRefusedError
 from hven.lake import tables
+from hven.lake.axes import check_units
 from hven.schema import Schema, dataset_to_frame
 from hven.sky import coverage, join_coverage
 
@@ -103,6 +104,50 @@ def aligned(frame: "pl.DataFrame", source: "Source") -> "pl.DataFrame":
             where=f"dataset {source.name!r}",
             hint="Cast the columns first.",
         ) from error
+
+
+def check_takes_objects(source: "Source") -> None:
+    """Refuse to add objects to arrays that are not of objects: a cube, a map, a model."""
+    if not any("object" in column.dims for column in source.schema):
+        raise DataRefusedError(
+            "it has no dimension 'object', so that nothing can be added to it",
+            where=f"dataset {source.name!r}, a {source.kind}",
+            hint="Write it anew with tx.write, or write the data as a dataset of their own.",
+        )
+
+
+def check_same_units(data: Any, source: "Source") -> None:
+    """Refuse a Dataset for a table that keeps its columns in other units; frames tell no units."""
+    import xarray as xr
+
+    if isinstance(data, xr.Dataset):
+        check_units(source.schema, data, f"dataset {source.name!r}")
+
+
+def with_types(data: "xr.Dataset", source: "Source") -> "xr.Dataset":
+    """Return arrays with the types of a dataset, as far as they hold the values.
+
+    Raises
+    ------
+    DataRefusedError
+        For numbers of another kind, and whole numbers of a wider type: they could change.
+    """
+    changed = {}
+    for column in source.schema:
+        variable = data.variables[column.name]
+        has = "string" if variable.dtype.kind in "OSUT" else variable.dtype.name
+        if has == column.dtype:
+            continue
+        is_safe = "string" not in {has, column.dtype} and np.can_cast(variable.dtype, column.dtype, "safe")
+        if not (is_safe or (has.startswith("float") and column.dtype.startswith("float"))):
+            raise DataRefusedError(
+                f"variable {column.name!r} is {has}",
+                where=f"dataset {source.name!r}",
+                expected=f"{column.dtype}, as in the dataset",
+                hint="Convert it first.",
+            )
+        changed[column.name] = data[column.name].astype(column.dtype)
+    return data.assign(changed)
 
 
 def misfit(name: str, missing: list[str], extra: list[str]) -> DataRefusedError:

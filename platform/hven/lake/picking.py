@@ -135,6 +135,7 @@ def _pick_of_arrays(source: "Source", rows: "NDArray[np.int64]", columns: Sequen
     import xarray as xr
     from dask.base import tokenize
 
+    source.axes()
     parts = source.parts
     token = tokenize(source, rows)
     layouts: dict[tuple[int, int], Layout] = {}

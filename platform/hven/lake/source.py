@@ -10,6 +10,7 @@ import numpy as np
 from hven.catalog import Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
+from hven.lake.axes import Axes, check_alike
 from hven.lake.parts import INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks
 from hven.lake.store import Store
 from hven.schema import Schema, dataset_to_frame
@@ -69,6 +70,18 @@ class Source:
     def rows(self) -> int:
         """How many objects it has."""
         return sum(part.rows for part in self.parts)
+
+    def axes(self) -> Axes:
+        """Return what all segments of arrays have in common beside their objects.
+
+        Raises
+        ------
+        DataRefusedError
+            If they do not: no axis is put upon objects that have another.
+        """
+        segments = arrays.segment_axes(self._arrays, str(self.pin.version))
+        check_alike(segments.items(), f"dataset {self.name!r}")
+        return next(iter(segments.values()), {})
 
     def blocks(self, rows: int | None = None) -> tuple[Block, ...]:
         """Return the blocks of work, of about `rows` objects each."""

@@ -12,6 +12,7 @@ import numpy as np
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin
 from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, ReadOnlyError, did_you_mean
 from hven.lake import arrays, chain, tables
+from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
 from hven.lake.incoming import (
     aligned,
@@ -19,6 +20,8 @@ from hven.lake.incoming import (
     as_frame,
     check_array_ids,
     check_ids,
+    check_same_units,
+    check_takes_objects,
     coverage_of,
     frame_or_arrays,
     joined_coverage,
@@ -26,6 +29,7 @@ from hven.lake.incoming import (
     misfit,
     refuse_repeats,
     schema_of,
+    with_types,
 )
 from hven.lake.locks import locked
 from hven.lake.source import Source, schema_key
@@ -131,21 +135,29 @@ class Transaction:
         Raises
         ------
         DataRefusedError
-            If the columns are not those of the dataset, or an ``object_id`` is in it already.
+            If the columns, units, axes or attributes are not those of the dataset, if an ``object_id`` is in it
+            already, or if it is not a dataset of objects (a cube, a model).
         """
         entry = self._claim(name)
         source = self._source(entry)
         if source.is_table:
             frame = aligned(as_frame(data), source)
+            check_same_units(data, source)
             check_ids(frame, name)
             self._refuse_known_ids(source, frame)
             self._change_table(entry, add=[frame])
             return
+        check_takes_objects(source)
         arrays_ = as_arrays(data, name)
         missing = [c.name for c in source.schema if c.name not in arrays_.variables]
         extra = [str(v) for v in arrays_.variables if str(v) not in source.schema]
         if missing or extra:
             raise misfit(name, missing, extra)
+        if source.parts:
+            check_axes(source.axes(), arrays_, f"dataset {name!r}")
+        check_units(source.schema, arrays_, f"dataset {name!r}")
+        check_attributes(source.schema.attrs, arrays_, f"dataset {name!r}")
+        arrays_ = with_types(arrays_, source)
         check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
             known = source.scan().select("object_id").collect()["object_id"].to_numpy()
@@ -167,6 +179,7 @@ class Transaction:
         entry = self._claim(name)
         source = self._table_source(entry, "upsert")
         frame = aligned(as_frame(data), source)
+        check_same_units(data, source)
         repeated = frame.height - frame[on].n_unique() if on in frame.columns else 0
         if on not in frame.columns or repeated or frame[on].null_count():
             raise DataRefusedError(
@@ -275,6 +288,7 @@ class Transaction:
                 raise _changed_meanwhile(name)
         kind, cover = texts.pop("kind", "result"), texts.pop("coverage", "")
         source = Source(self._store, name, kind, Pin("icechunk", staged.path, snapshot), schema.digest)
+        source.axes()
         # One axis for all is small, and every segment has it; a grid for each object is not looked through here.
         has_axis = "wavelength" in schema and schema["wavelength"].dims == ("wavelength",) and source.parts
         axis = source.open_segment(source.parts[0], None, ["wavelength"]) if has_axis else None
