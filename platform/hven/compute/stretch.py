@@ -264,7 +264,7 @@ class _Passage:
         """Take over the results that all objects of the block have already, of the same inputs."""
         sources = found.earlier.sources
         self.made = {name: found.table(name) if s.is_table else found.arrays(name) for name, s in sources.items()}
-        moved = {name: None if sources[name].is_table else made for name, made in self.made.items()}
+        moved: dict[str, Any] = {n: None if sources[n].is_table else made for n, made in self.made.items()}
         schemas = {name: with_axes(source.schema, moved[name]) for name, source in sources.items()}
         self.outcome = replace(self.outcome, how="moved", known=self.outcome.rows_in, schemas=schemas)
 

@@ -179,7 +179,7 @@ def _is_same_unit(one: str, other: str) -> bool:
 
 
 def _is_same(one: Any, other: Any) -> bool:
-    return one == other or (one != one and other != other)  # noqa: PLR0124 - NaN
+    return bool(one == other or (one != one and other != other))  # noqa: PLR0124 - NaN
 
 
 def _text(shape: list[int]) -> str:
