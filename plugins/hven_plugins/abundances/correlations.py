@@ -76,7 +76,7 @@ MOCK_ELEMENTS = ("C", "N", "O", "Na", "Mg", "Al", "Si", "S", "Ca", "Cr", "Mn", "
         },
     },
     references=("2507.14572", "2102.04992"),
-    version="2",
+    version="3",
 )
 def abundance_correlations(
     stars: xr.Dataset,

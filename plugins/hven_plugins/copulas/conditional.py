@@ -12,7 +12,7 @@ from hven.methods import caveats, gather, models, ranks
 from hven.mocks import Mock, conditional_stars
 from hven_plugins.copulas.density import Two
 from hven_plugins.copulas.folds import ConditionalMoments, Score, train
-from hven_plugins.copulas.pairs import CONSTANT, caveats_of, pairs_by_group
+from hven_plugins.copulas.pairs import CONSTANT, caveats_of, is_labelled, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -116,10 +116,8 @@ def conditional_correlation_train(
     """
     place_known = gather(stars, ["r_gal", "z_gal"])
     r, height = (np.asarray(place_known[n].values, dtype=np.float64) for n in ("r_gal", "z_gal"))
-    is_inside = np.isfinite(r) & np.isfinite(height)
-    if "block_valid" in stars:
-        is_inside &= np.asarray(stars["block_valid"].values, dtype=bool)
-    inside = np.flatnonzero(is_inside)
+    has_block = is_labelled(stars, "block") if "block" in stars else True
+    inside = np.flatnonzero(np.isfinite(r) & np.isfinite(height) & has_block)
     held = gather(stars, [n for n in (*columns, "weight", "block") if n in stars]).isel(object=inside)
     (pairs,) = pairs_by_group(held.drop_vars("block", errors="ignore"), columns, n_min=n_min, where=_WHERE)
     if pairs.reason == CONSTANT:

@@ -50,7 +50,7 @@ _WHERE = "analysis 'copula_density'"
         "stars": {"u_<x>": "", "u_<x>_<y>": "", "u_<x>_<y>_<z>": ""},
     },
     references=("2306.09319",),
-    version="1",
+    version="2",
 )
 def copula_density(
     stars: xr.Dataset,

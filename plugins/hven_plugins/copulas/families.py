@@ -54,7 +54,7 @@ _WHERE = "analysis 'copula_fit'"
         "model_density": "",
     },
     references=("2306.09319",),
-    version="1",
+    version="2",
 )
 def copula_fit(
     stars: xr.Dataset,

@@ -19,6 +19,7 @@ Array = NDArray[np.float64]
 
 MEASURED, TOO_FEW, CONSTANT = "ok", "too few stars", "a column has one value only"
 _TIED, _SHOWN = 0.05, 6
+GROUPED = ("group", "group_valid")
 RESAMPLED = 4000
 """Stars that replicates of a bootstrap are drawn from at most; errors fall as 1/sqrt(n) from there."""
 
@@ -251,15 +252,26 @@ def _labels(held: xr.Dataset, x: Sized) -> Iterator[tuple[str, NDArray[np.bool_]
     if "group" not in held:
         yield "all", np.ones(len(x), dtype=bool)
         return
-    values = np.asarray(held["group"].values)
-    is_known = (
-        np.isfinite(values) if values.dtype.kind == "f" else np.array([v is not None for v in values], dtype=bool)
-    )
-    if "group_valid" in held:  # Whole numbers and flags have their nulls beside them.
-        is_known &= np.asarray(held["group_valid"].values, dtype=bool)
+    values, is_known = held["group"].values, is_labelled(held, "group")
     for label in sorted(set(values[is_known].tolist())):
         told = f"{label:g}" if isinstance(label, float) else str(label)
         yield told, is_known & (values == label)
+
+
+def is_labelled(stars: xr.Dataset, name: str) -> NDArray[np.bool_]:
+    """Return which stars have a label, (n,); nulls of a column of any type are none.
+
+    Examples
+    --------
+    >>> labels = {"group": ("object", [3, 0]), "group_valid": ("object", [True, False])}
+    >>> is_labelled(xr.Dataset(labels), "group").tolist()
+    [True, False]
+    """
+    values = np.asarray(stars[name].values)
+    if values.dtype.kind == "f":
+        return np.isfinite(values)
+    known = np.array([value is not None for value in values], dtype=bool)
+    return known & np.asarray(stars[f"{name}_valid"].values) if f"{name}_valid" in stars else known
 
 
 def _pairs(

@@ -12,7 +12,7 @@ import hven
 from hven.methods import caveats, ranks
 from hven.mocks import Mock, two_sequence_stars
 from hven_plugins.copulas.density import GRID, data_plane, density_of
-from hven_plugins.copulas.pairs import MEASURED, Pairs, caveats_of, pairs_by_group
+from hven_plugins.copulas.pairs import GROUPED, MEASURED, Pairs, caveats_of, pairs_by_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -130,7 +130,7 @@ def alpha_sequence(
     DataRefusedError
         One of the abundances has one value only.
     """
-    (pairs,) = pairs_by_group(stars.drop_vars("group", errors="ignore"), ["feh", "mg_fe"], n_min=n_min, where=_WHERE)
+    (pairs,) = pairs_by_group(stars.drop_vars(GROUPED, errors="ignore"), ["feh", "mg_fe"], n_min=n_min, where=_WHERE)
     if pairs.reason != MEASURED:
         raise hven.errors.DataRefusedError(
             pairs.reason, where=_WHERE, expected="two columns that vary", hint="Bind other columns."

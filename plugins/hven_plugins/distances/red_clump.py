@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
+from hven.methods import caveats
 from hven.methods.frames import SolarFrame, galactocentric
 from hven.mocks import Mock, red_clump_stars
 
@@ -19,6 +20,7 @@ Positive = Annotated[float, Field(ge=0)]
 
 STRING = np.dtypes.StringDType(na_object=None)
 MEASURED, TAKEN_AS_ZERO = "ok", "extinction taken as 0"
+UNCERTAIN = "error of a magnitude or more"
 NO_POSITION, NO_MAGNITUDE, NO_EXTINCTION = "no position", "no magnitude", "no extinction"
 
 
@@ -42,7 +44,7 @@ NO_POSITION, NO_MAGNITUDE, NO_EXTINCTION = "no position", "no magnitude", "no ex
         "is_red_clump": "",
     },
     references=("1910.00398", "1705.08988"),
-    version="1",
+    version="2",
     per_object=True,
 )
 def red_clump_distances(
@@ -71,8 +73,10 @@ def red_clump_distances(
     clump (null where they are not known); select with it, or with a box of your own. The box holds stars on their first
     ascent of the giant branch, too: some per cent to a fifth, depending on how well gravity is measured.
 
-    `distance_flag` says how each distance came about: 'ok'; 'extinction taken as 0'; or why there is none: 'no
-    position', 'no magnitude', 'no extinction'.
+    `distance_flag` says how each distance came about: 'ok'; 'extinction taken as 0'; 'error of a magnitude or more',
+    which is a code or a limit rather than a measurement; or why there is none: 'no position', 'no magnitude', 'no
+    extinction'. Errors of Ks and A_K that are missing, zero or negative are taken as the assumed ones. This, flags
+    other than 'ok', and labels without which no star is known to be on the clump are caveats of the result.
 
     Galactocentric positions are in astropy's right-handed frame, the Sun at phi = pi; the parameters of the frame stand
     in the attributes of the result. All errors of a star come from the one of its distance.
@@ -102,8 +106,13 @@ def red_clump_distances(
     solar = SolarFrame(r0=r0, z_sun=z_sun)
     ra, dec, ks_mag = (column(stars, name) for name in ("ra", "dec", "ks_mag"))
     a_k = extinctions(stars, missing_extinction)
-    ks_mag_err = column(stars, "ks_mag_err", otherwise=assumed_ks_mag_err)
-    a_k_err = column(stars, "a_k_err", otherwise=assumed_a_k_err)
+    ks_mag_err, a_k_err = (
+        np.where(given > 0, given, assumed)
+        for given, assumed in (
+            (column(stars, "ks_mag_err"), assumed_ks_mag_err),
+            (column(stars, "a_k_err"), assumed_a_k_err),
+        )
+    )
 
     distance = 10 ** ((ks_mag - absolute_mag - a_k) / 5 - 2)
     distance[np.isnan(ra + dec)] = np.nan
@@ -122,12 +131,33 @@ def red_clump_distances(
         "phi_gal_err": place.phi_gal_err,
         "z_gal": place.z_gal,
         "z_gal_err": place.z_gal_err,
-        "distance_flag": flags(stars, a_k),
+        "distance_flag": flags(stars, a_k, np.maximum(ks_mag_err, a_k_err)),
         "is_red_clump": in_box,
         "is_red_clump_valid": known,
     }
     attrs = {"absolute_mag_ks": absolute_mag, "scatter_mag": scatter, **solar.attrs()}
-    return xr.Dataset({name: ("object", values) for name, values in result.items()}, attrs=attrs)
+    made = xr.Dataset({name: ("object", values) for name, values in result.items()}, attrs=attrs)
+    texts = caveats_of(stars, made, {"ks_mag_err": assumed_ks_mag_err, "a_k_err": assumed_a_k_err})
+    return caveats.with_caveats(made, texts)
+
+
+def caveats_of(stars: xr.Dataset, result: xr.Dataset, assumed: dict[str, float]) -> list[str]:
+    """Return the caveats, the same sentence from every block of stars that needs it."""
+    texts = []
+    for name, value in assumed.items():
+        if name not in stars:
+            texts.append(f"Assumed: an error of {value:g} mag for {name.removesuffix('_err')}, which has none.")
+        elif np.any(~(column(stars, name) > 0)):
+            texts.append(
+                f"Errors of {name.removesuffix('_err')} that are missing or not positive are taken as {value:g}."
+            )
+    words = set(result["distance_flag"].values.tolist()) - {MEASURED}
+    texts += [f"Stars have the distance_flag {word!r}." for word in (TAKEN_AS_ZERO, UNCERTAIN) if word in words]
+    without = [f"{word!r}" for word in (NO_POSITION, NO_MAGNITUDE, NO_EXTINCTION) if word in words]
+    texts += [f"Stars have no distance: {', '.join(without)}."] if without else []
+    lacking = [name for name in ("teff", "logg") if name not in stars]
+    texts += [f"Without {' and '.join(lacking)} no star is known to be on the red clump."] if lacking else []
+    return texts
 
 
 def column(stars: xr.Dataset, name: str, otherwise: float = np.nan) -> Array:
@@ -155,9 +185,13 @@ def between(stars: xr.Dataset, name: str, low: float, high: float) -> NDArray[np
     return (values > low) & (values < high)
 
 
-def flags(stars: xr.Dataset, a_k: Array) -> NDArray[np.str_]:
-    """Return in words, (n,), how each distance came about; the first reason that there is none counts."""
+def flags(stars: xr.Dataset, a_k: Array, error: Array) -> NDArray[np.str_]:
+    """Return in words, (n,), how each distance came about; the first reason that there is none counts.
+
+    `a_k` and the larger `error` of the two magnitudes are those that were used.
+    """
     words = np.full(stars.sizes["object"], MEASURED, dtype=STRING)
+    words[error >= 1] = UNCERTAIN
     words[np.isnan(column(stars, "a_k"))] = TAKEN_AS_ZERO
     words[np.isnan(a_k)] = NO_EXTINCTION
     words[np.isnan(column(stars, "ks_mag"))] = NO_MAGNITUDE

@@ -71,7 +71,7 @@ _WHERE = "analysis 'metallicity_gradients'"
         "prior_width": "kpc",
     },
     references=("2304.02958",),
-    version="2",
+    version="3",
 )
 def metallicity_gradients(
     stars: xr.Dataset,

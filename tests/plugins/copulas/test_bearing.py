@@ -85,3 +85,18 @@ def test_errors_of_copula_fit_are_looked_at():
     data = stars()
     data["age_err"] = data.age_err.where(np.arange(600) % 3 > 0, 99.9)
     assert "errors of age are 99.9" in " ".join(run("copula_fit", data).attrs["caveats"])
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_stars_without_a_label_are_in_no_group_whatever_the_type_of_the_label(lazy):
+    """A null of a column of whole numbers comes as 0 with `group_valid`; it was a group 0 of its own."""
+    data = stars(900)
+    known = np.arange(900) % 3 > 0
+    whole = data.assign(group=("object", np.where(known, 1 + np.arange(900) % 2, 0)), group_valid=("object", known))
+    floats = data.assign(group=("object", np.where(known, 1.0 + np.arange(900) % 2, np.nan)))
+    one, other = (
+        copula_density(d.chunk(object=300) if lazy else d, n_boot=10, memory="1 kB")[""] for d in (whole, floats)
+    )
+    assert one.group.values.tolist() == other.group.values.tolist() == ["1", "2"]
+    assert one.n.values.tolist() == [300, 300]
+    assert one.spearman.values.tolist() == other.spearman.values.tolist()

@@ -148,3 +148,26 @@ def test_the_figure_shows_whatever_there_is(of, tmp_path):
     figure.savefig(tmp_path / "places.png", dpi=60)
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert "From the north Galactic pole" in titles
+
+
+def test_errors_that_are_none_are_assumed_and_codes_are_flagged():
+    """Zero, negative and missing errors are the assumed ones; 9.99 and 99 mag are no errors of a measurement."""
+    errors = [0.02, 0.0, -9.99, np.nan, 9.99, 99.0]
+    result = red_clump_distances(stars(ks_mag=[9.0] * 6, a_k=[0.1] * 6, ks_mag_err=errors, a_k_err=[0.04] * 6))
+    relative = (result.distance_err / result.distance).values
+    assert relative[1:4] == pytest.approx([0.2 * np.log(10) * np.sqrt(0.025**2 + 0.04**2 + 0.09**2)] * 3)
+    assert result.distance_flag.values.tolist() == [*["ok"] * 4, *["error of a magnitude or more"] * 2]
+    told = " ".join(result.attrs["caveats"])
+    assert "Errors of ks_mag that are missing or not positive are taken as 0.025." in told
+    assert "Stars have the distance_flag 'error of a magnitude or more'." in told
+    assert "Without teff and logg no star is known to be on the red clump." in told
+
+
+def test_whole_numbers_are_magnitudes_too_and_good_stars_have_no_caveat():
+    whole = stars(ks_mag=[9, 10], a_k=[0, 1], ks_mag_err=[1, 1], a_k_err=[1, 1])
+    assert np.isfinite(red_clump_distances(whole.astype(int)).distance.values).all()
+    labels = {"teff": [4800.0] * 2, "logg": [2.4] * 2}
+    good = stars(ks_mag=[9.0, 10.0], a_k=[0.1, 0.2], ks_mag_err=[0.02] * 2, a_k_err=[0.04] * 2, **labels)
+    assert "caveats" not in red_clump_distances(good).attrs
+    told = red_clump_distances(good.drop_vars("a_k_err")).attrs["caveats"]
+    assert told == ["Assumed: an error of 0.04 mag for a_k, which has none."]
