@@ -17,13 +17,15 @@ from hven.cli import (
     lakes,
     pipelines,
     plugin,
+    rows,
     runs,
     schedules,
     surveys,
+    undoing,
     updating,
 )
 from hven.cli.output import print_error
-from hven.errors import HvenError
+from hven.errors import DataRefusedError, HvenError, StorageError
 
 app = typer.Typer(
     name="hven",
@@ -32,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, lakes, data, formats, crossmatching, analyses, runs, pipelines, updating, doctor):
+for room in (demo, lakes, undoing, data, rows, formats, crossmatching, analyses, runs, pipelines, updating, doctor):
     app.add_typer(room.verbs)
 app.add_typer(plugin.verbs, name="plugin", rich_help_panel="Plugins")
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")
@@ -89,11 +91,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = _general_first(sys.argv[1:] if arguments is None else arguments)
     try:
         app(given)
-    except HvenError as error:
+    except Exception as error:
         if "--traceback" in given:
             raise
-        print_error(error)
+        print_error(error if isinstance(error, HvenError) else unforeseen(error))
         sys.exit(1)
+
+
+def unforeseen(error: Exception) -> HvenError:
+    """Return an error of hven for one that no part of it foresaw, in one line.
+
+    Examples
+    --------
+    >>> str(unforeseen(PermissionError(13, "Permission denied", "stars.csv")))
+    'Permission denied (stars.csv). Check the path, and that it may be read and written.'
+    """
+    lines = str(error).strip().splitlines() or [""]
+    if isinstance(error, OSError):
+        path = error.filename if isinstance(error.filename, str) else ""
+        hint = "Check the path, and that it may be read and written."
+        return StorageError(error.strerror or lines[0] or type(error).__name__, where=path, hint=hint)
+    if type(error).__module__.startswith("polars."):
+        return DataRefusedError(
+            f"the values do not fit: {lines[0]}", hint="See them with 'hven head', and types with 'hven show'."
+        )
+    return HvenError(
+        f"this was not foreseen: {type(error).__name__}: {lines[0][:300]}",
+        hint="It is a fault of hven or of a plugin: run it again with --traceback, and report what it shows.",
+    )
 
 
 def _general_first(arguments: Sequence[str]) -> list[str]:

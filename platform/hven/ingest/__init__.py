@@ -1,6 +1,6 @@
 """How data comes in and goes out: batch ingest and export; readers and exporters themselves are plugins."""
 
-from hven.ingest.export import export_dataset
+from hven.ingest.export import export_dataset, export_frame
 from hven.ingest.normalise import Rows, normalise
 from hven.ingest.pipeline import ingest_files
 from hven.ingest.report import IngestReport
@@ -9,6 +9,7 @@ __all__ = [
     "IngestReport",
     "Rows",
     "export_dataset",
+    "export_frame",
     "ingest_files",
     "normalise",
 ]

@@ -5,6 +5,7 @@ from hven.lake.handle import DatasetHandle, Version
 from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, INPUT, Block, Part
 from hven.lake.source import Source
+from hven.lake.sql_text import sql_expression
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.tables import WrittenPart, new_segment
 from hven.lake.transaction import Transaction
@@ -30,6 +31,7 @@ __all__ = [
     "new_segment",
     "open",
     "parse_where",
+    "sql_expression",
     "where_sql",
     "where_text",
 ]

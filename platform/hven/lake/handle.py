@@ -140,6 +140,37 @@ class DatasetHandle:
             lazy = lazy.filter(asked)
         return lazy if names is None else lazy.select(pl.col(names))
 
+    def head(
+        self,
+        count: int = 10,
+        columns: Sequence[str] | None = None,
+        where: "str | pl.Expr | None" = None,
+        region: "Region | str | None" = None,
+    ) -> "pl.DataFrame":
+        """Return the first objects in memory; of arrays of each object, the lowest and highest value as text.
+
+        Parameters
+        ----------
+        count
+            How many objects at most.
+        columns, where, region
+            As of `table`; columns may be those of arrays too.
+
+        Raises
+        ------
+        MissingColumnError, WhereError, RegionError
+            Before anything is read.
+        DataRefusedError
+            For arrays that have no variable over ``object``, maps say.
+
+        Examples
+        --------
+        >>> lake["stars"].head(3, ["feh", "teff"])  # doctest: +SKIP
+        """
+        from hven.lake.heading import first_objects
+
+        return first_objects(self, count, columns, where, region)
+
     def dataset(
         self,
         columns: Sequence[str] | None = None,

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from hven.catalog import FORMAT, Catalog, Commit
 from hven.errors import (
@@ -26,9 +27,12 @@ from hven.lake.compaction import Compacted
 from hven.lake.handle import DatasetHandle
 from hven.lake.locks import locked
 from hven.lake.retention import GRACE, Removed, vacuum
-from hven.lake.store import Store
+from hven.lake.store import Store, storage_error
 from hven.lake.transaction import Transaction, transaction
 from hven.schema import check_name
+
+if TYPE_CHECKING:
+    import polars as pl
 
 _IDENTITY = "hven.json"
 
@@ -134,6 +138,33 @@ class Lake:
         """
         return transaction(self, message)
 
+    def sql(self, text: str) -> "pl.LazyFrame":
+        """Return what a SQL query gives, as a Polars LazyFrame: of the datasets that it names, nothing is read yet.
+
+        Each dataset of the lake is a table of that name; names with dots or dashes stand in double quotes. Of spectra
+        and images, the columns are their values for each object. Functions are those of Polars; a query opens no file.
+
+        Parameters
+        ----------
+        text
+            One query in SQL.
+
+        Raises
+        ------
+        QueryError
+            If it does not only read, or cannot be understood.
+        DatasetNotFoundError
+            If it names a table that is not a dataset of the lake.
+
+        Examples
+        --------
+        >>> lake.sql("SELECT COUNT(*) FROM stars WHERE feh < -1").collect()  # doctest: +SKIP
+        >>> lake.sql('SELECT ra, dec FROM "gaia.stars" ORDER BY parallax DESC LIMIT 5').collect()  # doctest: +SKIP
+        """
+        from hven.lake.sql import run_query
+
+        return run_query(self.pinned(), text)
+
     def log(self, count: int | None = None) -> list[Commit]:
         """Return the commits up to this view's, newest first, or the newest `count` of them.
 
@@ -236,6 +267,25 @@ class Lake:
         with self.transaction(f"compacted {name}") as tx:
             return tx.compact(name, rows)
 
+    def restore(self, name: str, at: int | str) -> int:
+        """Bring a dataset back as it was at a catalog number or a release, as a new commit, and return its number.
+
+        Raises
+        ------
+        VersionNotFoundError
+            If there is no such catalog or release, or a vacuum has removed what the dataset was then.
+        DatasetNotFoundError
+            If that catalog did not have it.
+
+        Examples
+        --------
+        >>> lake.restore("stars", at="dr1")  # doctest: +SKIP
+        8
+        """
+        with self.transaction(f"restored {name} as in {at}") as tx:
+            tx.restore(name, at)
+        return int(tx.commit_number or self.number)
+
     def _release_number(self, name: str) -> int:
         text = self.store.get_or_none(_release_key(check_name(name, "release")))
         if text is None:
@@ -270,6 +320,8 @@ def create(url: str | os.PathLike[str], **options: str) -> Lake:
     ------
     LakeExistsError
         If something is there already.
+    StorageError
+        If nothing can be written there.
 
     Examples
     --------
@@ -278,21 +330,10 @@ def create(url: str | os.PathLike[str], **options: str) -> Lake:
     0
     """
     store = Store.at(url, **options)
-    if store.local_path is not None and store.local_path.is_file():
-        raise LakeExistsError("a file is in the way", where=store.url, hint="Choose another folder.")
-    taken = store.exists(_IDENTITY)
-    if taken or _occupied(store):
-        raise LakeExistsError(
-            "there is a lake already" if taken else "the folder is not empty",
-            where=store.url,
-            hint="Open it with hven.open(url)." if taken else "Choose an empty folder, or a new one.",
-        )
-    identity, number = uuid.uuid4().hex, 0
-    commit = Commit(number, uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="milliseconds"), "created the lake")
-    # The catalog first: a lake is there once its identity is, and then it must open.
-    store.create(chain.catalog_key(number), Catalog(commit).to_json())
-    store.create(_IDENTITY, json.dumps({"format": FORMAT, "lake": identity}).encode())
-    return Lake(store, identity)
+    try:
+        return _create(store)
+    except OSError as error:
+        raise storage_error(error, store.url) from error
 
 
 def open(url: str | os.PathLike[str], **options: str) -> Lake:  # noqa: A001
@@ -332,6 +373,24 @@ def open(url: str | os.PathLike[str], **options: str) -> Lake:  # noqa: A001
         )
     lake = Lake(store, identity)
     return lake if version is None else lake.at(version)
+
+
+def _create(store: Store) -> Lake:
+    if store.local_path is not None and store.local_path.is_file():
+        raise LakeExistsError("a file is in the way", where=store.url, hint="Choose another folder.")
+    taken = store.exists(_IDENTITY)
+    if taken or _occupied(store):
+        raise LakeExistsError(
+            "there is a lake already" if taken else "the folder is not empty",
+            where=store.url,
+            hint="Open it with hven.open(url)." if taken else "Choose an empty folder, or a new one.",
+        )
+    identity, number = uuid.uuid4().hex, 0
+    commit = Commit(number, uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="milliseconds"), "created the lake")
+    # The catalog first: a lake is there once its identity is, and then it must open.
+    store.create(chain.catalog_key(number), Catalog(commit).to_json())
+    store.create(_IDENTITY, json.dumps({"format": FORMAT, "lake": identity}).encode())
+    return Lake(store, identity)
 
 
 def _split_version(url: str) -> tuple[str, str | None]:

@@ -451,6 +451,18 @@ def _statistics(frame: "pl.DataFrame") -> dict[str, Any]:
     return {"numRecords": frame.height, "minValues": low, "maxValues": high, "nullCount": nulls}
 
 
+def _check_access(store: Store, table: str) -> None:
+    """Raise `StorageError` when a folder of a local table is there and may not be read: delta-rs finds it missing."""
+    if store.local_path is not None:
+        log = store.local_path / table / "_delta_log"
+        try:
+            next(iter(log.iterdir()), None)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise storage_error(error, str(log)) from error
+
+
 @contextmanager
 def _told(store: Store, table: str) -> Iterator[None]:
     from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
@@ -464,10 +476,11 @@ def _told(store: Store, table: str) -> Iterator[None]:
             hint="Nothing of this change was published. Do it again.",
         ) from error
     except TableNotFoundError as error:
+        _check_access(store, table)
         raise LakeFormatError(
             "the files of a table are missing",
             where=store.address(table),
-            hint="Restore them from a copy of the lake, or drop the dataset.",
+            hint="Restore them from a copy of the lake, or drop the dataset: hven drop NAME.",
         ) from error
     except (DeltaError, OSError) as error:
         raise storage_error(error, store.address(table)) from error

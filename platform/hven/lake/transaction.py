@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, R
 from hven.lake import arrays, chain, tables
 from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
+from hven.lake.deleting import delete_from_arrays
+from hven.lake.describing import describe_arrays, described
 from hven.lake.incoming import (
     aligned,
     as_arrays,
@@ -31,7 +35,9 @@ from hven.lake.incoming import (
     schema_of,
     with_types,
 )
+from hven.lake.inside import as_region, rows_inside
 from hven.lake.locks import locked
+from hven.lake.restoring import entry_at
 from hven.lake.source import Source, schema_key
 from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
@@ -45,6 +51,7 @@ if TYPE_CHECKING:
     from hven.lake.lake import Lake
     from hven.lake.parts import Part
     from hven.lake.tables import WrittenPart
+    from hven.sky import Region
 
 _TEXTS = ("title", "survey", "description", "citation", "provenance", "identity", *SPANS)
 
@@ -162,7 +169,7 @@ class Transaction:
         if "object_id" in arrays_.variables:
             known = source.scan().select("object_id").collect()["object_id"].to_numpy()
             refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
-        pin = self._write_group(entry.pin, arrays_, number=len(source.parts))
+        pin = self._write_group(entry.pin, arrays_, number=1 + max(map(_number, source.parts), default=-1))
         cover = joined_coverage(entry, arrays_)
         self._set(name, pin, source.schema, entry.kind, cover, spans_with(entry, arrays_), like=entry)
 
@@ -190,17 +197,37 @@ class Transaction:
         keys = frame[on].implode()
         self._change_table(entry, add=[frame], gone=pl.col(on).is_in(keys))
 
-    def delete(self, name: str, where: "str | pl.Expr") -> None:
-        """Remove the rows of a table for which `where` is true; the other files stay untouched.
+    def delete(self, name: str, where: "str | pl.Expr | None" = None, region: "Region | str | None" = None) -> int:
+        """Remove the objects for which `where` is true and that lie in `region`, and return how many they were.
+
+        Files and segments without such objects stay untouched.
 
         Raises
         ------
-        WhereError, MissingColumnError
-            If `where` does not fit the table.
+        WhereError, MissingColumnError, RegionError
+            If `where` or `region` does not fit the dataset.
+        DataRefusedError
+            If neither is given.
         """
         entry = self._claim(name)
-        source = self._table_source(entry, "delete")
-        self._change_table(entry, gone=parse_where(where, source.frame_schema(), name))
+        source = self._source(entry)
+        if where is None and region is None:
+            raise DataRefusedError(
+                "nothing says which objects to delete",
+                where=f"dataset {name!r}",
+                expected="where, region or both",
+                hint="To remove the whole dataset, drop it: tx.drop(name).",
+            )
+        conditions = [] if where is None else [parse_where(where, source.frame_schema(), name)]
+        if region is not None:
+            conditions.append(rows_inside(source, entry, as_region(region))[1])
+        gone = reduce(and_, conditions)
+        if source.is_table:
+            self._change_table(entry, gone=gone)
+        else:
+            pin = delete_from_arrays(source, gone, self.id)
+            self._set(name, pin, source.schema, entry.kind, entry.coverage, _edited(entry), like=entry)
+        return int(entry.counts.rows - self._changes[name].counts.rows)  # type: ignore[union-attr]
 
     def compact(self, name: str, rows: int | None = None) -> Compacted | None:
         """Write the small files or segments of a dataset anew as few, in the order of the sky; no object changes.
@@ -229,10 +256,60 @@ class Transaction:
         self._claim(name)
         self._changes[name] = None
 
-    def describe(self, name: str, **texts: Any) -> None:
-        """Change what is said of a dataset: the texts that `write` takes, wavelength and resolution among them."""
+    def restore(self, name: str, at: int | str) -> None:
+        """Bring a dataset back as it was at a catalog number or a release, dropped or changed since.
+
+        Raises
+        ------
+        VersionNotFoundError
+            If there is no such catalog, or a vacuum has removed what the dataset was then.
+        DatasetNotFoundError
+            If that catalog did not have it.
+        """
+        entry = entry_at(self.lake, check_name(name), at)
+        self._claim(name, must_be_as_found=True)
+        self._changes[name] = entry
+
+    def describe(
+        self,
+        name: str,
+        *,
+        units: Mapping[str, str] | None = None,
+        descriptions: Mapping[str, str] | None = None,
+        ucds: Mapping[str, str] | None = None,
+        force: bool = False,
+        **texts: Any,
+    ) -> None:
+        """Change what is said of a dataset and its columns; no value changes.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        units, descriptions, ucds
+            Column -> text. Values are not converted: a unit says in which the values are already.
+        force
+            Whether a unit may take the place of another one.
+        **texts
+            What `write` takes, wavelength and resolution among them.
+
+        Raises
+        ------
+        UnitError
+            For a unit that is not known, is one of texts, or would take the place of another one without `force`.
+        MissingColumnError, DataRefusedError
+            For a column or a text that a dataset does not have.
+        """
         _check_texts(texts)
         entry = self._claim(name)
+        told = {"unit": units or {}, "description": descriptions or {}, "ucd": ucds or {}}
+        if any(told.values()):
+            source = self._source(entry)
+            schema = described(source.schema, told, f"dataset {name!r}", is_forced=force)
+            self._store.put(schema_key(schema.digest), schema.to_json())
+            pin = entry.pin if source.is_table else describe_arrays(source, schema, self.id)
+            known = tuple(dict.fromkeys(column.unit for column in schema))
+            entry = replace(entry, pin=pin, schema=schema.digest, units=known)
         self._changes[name] = replace(entry, **_tupled(texts))
 
     def schedule(self, name: str, rule: Mapping[str, Any] | None) -> None:
@@ -406,9 +483,7 @@ class Transaction:
         cover = entry.coverage
         if cover and add:
             cover = joined_coverage(entry, pl.concat(add))
-        # A result that is changed by hand is no longer what its run made.
-        told = {"provenance": {**entry.provenance, "edited": True}} if "run" in entry.provenance else {}
-        self._set(entry.name, pin, source.schema, entry.kind, cover, told, like=entry)
+        self._set(entry.name, pin, source.schema, entry.kind, cover, _edited(entry), like=entry)
 
     def _write_group(self, pin: Pin, data: "xr.Dataset", number: int) -> Pin:
         """Write a Dataset as a segment on a branch from the pinned snapshot, and return the new pin."""
@@ -496,6 +571,11 @@ def _check_texts(texts: Mapping[str, Any]) -> None:
                 expected=", ".join(_TEXTS),
                 hint=did_you_mean(name, _TEXTS, "Leave it out."),
             )
+
+
+def _edited(entry: Entry) -> dict[str, Any]:
+    """Return that a result which is changed by hand is no longer what its run made."""
+    return {"provenance": {**entry.provenance, "edited": True}} if "run" in entry.provenance else {}
 
 
 def _number(part: "Part") -> int:

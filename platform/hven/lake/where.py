@@ -1,10 +1,10 @@
 """Where-expressions: SQL text as people write it, or Polars expressions, checked against the columns there are."""
 
-import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import MissingColumnError, WhereError, did_you_mean
+from hven.lake.sql_text import first_line, sql_expression
 
 if TYPE_CHECKING:
     import polars as pl
@@ -49,9 +49,10 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     rows = pl.DataFrame(schema=columns)
     try:
         told = rows.select(expression).schema
-    except pl.exceptions.PolarsError as error:
+        _check_types(expression, rows)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise WhereError(
-            f"{where} does not fit the columns: {_first_line(error)}", where=place, hint=_types_of(names, columns)
+            f"{where} does not fit the columns: {first_line(error)}", where=place, hint=_types_of(names, columns)
         ) from error
     dtypes = ", ".join(map(str, told.dtypes()))
     if dtypes != "Boolean":
@@ -81,10 +82,25 @@ def _expression(where: Any, place: str) -> "pl.Expr":
             expected="SQL text or a Polars expression",
             hint=_ADVICE,
         )
+    return sql_expression(where, place)
+
+
+def _check_types(expression: "pl.Expr", rows: "pl.DataFrame") -> None:
+    """Raise what Polars says of types only once there is a row: that a text is neither true nor false, say."""
+    import polars as pl
+
+    texts = {
+        name: "" if dtype == pl.String else 0
+        for name, dtype in rows.schema.items()
+        if dtype.is_numeric() or dtype in (pl.String, pl.Boolean)
+    }
+    row = pl.DataFrame({name: [texts.get(name)] for name in rows.columns}, schema=rows.schema, strict=False)
     try:
-        return pl.sql_expr(where)
+        row.select(expression)
     except pl.exceptions.PolarsError as error:
-        raise WhereError(f"{where!r} cannot be understood: {_first_line(error)}", where=place, hint=_ADVICE) from error
+        # Others are of the values of this one row, a number that "" is not, say.
+        if "not supported" in first_line(error):
+            raise
 
 
 def _types_of(names: Iterable[str], columns: "pl.Schema") -> str:
@@ -114,9 +130,3 @@ def check_columns(names: Iterable[str], columns: Iterable[str], dataset: str = "
                 where=where or (f"dataset {dataset!r}" if dataset else ""),
                 hint=did_you_mean(name, known, f"The columns are: {', '.join(known)}."),
             )
-
-
-def _first_line(error: Exception) -> str:
-    """Return what Polars says in one line, without the syntax tree that it may print in braces."""
-    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return re.sub(r" ?\{.*\}", "", line)

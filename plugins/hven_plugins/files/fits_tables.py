@@ -1,5 +1,6 @@
 """FITS tables, in and out."""
 
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from hven_plugins.files.fits_columns import (
 )
 from hven_plugins.files.fits_headers import Hdu, fits_hdus
 from hven_plugins.files.fits_layout import described_tables, fits_table_claim, science_tables
+from hven_plugins.files.fits_names import ascii_text, fits_names, is_beyond_ascii
 from hven_plugins.files.table_batch import table_batch
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     Piece = tuple[pl.DataFrame, list[Column], str, list[Note]]
 
+_log = logging.getLogger("hven")
 _PATTERNS = ("*.fits", "*.fit", "*.fits.gz", "*.fit.gz", "*.fts")
 _DESCRIPTIONS = ("TCOMM", "TDESC", "TDOC")
 BATCH_BYTES = 2**26
@@ -256,7 +259,9 @@ def write_fits(
 ) -> None:
     """Binary tables of FITS, with units, UCDs and descriptions in the header.
 
-    Null is NaN for floats, ``TNULL`` for integers, an empty text for texts; true/false with nulls is written as 1/0.
+    Names of columns that FITS cannot have (beyond ASCII, longer than 68 letters) become plain ones, as comments in the
+    header say. Null is NaN for floats, ``TNULL`` for integers, an empty text for texts; true/false with nulls is
+    written as 1/0.
 
     Parameters
     ----------
@@ -273,12 +278,21 @@ def write_fits(
     """
     from astropy.io import fits
 
-    columns = [_column(series, (units or {}).get(series.name, "")) for series in data.iter_columns()]
+    names = fits_names(data.columns)
+    columns = [
+        _column(series.alias(name), (units or {}).get(series.name, ""))
+        for series, name in zip(data.iter_columns(), names, strict=True)
+    ]
     table = fits.BinTableHDU.from_columns(columns, nrows=data.height)
-    for number, name in enumerate(data.columns, start=1):
+    for number, (name, plain) in enumerate(zip(data.columns, names, strict=True), start=1):
         for key, texts in (("TUCD", ucds), ("TCOMM", descriptions)):
             if text := (texts or {}).get(name, ""):
-                table.header[f"{key}{number}"] = text.encode("ascii", "replace").decode()
+                table.header[f"{key}{number}"] = ascii_text(text)
+        if plain != name:
+            table.header.add_comment(f"Column {plain} is called {name.encode('unicode_escape').decode()} in the lake.")
+            _log.warning("column %r is called %r in %s: names in FITS are short and plain", name, plain, path)
+        if is_beyond_ascii(data[name]):
+            table.header.add_comment(f"Texts of column {plain} are UTF-8.")
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(path, overwrite=True)
 
 
@@ -304,7 +318,7 @@ def _column(series: "pl.Series", unit: str) -> Any:
         texts = [text.encode() for text in series.cast(pl.String).fill_null("").to_list()]
         width = max(1, *map(len, texts)) if texts else 1
         form, values = f"{width}A", np.array(texts, dtype=f"S{width}")
-    return fits.Column(series.name, form, unit=_fits_unit(unit) or None, null=null, array=values)
+    return fits.Column(series.name, form, unit=ascii_text(_fits_unit(unit)) or None, null=null, array=values)
 
 
 def _unused(series: "pl.Series") -> int:

@@ -195,7 +195,7 @@ def test_arrays_of_other_columns_are_not_appended(lake, spectra):
     with pytest.raises(errors.DataRefusedError, match="in it already"), lake.transaction() as tx:
         tx.append("spectra", spectra)
     with pytest.raises(errors.DataRefusedError, match="keeps arrays"), lake.transaction() as tx:
-        tx.delete("spectra", "object_id = 1")
+        tx.upsert("spectra", pl.DataFrame({"object_id": [1]}))
     assert lake["spectra"].dataset().sizes["object"] == 3_000
 
 

@@ -10,7 +10,7 @@ from hven.compute.pipelines.reading import read_pipeline
 from hven.compute.request import check_output, make_request
 from hven.compute.selection import Selection
 from hven.errors import HvenError, MissingColumnError, NameRefusedError, ParameterError, PipelineError, did_you_mean
-from hven.lake import Lake, check_columns, parse_where
+from hven.lake import Lake, check_columns, parse_where, sql_expression
 from hven.plugins import Analysis, Input, bind, named_columns, plugins
 from hven.schema import Column, Schema, check_name
 
@@ -230,16 +230,10 @@ def _of_input(
 
 def _used(selection: Selection) -> tuple[str, ...]:
     """Return the columns that condition and region speak of."""
-    import polars as pl
-
     where = selection.where
     if isinstance(where, str):
         # Whether the text can be parsed does not depend on any column.
-        try:
-            where = pl.sql_expr(where)
-        except pl.exceptions.PolarsError:
-            parse_where(str(selection.where), pl.Schema({}), selection.text)
-            raise
+        where = sql_expression(where, f"dataset {selection.text!r}")
     names = where.meta.root_names() if where is not None else []
     return tuple(dict.fromkeys((*names, *(_PLACED if selection.region is not None else ()))))
 

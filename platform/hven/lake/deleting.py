@@ -1,0 +1,60 @@
+"""Objects taken out of arrays: only segments that hold some of them are written anew."""
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hven.lake import arrays
+from hven.lake.parts import INPUT
+from hven.lake.picking import pick_rows
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from hven.catalog import Pin
+    from hven.lake.source import Source
+
+
+def delete_from_arrays(source: "Source", gone: "pl.Expr", transaction: str) -> "Pin":
+    """Write the segments that hold objects for which `gone` is true anew without them, and return the new pin.
+
+    Parameters
+    ----------
+    source
+        The dataset.
+    gone
+        True for the objects to delete; of the variables over ``object``.
+    transaction
+        Names what is written.
+    """
+    import polars as pl
+
+    stays = []
+    first = 0
+    for part in source.parts:
+        is_gone = source.scan([part]).select(gone.fill_null(value=False).alias("gone")).collect()["gone"]
+        if is_gone.any():
+            stays.append((part, first, np.flatnonzero(~is_gone.to_numpy())))
+        first += part.rows
+    if not stays:
+        return source.pin
+    at = arrays.ArraysAt(source.store, source.pin.path)
+    branch = f"txn-{transaction}-{uuid.uuid4().hex[:8]}"
+    arrays.begin_branch(at, branch, str(source.pin.version))
+    # The last of all segments stays, even without an object: it has what is not over objects, the wavelengths say.
+    kept = {part.path for part in source.parts} - {part.path for part, _, rows in stays}
+    with arrays.writing(at, branch) as session:
+        arrays.remove_groups(session, kept)
+        for number, (part, start, rows) in enumerate(stays):
+            if not len(rows) and (kept or number < len(stays) - 1 or any(len(r) for _, _, r in stays)):
+                continue
+            data = pick_rows(source, start + rows)
+            inputs = source.read_inputs(part)[INPUT].gather(rows)
+            if not inputs.null_count() and inputs.dtype == pl.Int64:
+                data = data.assign({INPUT: ("object", inputs.to_numpy())})
+            # A new name in the same place: what is in it is not what was in the old one.
+            stem = part.path.rsplit("-", 1)[0]
+            arrays.add_group(session, f"{stem}-{uuid.uuid4().hex[:8]}", data)
+        return replace(source.pin, version=arrays.commit(at, session, "deleted objects"))

@@ -1,0 +1,88 @@
+"""What is said of columns, said anew: units, descriptions and UCDs, while the values stay as they are."""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from hven.errors import UnitError
+from hven.lake import arrays
+from hven.schema import Column, Schema, parse_unit
+
+if TYPE_CHECKING:
+    from hven.catalog import Pin
+    from hven.lake.source import Source
+
+ATTRIBUTES = {"unit": "units", "description": "description", "ucd": "ucd"}
+"""Field of a `Column` -> attribute of an array."""
+
+
+def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str, *, is_forced: bool) -> Schema:
+    """Return a schema in which columns have other units, descriptions or UCDs.
+
+    Parameters
+    ----------
+    schema
+        As it is.
+    told
+        ``unit``, ``description`` or ``ucd`` -> column -> text.
+    where
+        For errors.
+    is_forced
+        Whether a unit may take the place of another one.
+
+    Raises
+    ------
+    MissingColumnError
+        If there is no such column.
+    UnitError
+        If a unit is not known, is one of texts, or would replace another without `is_forced`.
+    """
+    columns: dict[str, Column] = {column.name: column for column in schema}
+    for key, texts in told.items():
+        for name, text in texts.items():
+            if name not in columns:
+                raise schema.missing(name, where)
+            if key == "unit":
+                _check_unit(columns[name], text, where, is_forced=is_forced)
+            columns[name] = replace(columns[name], **{key: text})
+    return Schema(tuple(columns.values()), schema.attrs)
+
+
+def _check_unit(column: Column, unit: str, where: str, *, is_forced: bool) -> None:
+    place = f"column {column.name!r} of {where}"
+    parse_unit(unit)
+    if unit and column.dtype in {"string", "bool"}:
+        raise UnitError(
+            f"a column of {'texts' if column.dtype == 'string' else 'true and false'} has no unit",
+            where=place,
+            hint="Leave the unit out.",
+        )
+    is_other = column.unit and parse_unit(column.unit) != parse_unit(unit)
+    if is_other and not is_forced:
+        raise UnitError(
+            f"the unit is {column.unit!r} already, and values are not converted to {unit or 'none'!r}",
+            where=place,
+            expected="a column without unit",
+            hint="If the unit in the lake is wrong, say so: force=True, or --force.",
+        )
+
+
+def describe_arrays(source: "Source", schema: Schema, transaction: str) -> "Pin":
+    """Write what a schema says of variables into the arrays themselves, and return the new pin; no value changes."""
+    import zarr
+
+    changed = [column for column in schema if column != source.schema[column.name]]
+    if not changed:
+        return source.pin
+    at = arrays.ArraysAt(source.store, source.pin.path)
+    branch = f"txn-{transaction}-{uuid.uuid4().hex[:8]}"
+    arrays.begin_branch(at, branch, str(source.pin.version))
+    with arrays.writing(at, branch) as session:
+        root = zarr.open_group(session.store, mode="a")
+        for part in source.parts:
+            for column in changed:
+                array = root[part.path][column.name]  # type: ignore[index]
+                kept = {key: value for key, value in dict(array.attrs).items() if key not in ATTRIBUTES.values()}
+                array.attrs.put(kept | column.attrs())
+        return replace(source.pin, version=arrays.commit(at, session, "described"))
