@@ -117,7 +117,7 @@ def unforeseen(error: Exception) -> HvenError:
         )
     return HvenError(
         f"this was not foreseen: {type(error).__name__}: {lines[0][:300]}",
-        hint="It is a fault of hven or of a plugin: run it again with --traceback, and report what it shows.",
+        hint="It is a fault of the code: run it again with --traceback, and report what it shows.",
     )
 
 

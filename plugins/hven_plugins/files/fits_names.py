@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Sequence
-from itertools import count
+from itertools import chain, count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def fits_names(names: Sequence[str]) -> list[str]:
         letters = unicodedata.normalize("NFKD", name)
         letters = "".join(c if " " < c <= "~" else "_" for c in letters if not unicodedata.combining(c))
         stem = letters[:LONGEST] or "column"
-        tail = next(t for t in ("", *(f"_{n}" for n in count(2))) if _with_tail(stem, t).lower() not in taken)
+        tail = next(t for t in chain([""], (f"_{n}" for n in count(2))) if _with_tail(stem, t).lower() not in taken)
         plain.append(_with_tail(stem, tail))
         taken.add(plain[-1].lower())
     return plain

@@ -41,7 +41,9 @@ def test_head_of_a_cube_lists_its_variables(command, lake):
 
     with lake.transaction() as tx:
         tx.write(
-            "dust", xr.Dataset({"a_v": (("y", "x"), np.array([[1.0, 2.5], [0.5, 1.0]]), {"units": "mag"})}), kind="result"
+            "dust",
+            xr.Dataset({"a_v": (("y", "x"), np.array([[1.0, 2.5], [0.5, 1.0]]), {"units": "mag"})}),
+            kind="result",
         )
     said = command(f"head dust --lake {lake.url}")
     assert "y 2, x 2" in said.out

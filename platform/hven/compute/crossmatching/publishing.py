@@ -151,8 +151,13 @@ def _check_ids(request: Request) -> None:
                 "the result has no ids to be kept by",
                 where=side.label,
                 expected="a column object_id or source_id of whole numbers, among the columns that are taken",
-                hint="Take it along, say which it is with names={'object_id': ...}, or ingest the file first.",
+                hint=f"Take it along, say which it is with {_names_option(side, request)}={{'object_id': ...}}, or ingest the "
+                "file first.",
             )
+
+
+def _names_option(side: object, request: Request) -> str:
+    return "left_names" if side is request.left else "right_names"
 
 
 def _check_unique(written: Sequence[_Written], request: Request) -> None:
