@@ -49,9 +49,9 @@ def is_hint(name):
 def hints_of(tree):
     """Every text that may end as a hint: arguments and names called so, and what `did_you_mean` says otherwise."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.keyword) and node.arg and is_hint(node.arg):
-            yield from texts_in(node.value)
-        elif isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and is_hint(t.id) for t in node.targets):
+        names = [node.arg or ""] if isinstance(node, ast.keyword) else []
+        names += [t.id for t in node.targets if isinstance(t, ast.Name)] if isinstance(node, ast.Assign) else []
+        if any(map(is_hint, names)):
             yield from texts_in(node.value)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "did_you_mean":
             yield from (text for argument in node.args[2:] for text in texts_in(argument))

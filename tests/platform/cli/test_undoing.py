@@ -55,7 +55,7 @@ def test_delete_says_how_many_and_how_to_get_them_back(at_lake, lake):
 
 def test_describe_says_units_titles_and_citations(at_lake, lake):
     said = at_lake(
-        "describe stars --unit feh= --title 'Three stars' --citation A --citation B "
+        "describe stars --unit feh=dex --title 'Three stars' --citation A --citation B "
         "--column-description 'name=As in HD'"
     )
     assert said.status == 0, said.err

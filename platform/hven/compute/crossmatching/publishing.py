@@ -151,7 +151,7 @@ def _check_ids(request: Request) -> None:
                 "the result has no ids to be kept by",
                 where=side.label,
                 expected="a column object_id or source_id of whole numbers, among the columns that are taken",
-                hint=f"Take it along, say which it is with {_names_option(side, request)}={{'object_id': ...}}, or ingest the "
+                hint=f"Take it along, name it with {_names_option(side, request)}={{'object_id': ...}}, or ingest the "
                 "file first.",
             )
 
