@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hven.errors import UnitError
 from hven.lake import arrays
@@ -45,7 +45,8 @@ def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str,
                 raise schema.missing(name, where)
             if key == "unit":
                 _check_unit(columns[name], text, where, is_forced=is_forced)
-            columns[name] = replace(columns[name], **{key: text})
+            fields: dict[str, Any] = {key: text}
+            columns[name] = replace(columns[name], **fields)
     return Schema(tuple(columns.values()), schema.attrs)
 
 
@@ -82,7 +83,7 @@ def describe_arrays(source: "Source", schema: Schema, transaction: str) -> "Pin"
         root = zarr.open_group(session.store, mode="a")
         for part in source.parts:
             for column in changed:
-                array = root[part.path][column.name]  # type: ignore[index]
+                array: Any = root[f"{part.path}/{column.name}"]
                 kept = {key: value for key, value in dict(array.attrs).items() if key not in ATTRIBUTES.values()}
                 array.attrs.put(kept | column.attrs())
         return replace(source.pin, version=arrays.commit(at, session, "described"))

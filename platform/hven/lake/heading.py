@@ -1,7 +1,7 @@
 """The first objects of a dataset in one frame, arrays of each object told in a few words."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,7 +48,7 @@ def first_objects(
     return frame.with_columns(texts).select(names)
 
 
-def range_text(values: "NDArray[np.generic]") -> str:
+def range_text(values: "NDArray[Any]") -> str:
     """Return the lowest and highest of some values in a few letters.
 
     Examples
