@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module, metadata
+from pathlib import Path
 from time import perf_counter
 from traceback import format_exception
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -256,7 +257,7 @@ class PluginRegistry:
         with local_file(str(path)) as local:
             head = FileHead(local)
             found = [(name, claim) for name, one in self.readers.items() if (claim := one.claim(head)) is not None]
-            if (foreign := foreign_claim(head)) is not None:
+            if Path(local).exists() and (foreign := foreign_claim(head)) is not None:
                 found.append((NO_READER, foreign))
         found.sort(key=lambda one: (*(-rank for rank in _rank(self, one[0], one[1], path)), one[0]))
         best = [
@@ -419,7 +420,10 @@ def _discover(switches: tuple[Voice, ...]) -> PluginRegistry:
 
 
 def _rank(registry: PluginRegistry, name: str, claim: Claim, path: Any) -> tuple[int, int]:
-    return claim.level, registry.readers[name].matches(plain_name(str(path))) if name in registry.readers else 0
+    if name not in registry.readers:
+        return claim.level, 0
+    reader = registry.readers[name]
+    return claim.level, max(reader.matches(path), reader.matches(plain_name(str(path))))
 
 
 def _order(point: "EntryPoint") -> tuple[bool, str, str]:

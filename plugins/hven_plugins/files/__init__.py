@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import hven
 from hven_plugins.files.array_images import hdf5_images, numpy_images
+from hven_plugins.files.astropy_text import ascii_layout
 from hven_plugins.files.csv_files import csv, write_csv
 from hven_plugins.files.fits_images import cutouts, fits_cutouts, fits_images
 from hven_plugins.files.fits_tables import fits_table, write_fits
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from hven import Exporter, Reader
 
 __all__ = [
+    "ascii_layout",
     "csv",
     "cutouts",
     "fits_cutouts",
@@ -38,7 +40,7 @@ __all__ = [
 @hven.hookimpl
 def hven_readers() -> "list[Reader]":
     """Return the readers of tables and of images."""
-    tables = [fits_table, votable, csv, parquet, hdf5_table, numpy_table]
+    tables = [fits_table, votable, csv, ascii_layout, parquet, hdf5_table, numpy_table]
     return [*tables, fits_images, fits_cutouts, numpy_images, hdf5_images, pictures]
 
 

@@ -4,29 +4,54 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hven import Column
+from hven import Column, Note
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column]]":
-    """Return an astropy table as a frame, and what it says of its columns.
+def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
+    """Return an astropy table as a frame, what it says of its columns, and what was made of some.
 
-    Masked values become null, NaN and empty texts too. Columns with more than a number, a truth value or a text in each
-    row come back as columns of empty lists, for the ingest to tell that they are left out.
+    Masked values become null, NaN and empty texts too. Times become ISO 8601 in their own scale, positions on the sky
+    two columns of ICRS degrees, vectors of one length arrays. Other columns with more than a number, a truth value or a
+    text in each row come back as columns of empty lists, for the ingest to tell that they are left out.
 
     Examples
     --------
     >>> from astropy.table import Table
-    >>> frame, columns = astropy_frame(Table({"teff": [5772.0]}, units={"teff": "K"}))
-    >>> frame["teff"].item(), columns[0].unit
-    (5772.0, 'K')
+    >>> frame, columns, notes = astropy_frame(Table({"teff": [5772.0]}, units={"teff": "K"}))
+    >>> frame["teff"].item(), columns[0].unit, notes
+    (5772.0, 'K', [])
     """
     import polars as pl
 
-    frame = pl.DataFrame([series_of(name, table[name]) for name in table.colnames])
-    return frame, [_described(name, table[name]) for name in table.colnames]
+    kept: list[pl.Series] = []
+    columns: list[Column] = []
+    notes: list[Note] = []
+    places = [name for name in table.colnames if hasattr(table[name], "icrs")]
+    for name in table.colnames:
+        values = table[name]
+        if name in places:
+            pair = _position_names(name, table.colnames, alone=len(places) == 1)
+            for called, angle in zip(pair, (values.icrs.ra, values.icrs.dec), strict=True):
+                kept.append(series_of(called, np.asarray(angle.deg)))
+                columns.append(Column(called, "", ("object",), "deg", f"ICRS position of {name}"))
+            frame = getattr(values, "name", "icrs")
+            notes.append(Note(f"column {name!r} ({frame} positions) is kept as {pair[0]!r} and {pair[1]!r}, ICRS"))
+            continue
+        if hasattr(values, "isot"):
+            notes.append(Note(f"column {name!r} is kept as text, ISO 8601, scale {values.scale}", column=name))
+        kept.append(series_of(name, values))
+        columns.append(_described(name, values))
+    return pl.DataFrame(kept), columns, notes
+
+
+def _position_names(name: str, taken: list[str], *, alone: bool) -> tuple[str, str]:
+    lower = [other.lower() for other in taken]
+    if alone and "ra" not in lower and "dec" not in lower:
+        return "ra", "dec"
+    return f"{name}_ra", f"{name}_dec"
 
 
 def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
@@ -42,10 +67,12 @@ def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
     if not hasattr(values, "dtype"):
         # Times and other columns of astropy that are more than arrays.
         if hasattr(values, "isot"):
-            return pl.Series(name, [str(t) for t in np.atleast_1d(values.isot)], dtype=pl.String)
+            return _times(name, values)
         return _of_lists(name, len(values))
     mask = np.ma.getmaskarray(values) if np.ma.isMaskedArray(values) else np.zeros(values.shape, bool)
     plain = np.asarray(values.data if np.ma.isMaskedArray(values) else values)
+    if plain.ndim > 1 and plain.dtype.kind in "iufb" and plain.size and plain.dtype.itemsize <= 8:
+        return _vectors(name, plain, mask)
     if plain.ndim != 1 or plain.dtype.kind in "cV":
         return _of_lists(name, len(plain))
     null = mask if missing is None else mask | missing
@@ -60,6 +87,31 @@ def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
         series = pl.Series(name, np.ascontiguousarray(plain.astype(_native(plain.dtype), copy=False)))
         series = series.fill_nan(None) if series.dtype.is_float() else series
     return series if not null.any() else pl.select(pl.when(pl.Series(~null)).then(series).alias(name)).to_series()
+
+
+def _times(name: str, values: Any) -> "pl.Series":
+    import polars as pl
+
+    masked = np.atleast_1d(np.asarray(getattr(values, "mask", False)))
+    texts = np.atleast_1d(np.asarray(getattr(values.isot, "unmasked", values.isot)))
+    if texts.ndim != 1:
+        return _of_lists(name, len(texts))
+    gone = np.broadcast_to(masked, texts.shape)
+    known = [None if is_masked else str(text) for text, is_masked in zip(texts, gone, strict=True)]
+    return pl.Series(name, known, dtype=pl.String)
+
+
+def _vectors(name: str, values: "np.ndarray[Any, Any]", mask: "np.ndarray[Any, Any]") -> "pl.Series":
+    """Return vectors of one length as an array column; masked floats are NaN, other masked elements make a row null."""
+    import polars as pl
+
+    native = np.ascontiguousarray(values.astype(_native(values.dtype), copy=bool(mask.any())))
+    if mask.any() and native.dtype.kind == "f":
+        native[mask] = np.nan
+    series = pl.Series(name, native)
+    gone = mask.reshape(len(values), -1)
+    gone = gone.all(axis=1) if native.dtype.kind == "f" else gone.any(axis=1)
+    return series.scatter(np.flatnonzero(gone), None) if gone.any() else series
 
 
 class _NotText:

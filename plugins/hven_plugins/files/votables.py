@@ -49,5 +49,5 @@ def votable(path: str, *, table: int = 0, **options: Any) -> Iterator[Batch]:
             expected=f"a VOTable with at least {table + 1} tables, it has {len(tables)}",
             hint="Choose another with the option 'table', counted from 0.",
         )
-    frame, told = astropy_frame(found)
-    yield table_batch(frame, told, path, **options)
+    frame, told, notes = astropy_frame(found)
+    yield table_batch(frame, told, path, "", notes, **options)
