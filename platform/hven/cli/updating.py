@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from hven.cli.address import LakeOption, open_lake
+from hven.cli.interrupting import interruptible
 from hven.cli.output import AsJson, print_json, print_table, print_text
 from hven.cli.results import print_result
 from hven.cli.run_records import blocks_text, objects_text
@@ -81,7 +82,8 @@ def update(
             print_table(["result", "analysis", "because"], ([s.name, s.analysis, "; ".join(s.causes)] for s in stale))
             print_text("Nothing was run.")
         return
-    done = hven.update(opened, name, cluster=cluster, workers=workers)
+    with interruptible():
+        done = hven.update(opened, name, cluster=cluster, workers=workers)
     if as_json:
         print_json(done)
     elif done:

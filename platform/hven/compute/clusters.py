@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import ClusterError, MissingDependencyError
+from hven.compute.schedulers import check_address, client_of
+from hven.errors import ClusterError, HvenError, MissingDependencyError
 
 if TYPE_CHECKING:
     from distributed import Client
 
     AskedCluster = str | Client
 
+_NO_GPU = "See whether nvidia-smi lists a GPU, or choose another cluster, as 'local'."
+_PRELOAD = ["hven.compute.worker_signals"]
 _GUARD = 'In a script, put what starts the run under  if __name__ == "__main__":  (workers import the script).'
 
 WORKER_ENVIRONMENT = {
@@ -38,9 +41,6 @@ WORKER_ENVIRONMENT = {
 }
 """What workers are started with: each has one thread for tasks, and libraries with threads of their own would take
 every core in every worker. Who starts the workers of a cluster says it to them."""
-
-_PATIENCE = "10s"
-"""How long a scheduler has to answer."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +134,8 @@ def check_cluster(asked: "AskedCluster") -> None:
             expected="'local', 'cuda', 'synchronous', or the address of a scheduler such as 'tcp://host:8786'",
             hint="Correct the name.",
         )
+    if isinstance(asked, str) and "://" in asked:
+        check_address(asked)
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise ClusterError("a worker began a run while it was importing the script that started it", hint=_GUARD)
 
@@ -145,12 +147,12 @@ def _started(start: Any, kind: str, workers: int) -> Iterator[Cluster]:
         try:
             with _environment_restored():
                 cluster = start(workers)
-        except ClusterError:
+        except HvenError:
             raise
         except Exception as error:
+            guard = _GUARD + ' Or run in this process, with cluster="synchronous".'
             raise ClusterError(
-                f"the {kind} cluster did not start: {_reason(error)}",
-                hint=_GUARD + ' Or run in this process, with cluster="synchronous".',
+                f"the {kind} cluster did not start: {_reason(error)}", hint=_NO_GPU if kind == "cuda" else guard
             ) from error
         # No default of this process: what a user computes beside a run stays where they put it.
         with cluster, Client(cluster, set_as_default=False) as client:
@@ -173,6 +175,7 @@ def _local(workers: int) -> Any:
             host="127.0.0.1",
             dashboard_address=f"127.0.0.1:{_dashboard_port()}",
             silence_logs=logging.CRITICAL,
+            preload=_PRELOAD,
         )
 
 
@@ -181,21 +184,16 @@ def _cuda(_: int) -> Any:
         from dask_cuda import LocalCUDACluster
     except Exception as error:
         raise MissingDependencyError(
-            f"dask-cuda is not at hand: {_reason(error)}", hint="Install hven[gpu], or choose another cluster."
+            f"dask-cuda is not at hand: {_reason(error)}",
+            where="cluster 'cuda'",
+            hint="Install hven[gpu], or choose another cluster, as 'local'.",
         ) from error
-    return LocalCUDACluster(dashboard_address=f"127.0.0.1:{_dashboard_port()}", threads_per_worker=1)
+    dashboard = f"127.0.0.1:{_dashboard_port()}"
+    return LocalCUDACluster(dashboard_address=dashboard, threads_per_worker=1, preload=_PRELOAD)
 
 
 def _reached(address: str) -> Iterator[Cluster]:
-    from distributed import Client
-
-    try:
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ClusterError(
-            f"no scheduler answers: {_reason(error)}", where=address, hint="Start it, or correct the address."
-        ) from error
-    with client:
+    with client_of(address) as client:
         yield _borrowed(client, address)
 
 

@@ -1,14 +1,21 @@
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import textwrap
+import threading
+from contextlib import suppress
 from pathlib import Path
 
+import dask
 import pytest
 
 import hven
 import trial_analyses as trial
 from hven import errors
+from hven.compute import schedulers
 from hven.compute.clusters import cluster_for
 from hven.compute.window import WorkerLost, each_outcome
 
@@ -50,6 +57,85 @@ def test_a_cuda_cluster_says_what_is_missing_where_there_is_none():
     with pytest.raises(errors.HvenError) as told, cluster_for("cuda", 1):
         pass
     assert told.value.code in {"missing-dependency", "no-cluster"}
+
+
+def test_cuda_without_its_package_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "dask_cuda", None)
+    with pytest.raises(errors.MissingDependencyError, match="dask-cuda is not at hand") as told, cluster_for("cuda", 1):
+        pass
+    assert "Install hven[gpu]" in told.value.hint
+
+
+@pytest.mark.parametrize("address", ["ws://127.0.0.1:8786", "foo://a:1", "tcp://", "tcp://host", "tls://host:many"])
+def test_what_is_no_address_of_a_scheduler_is_refused_before_anything_is_written(survey, address):
+    with pytest.raises(errors.ClusterError, match="is not the address of a scheduler"):
+        hven.run(survey, trial.doubled, {"stars": "stars"}, cluster=address)
+    assert hven.compute.runs(survey) == []
+
+
+def test_a_scheduler_that_wants_certificates_is_refused_without_them():
+    with pytest.raises(errors.ClusterError, match=r"name no certificates: distributed\.comm\.tls\.ca-file") as told:
+        schedulers.client_of("tls://127.0.0.1:8786")
+    assert "DASK_DISTRIBUTED__COMM__TLS__CA_FILE" in told.value.hint
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Return a certificate for this machine, and its key."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("openssl makes the certificates of this test")
+    made = [str(tmp_path / name) for name in ("certificate.pem", "key.pem")]
+    command = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=hven -addext subjectAltName=IP:127.0.0.1"
+    command = [openssl, *command.split(), "-out", made[0], "-keyout", made[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    return made
+
+
+def test_a_scheduler_behind_tls_is_reached_with_the_certificates_of_dasks_settings(certificate):
+    from distributed import LocalCluster, Security
+
+    file, key = certificate
+    pairs = {f"tls_{who}_{what}": path for who in ("scheduler", "worker", "client") for what, path in
+             (("cert", file), ("key", key))}  # fmt: skip
+    security = Security(tls_ca_file=file, require_encryption=True, **pairs)
+    how = {"n_workers": 1, "threads_per_worker": 1, "processes": False, "dashboard_address": None}
+    tls = "distributed.comm.tls."
+    named = {f"{tls}ca-file": file, f"{tls}client.cert": file, f"{tls}client.key": key}
+    with LocalCluster(security=security, protocol="tls://", host="127.0.0.1", **how) as cluster:
+        address = cluster.scheduler_address
+        assert address.startswith("tls://")
+        with dask.config.set(named), cluster_for(address, 1) as reached:
+            assert reached.client.submit(sum, [1, 2]).result() == 3
+        without = dask.config.set({**named, f"{tls}client.key": "/nowhere/key.pem"})
+        with without, pytest.raises(errors.ClusterError) as told:
+            schedulers.client_of(address)
+        assert "there is no file '/nowhere/key.pem'" in told.value.what
+
+
+def test_nothing_that_is_not_a_scheduler_keeps_a_run_waiting():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def answer():
+            for _ in range(2):
+                with suppress(OSError):
+                    caller, _ = server.accept()
+                    with caller:
+                        caller.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        with pytest.raises(errors.ClusterError, match="no scheduler answers"):
+            schedulers.client_of(f"tcp://127.0.0.1:{port}")
+    with pytest.raises(errors.ClusterError, match=r"no scheduler answers: .*refused"):
+        schedulers.client_of(f"tcp://127.0.0.1:{port}")
+    with pytest.raises(errors.ClusterError, match="no scheduler answers"):
+        schedulers.client_of("tcp://no-such-host.invalid:8786")
+
+
+def test_workers_leave_the_interrupt_to_the_run(workers):
+    assert set(workers.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
 
 
 def test_a_script_without_its_guard_is_told_where_it_belongs(survey, tmp_path):

@@ -88,7 +88,7 @@ def test_the_report_of_gradients_has_them_in_brief(small_survey, lake):
     with lake.transaction() as tx:
         tx.write("stars", stars)
     run = hven.run(lake, "metallicity_gradients", {"stars": "stars"}, {"bins": 2}, cluster="synchronous")
-    assert run.caveats == []
+    assert not [caveat for caveat in run.caveats if "section" in caveat]
     text = report_of(run)
     assert "<h2>Gradients in brief</h2>" in text
     fits = run.result.dataset().compute()

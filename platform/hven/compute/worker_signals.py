@@ -1,0 +1,9 @@
+"""What a worker process does first: it leaves Ctrl-C to the process that started it.
+
+A terminal sends the interrupt to every process in it. The run ends its workers itself; a worker that heard it too would
+print pages of its own.
+"""
+
+import signal
+
+signal.signal(signal.SIGINT, signal.SIG_IGN)
