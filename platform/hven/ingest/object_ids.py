@@ -1,17 +1,39 @@
 """Ids of objects: hashes of what identifies an object in its survey, the same whichever way its files are cut."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
     from numpy.typing import NDArray
 
+    from hven.ingest.known_ids import KnownIds
 
-def object_ids(
-    identity: "pl.DataFrame", content: "pl.DataFrame", taken: "NDArray[np.int64] | None" = None
-) -> "NDArray[np.int64]":
+
+@dataclass(frozen=True)
+class Numbered:
+    """Ids of n rows, and what they were made from.
+
+    Attributes
+    ----------
+    ids
+        Unique, int64, shape (n,).
+    first
+        The id that the first row of the same identity gets when nothing is taken, int64, shape (n,).
+    number
+        Of each row among those of its identity, int64, shape (n,).
+    """
+
+    ids: "NDArray[np.int64]"
+    first: "NDArray[np.int64]"
+    number: "NDArray[np.int64]"
+
+
+def object_ids(identity: "pl.DataFrame", content: "pl.DataFrame", taken: "Sequence[KnownIds]" = ()) -> Numbered:
     """Return a unique id for each of n rows, from its identity and its number among rows of the same identity.
 
     Rows of one identity are numbered in the order of their content, so the ids do not depend on the order of the rows.
@@ -28,28 +50,27 @@ def object_ids(
 
     Returns
     -------
-    numpy.ndarray
-        Ids from 0 to 2^63 - 1, int64, shape (n,).
+    Numbered
+        Ids from 0 to 2^63 - 1.
 
     Examples
     --------
     >>> import polars as pl
     >>> stars = pl.DataFrame({"name": ["b", "a", "a"], "feh": [0.1, 0.3, 0.2]})
-    >>> ids = object_ids(stars.select("name"), stars)
+    >>> made = object_ids(stars.select("name"), stars)
     >>> turned = object_ids(stars.reverse().select("name"), stars.reverse())
-    >>> len(set(ids)), ids[::-1].tolist() == turned.tolist()
-    (3, True)
+    >>> len(set(made.ids)), made.ids[::-1].tolist() == turned.ids.tolist(), made.number.tolist()
+    (3, True, [0, 1, 0])
     """
     keys = _texts(identity)
     number, among = _numbers(keys, content)
     hashes = text_hashes(keys)
-    ids = _numbered(hashes, number)
-    known = np.sort(np.asarray(taken if taken is not None else [], np.int64))
-    while (bad := _is_in(ids, known) | _repeats(ids, keys)).any():
+    first, ids, at = _numbered(hashes, np.zeros_like(number)), _numbered(hashes, number), number.copy()
+    while (bad := _are_taken(ids, taken) | _repeats(ids, keys)).any():
         # Steps of as many as there are rows of this identity never lead two of them to one number.
-        number[bad] += among[bad]
-        ids[bad] = _numbered(hashes[bad], number[bad])
-    return ids
+        at[bad] += among[bad]
+        ids[bad] = _numbered(hashes[bad], at[bad])
+    return Numbered(ids, first, number)
 
 
 def text_hashes(texts: "pl.Series") -> "NDArray[np.uint64]":
@@ -142,11 +163,11 @@ def splitmix64(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
     return bits ^ (bits >> np.uint64(31))
 
 
-def _is_in(ids: "NDArray[np.int64]", known: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-    if not len(known):
-        return np.zeros(len(ids), bool)
-    at = np.minimum(np.searchsorted(known, ids), len(known) - 1)
-    return np.asarray(known[at] == ids)
+def _are_taken(ids: "NDArray[np.int64]", taken: "Sequence[KnownIds]") -> "NDArray[np.bool_]":
+    found = np.zeros(len(ids), bool)
+    for known in taken:
+        found |= known.contain(ids)
+    return found
 
 
 def _repeats(ids: "NDArray[np.int64]", keys: "pl.Series") -> "NDArray[np.bool_]":

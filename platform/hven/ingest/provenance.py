@@ -1,20 +1,19 @@
 """Where the rows of a dataset come from: files, reader and options, as its catalog entry keeps them."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hven.errors import HvenError
-    from hven.plugins import Reader
+    from hven.ingest.survey_file import SurveyFile
 
 _LISTED = 20
 
 
 def provenance(
-    files: Sequence[str | None],
-    readers: "Sequence[Reader]",
+    files: "Sequence[SurveyFile]",
+    readers: Sequence[str],
     options: Mapping[str, Any],
     set_aside: "Sequence[tuple[str, HvenError]]" = (),
 ) -> dict[str, Any]:
@@ -32,9 +31,9 @@ def provenance(
     return {
         "how": "ingest",
         "hven": __version__,
-        "reader": [f"{reader.function.__module__}:{reader.name}" for reader in readers],
+        "reader": list(readers),
         "options": {name: value if isinstance(value, _PLAIN) else str(value) for name, value in options.items()},
-        "files": [_file(path) for path in files[:_LISTED] if path is not None],
+        "files": [_told(file) for file in files[:_LISTED] if file.path is not None],
         "n_files": len(files),
         "set_aside": [{"name": Path(name).name, "code": error.code} for name, error in set_aside[:_LISTED]],
         "n_set_aside": len(set_aside),
@@ -44,9 +43,7 @@ def provenance(
 _PLAIN = (str, int, float, bool, list, dict, type(None))
 
 
-def _file(path: str) -> dict[str, Any]:
-    if not Path(path).is_file():
-        return {"name": Path(path).name}
-    with Path(path).open("rb") as content:
-        digest = hashlib.file_digest(content, "sha256").hexdigest()
-    return {"name": Path(path).name, "bytes": Path(path).stat().st_size, "sha256": digest}
+def _told(file: "SurveyFile") -> dict[str, Any]:
+    if file.print is None:
+        return {"name": Path(str(file.path)).name}
+    return {"name": file.print.name, "bytes": file.print.bytes, "sha256": file.print.sha256}

@@ -29,7 +29,13 @@ class IngestReport:
     notes
         What was renamed, converted, assumed or left out; some need attention.
     commit
-        The catalog number.
+        The catalog number; None when there was nothing new.
+    skipped
+        Files whose bytes are in the dataset already.
+    replaced
+        Files that had changed: their rows took the place of the earlier ones.
+    overlaps
+        How many rows say of objects (by `identity`) that were in the dataset already.
     """
 
     datasets: tuple[str, ...]
@@ -40,6 +46,14 @@ class IngestReport:
     repeats: int = 0
     notes: tuple[Note, ...] = ()
     commit: int | None = None
+    skipped: tuple[str, ...] = ()
+    replaced: tuple[str, ...] = ()
+    overlaps: int = 0
+
+    @property
+    def attention(self) -> tuple[Note, ...]:
+        """The notes that a person should look at."""
+        return tuple(note for note in self.notes if note.needs_attention)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain JSON values.
@@ -57,5 +71,9 @@ class IngestReport:
             "sentinels": dict(self.sentinels),
             "repeats": self.repeats,
             "notes": [note.to_json() for note in self.notes],
+            "attention": [str(note) for note in self.attention],
             "commit": self.commit,
+            "skipped": list(self.skipped),
+            "replaced": list(self.replaced),
+            "overlaps": self.overlaps,
         }

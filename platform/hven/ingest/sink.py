@@ -1,23 +1,58 @@
 """Where an ingest goes: the datasets of one transaction, written segment by segment."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from hven.errors import NameRefusedError
-from hven.ingest.merging import COPIED, arranged
-from hven.ingest.normalise import MADE, Rows
+from hven.errors import DataRefusedError, NameRefusedError
+from hven.ingest.fitting import Like, fitted, outline_in_lake, widened
+from hven.ingest.known_ids import KnownIds
+from hven.ingest.merging import arranged, array_digests, merged
+from hven.ingest.normalise import Rows
+from hven.ingest.object_ids import object_ids
+from hven.lake import FILE, HIDDEN, GrowingArrays, GrowingTable
 from hven.schema import Schema, check_name
 
 if TYPE_CHECKING:
-    from hven.lake import Lake
-    from hven.lake.transaction import Transaction
+    import polars as pl
+    from numpy.typing import NDArray
 
-Mode = Literal["create", "append", "replace"]
+    from hven.catalog import Entry
+    from hven.lake import Lake, Source, Transaction
+
+Mode = Literal["create", "append", "upsert", "replace"]
+
+
+@dataclass(frozen=True)
+class Written:
+    """One segment of each dataset, which does not belong to any before the end.
+
+    Attributes
+    ----------
+    segments
+        Its name, by part.
+    ids
+        Of its objects, int64, shape (n,).
+    repeats
+        How many of them say of an object what this ingest says already.
+    overlaps
+        How many say of an object that is in the dataset.
+    gone
+        Ids of objects of the dataset that they replace, int64.
+    nulls
+        How many values are null, by column.
+    """
+
+    segments: Mapping[str, str]
+    ids: "NDArray[np.int64]"
+    repeats: int
+    overlaps: int
+    gone: "NDArray[np.int64]"
+    nulls: Mapping[str, int]
 
 
 @dataclass
@@ -29,11 +64,13 @@ class Sink:
     lake, tx, name, mode
         The lake, a transaction on it, the name of the dataset of objects, and whether to create, append or replace.
     names
-        The datasets by part, once something was written.
+        The datasets by part, once rows have come.
     like
-        What rows have to look like, once something is written.
-    nulls, rows, repeats
-        What was counted.
+        What rows have to look like, once some have come.
+    entry
+        What the dataset is before; None when it is created or replaced.
+    written
+        The segments, in their order.
     """
 
     lake: "Lake"
@@ -41,14 +78,24 @@ class Sink:
     name: str
     mode: Mode
     names: dict[str, str] = field(default_factory=dict)
-    like: Rows | None = None
-    nulls: Counter[str] = field(default_factory=Counter)
-    rows: int = 0
-    repeats: int = 0
-    _taken: list["np.ndarray[Any, Any]"] = field(default_factory=list)
+    like: Like | None = None
+    entry: "Entry | None" = None
+    written: list[Written] = field(default_factory=list)
+    _growths: dict[str, GrowingTable | GrowingArrays] = field(default_factory=dict)
+    _shapes: dict[str, tuple[Schema, Any]] = field(default_factory=dict)
+    _kinds: dict[str, str] = field(default_factory=dict)
+    _has_identity: bool = False
+    _mine: KnownIds = field(default_factory=KnownIds)
+    _base: KnownIds | None = None
+    _gone_files: dict[int, "NDArray[np.int64]"] = field(default_factory=dict)
 
-    def check(self, names: Iterable[str]) -> None:
-        """Refuse names that do not suit the mode, before anything is read or written.
+    @property
+    def adds(self) -> bool:
+        """Whether there is a dataset that rows are added to."""
+        return self.mode in ("append", "upsert")
+
+    def begin(self) -> None:
+        """Refuse a name that does not suit the mode, before anything is read, and take the lock of the dataset.
 
         Raises
         ------
@@ -57,9 +104,153 @@ class Sink:
         DatasetNotFoundError
             If one to be appended to is not.
         """
+        self._check([self.name])
+        found = self.tx.entry(self.name)
+        self.entry = found if self.adds else None
+        if self.mode == "upsert" and found is not None and not found.identity:
+            raise DataRefusedError(
+                "nothing says which columns tell the objects apart, so that rows could replace others",
+                where=f"dataset {self.name!r}",
+                hint="Ingest the dataset anew with the option identity of its reader, or use mode 'append'.",
+            )
+
+    def take(self, rows: Rows, kinds: Mapping[str, str], *, has_identity: bool) -> Rows:
+        """Return rows as they can go in, and widen what the datasets hold by them; nothing is written yet.
+
+        Parameters
+        ----------
+        rows
+            Of a file.
+        kinds
+            Of its parts.
+        has_identity
+            Whether the file names the columns that tell objects apart; otherwise all do.
+
+        Raises
+        ------
+        DataRefusedError
+            If they do not fit what came before.
+        """
+        if self.like is None:
+            names = dataset_names(self.name, rows)
+            self._check(names.values())
+            if self.adds:
+                outline = outline_in_lake(self.lake, self.name, rows, names)
+                like = Like(outline, fixed=frozenset(outline.objects.columns))
+            else:
+                like = Like.of(rows)
+            self.like, self.names, self._kinds = widened(like, rows), names, dict(kinds)
+            self._has_identity = has_identity
+        else:
+            self.like = widened(self.like, rows)
+        return fitted(rows, self.like) if self.adds else rows
+
+    def write(self, several: Sequence[tuple[int, Rows]]) -> Written:
+        """Write rows, with the number of the file that each is from, as one segment of each dataset.
+
+        Raises
+        ------
+        DataRefusedError
+            If they cannot be kept; nothing of them is.
+        """
+        like = self._like
+        rows = merged([fitted(one, like) for _, one in several])
+        files = np.repeat(
+            np.array([number for number, _ in several], np.int32), [one.objects.height for _, one in several]
+        )
+        nulls = {series.name: series.null_count() for series in rows.objects.iter_columns()}
+        ids, told = self._numbered(rows)
+        segments: dict[str, str] = {}
+        try:
+            # Arrays are put in order while the table is written.
+            with ThreadPoolExecutor(1) as aside:
+                ordered = arranged(rows, ids, files, aside)
+                for part in self.names:
+                    held: Any = ordered.parts.get(part, ordered.objects)
+                    data = held.result() if isinstance(held, Future) else held
+                    segments[part] = self._growth(part, data).add(data)
+        except BaseException:
+            self._forget(segments)
+            raise
+        written = Written(segments, ids, **told, nulls=nulls)
+        self._mine.add(ids)
+        if len(written.gone):
+            self._known.remove(written.gone)
+        if self._has_identity and not like.fixed:
+            # From now on a number is no fraction in the columns that ids are made from, or they would be others.
+            self.like = replace(like, fixed=frozenset(rows.identity))
+        self.written.append(written)
+        return written
+
+    def drop(self, written: Written) -> None:
+        """Take back a segment that was written."""
+        self.written.remove(written)
+        self._forget(written.segments)
+        self._mine.remove(written.ids)
+        if len(written.gone):
+            self._known.add(written.gone)
+
+    def replace_files(self, numbers: Iterable[int]) -> None:
+        """Give free what came from files that are read again: their rows go when the ingest ends well."""
+        for number, ids in self._ids_of_files(set(numbers)).items():
+            self._gone_files[number] = ids
+            self._known.remove(ids)
+
+    def keep_files(self, numbers: Iterable[int]) -> None:
+        """Take back `replace_files`: what came from these files stays."""
+        for number in numbers:
+            if number in self._gone_files:
+                self._known.add(self._gone_files.pop(number))
+
+    def settle(self) -> None:
+        """Make what was written part of the datasets; the commit of the transaction then shows it."""
+        gone = np.concatenate([np.empty(0, np.int64), *(w.gone for w in self.written), *self._gone_files.values()])
+        for part in self.names:
+            growth = self._growths[part]
+            schema, axes = self._shapes[part]
+            if isinstance(growth, GrowingArrays):
+                kind = self._kinds.get(part)
+                self.tx.settle(growth, schema, None if kind == "table" else kind, gone=gone, axes=axes)
+                continue
+            types = self._types(part) if growth.source is None else None
+            if types is not None:
+                schema = Schema.of_frame(_empty(types), schema)
+            masks = _rows_of(growth.source, gone) if growth.source is not None and len(gone) else {}
+            self.tx.settle(growth, schema, "table", types=types, gone=masks)
+
+    @property
+    def rows(self) -> int:
+        """How many objects went in."""
+        return sum(len(written.ids) for written in self.written)
+
+    @property
+    def nulls(self) -> dict[str, int]:
+        """How many values are null, by column; only columns that have any."""
+        counts: Counter[str] = Counter()
+        for written in self.written:
+            counts.update(written.nulls)
+        return {name: count for name, count in counts.items() if count}
+
+    # ------------------------------------------------------------------ parts of the above
+
+    @property
+    def _like(self) -> Like:
+        assert self.like is not None  # noqa: S101 - rows are taken before they are written
+        return self.like
+
+    @property
+    def _known(self) -> KnownIds:
+        """The ids of the objects that are in the dataset, and stay; read when they are first needed."""
+        if self._base is None:
+            self._base = KnownIds()
+            if self.adds:
+                self._base.add(self.lake[self.name].table(["object_id"]).collect()["object_id"].to_numpy())
+        return self._base
+
+    def _check(self, names: Iterable[str]) -> None:
         for name in names:
             check_name(name)
-            if self.mode == "append":
+            if self.adds:
                 self.lake[name]
             elif self.mode == "create" and name in self.lake:
                 raise NameRefusedError(
@@ -68,42 +259,95 @@ class Sink:
                     hint="Choose another name, or mode 'append' to add to it, or mode 'replace' to replace it.",
                 )
 
-    def expects(self, rows: Rows) -> Rows | None:
-        """Return what rows such as these have to look like; None when anything will do."""
-        if self.like is None and self.mode == "append":
-            self.like = _written(self.lake, self.name, rows)
-        return self.like
+    def _growth(self, part: str, data: Any) -> GrowingTable | GrowingArrays:
+        if part not in self._growths:
+            is_table = not hasattr(data, "data_vars")
+            self._growths[part] = self.tx.grow(self.names[part], table=is_table, anew=not self.adds)
+            if is_table:
+                shown = data.drop(HIDDEN, strict=False)
+                self._shapes[part] = Schema.of_frame(shown, self._like.outline.columns), None
+            else:
+                shown = data.drop_vars(HIDDEN, errors="ignore")
+                self._shapes[part] = Schema.of_dataset(shown), shown.isel(object=slice(0, 0)).copy(deep=True)
+        return self._growths[part]
 
-    def write(self, rows: Rows, kinds: Mapping[str, str]) -> None:
-        """Write rows as one segment of each dataset; `kinds` are those of the parts."""
-        is_first = not self.names
-        if is_first:
-            self._begin(rows)
-        self.repeats += rows.objects.height - rows.objects.select(rows.identity).n_unique() if rows.identity else 0
-        is_new, like = is_first and self.mode != "append", self.like or _outline(rows)
-        # Arrays are put in order while the table is written.
-        with ThreadPoolExecutor(1) as aside:
-            rows = arranged(rows, np.concatenate(self._taken) if self._taken else None, aside)
-            for part, dataset in self.names.items():
-                told: Any = rows.parts.get(part, rows.objects)
-                data = told.result() if isinstance(told, Future) else told
-                if not is_new:
-                    self.tx.append(dataset, data)
-                elif hasattr(data, "data_vars"):
-                    kind = kinds.get(part)
-                    self.tx.write(dataset, data, kind=None if kind == "table" else kind)
-                else:
-                    self.tx.write(dataset, data, kind="table", schema=Schema.of_frame(data, rows.columns))
-        self._taken.append(rows.objects["object_id"].to_numpy())
-        self.nulls.update({series.name: series.null_count() for series in rows.objects.iter_columns()})
-        self.rows += rows.objects.height
-        self.like = like
+    def _types(self, part: str) -> "pl.Schema":
+        import polars as pl
 
-    def _begin(self, rows: Rows) -> None:
-        self.names = dataset_names(self.name, rows)
-        self.check(self.names.values())
-        if self.mode == "append":
-            self._taken.append(self.lake[self.name].table(["object_id"]).collect()["object_id"].to_numpy())
+        held = self._like.outline.parts[part].schema if part else self._like.types
+        return pl.Schema({"object_id": pl.Int64(), **{name: t for name, t in held.items() if name != "object_id"}})
+
+    def _forget(self, segments: Mapping[str, str]) -> None:
+        for part, segment in segments.items():
+            self._growths[part].drop(segment)
+
+    def _numbered(self, rows: Rows) -> "tuple[NDArray[np.int64], dict[str, Any]]":
+        """Return the ids of rows, and what is to be told of them."""
+        none = np.empty(0, np.int64)
+        if "object_id" in rows.objects.columns:
+            return self._own_ids(rows.objects["object_id"].to_numpy())
+        identity = rows.objects.select(rows.identity)
+        content = rows.objects.with_columns(array_digests(identity, rows.parts))
+        known = [self._known, self._mine]
+        made = object_ids(identity, content, known)
+        is_there = self._known.contain(made.first)
+        told = {
+            "repeats": int(np.count_nonzero(self._mine.contain(made.first) | (made.number > 0))),
+            "overlaps": int(np.count_nonzero(is_there)),
+            "gone": none,
+        }
+        if self.mode != "upsert" or not is_there.any():
+            return made.ids, told
+        ids, told["gone"] = self._replacing(identity, made.number, is_there)
+        rest = ids < 0
+        if rest.any():
+            fresh = object_ids(identity.filter(rest), content.filter(rest), [*known, KnownIds(ids[~rest])])
+            ids[rest] = fresh.ids
+        return ids, told
+
+    def _replacing(
+        self, identity: "pl.DataFrame", number: "NDArray[np.int64]", is_there: "NDArray[np.bool_]"
+    ) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+        """Return for each row the id of the row of the same identity that it replaces, or -1; and all ids that go."""
+        import polars as pl
+
+        names = identity.columns
+        keys = identity.filter(is_there).unique()
+        lazy = self.lake[self.name].table(["object_id", *names])
+        old = lazy.join(keys.lazy(), on=names, how="semi", nulls_equal=True).collect().sort("object_id")
+        old = old.with_columns(pl.int_range(pl.len()).over(names).alias("\x00number"))
+        new = identity.with_columns(pl.Series("\x00number", number)).join(
+            old, on=[*names, "\x00number"], how="left", nulls_equal=True, maintain_order="left"
+        )
+        return new["object_id"].fill_null(-1).to_numpy().copy(), old["object_id"].to_numpy()
+
+    def _own_ids(self, ids: "NDArray[np.int64]") -> "tuple[NDArray[np.int64], dict[str, Any]]":
+        is_there = self._known.contain(ids)
+        told = {"repeats": 0, "overlaps": int(np.count_nonzero(is_there)), "gone": np.empty(0, np.int64)}
+        if self.mode == "upsert":
+            told["gone"] = ids[is_there]
+            is_there = np.zeros(len(ids), bool)
+        is_there |= self._mine.contain(ids)
+        if is_there.any() or len(np.unique(ids)) < len(ids):
+            raise DataRefusedError(
+                f"{max(int(is_there.sum()), 1):,} rows have an object_id that is in the dataset already"
+                + (f", for example {ids[is_there][0]}" if is_there.any() else ""),
+                expected="an object_id that names each row once",
+                hint="Use mode 'upsert' to replace the rows that are there, or another name for the column.",
+            )
+        return ids, told
+
+    def _ids_of_files(self, numbers: set[int]) -> "dict[int, NDArray[np.int64]]":
+        import polars as pl
+
+        if not numbers:
+            return {}
+        source = self.lake[self.name].source
+        wanted = pl.Series(sorted(numbers), dtype=pl.Int32)
+        rows = pl.concat(
+            [source.read_files(part).filter(pl.col(FILE).is_in(wanted.implode())) for part in source.parts]
+        )
+        return {number: rows.filter(pl.col(FILE) == number)["object_id"].to_numpy() for number in numbers}
 
 
 def dataset_names(name: str, rows: Rows) -> dict[str, str]:
@@ -119,35 +363,18 @@ def dataset_names(name: str, rows: Rows) -> dict[str, str]:
     return {part: check_name(f"{name}_{part}" if part else name) for part in parts}
 
 
-def _outline(rows: Rows) -> Rows:
-    """Return rows without any object, that say what others have to look like."""
-    has_own_id = "object_id" in rows.identity
-    objects = rows.objects.clear() if has_own_id else rows.objects.clear().drop("object_id", strict=False)
-    parts = {part: _bare(data, whole=not part) for part, data in rows.parts.items()}
-    return Rows(objects, parts, rows.columns, rows.identity)
+def _empty(types: "pl.Schema") -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.DataFrame(schema=types)
 
 
-def _written(lake: "Lake", name: str, rows: Rows) -> Rows:
-    """Return the outline of what stands in the lake under the names that `rows` would get."""
-    handle = lake[name]
-    objects = handle.table().head(0).collect()
-    if "object_id" not in rows.objects.columns:
-        objects = objects.drop("object_id", strict=False)
-    parts: dict[str, Any] = {}
-    for part, dataset in dataset_names(name, rows).items():
-        if part and hasattr(rows.parts[part], "data_vars"):
-            parts[part] = _bare(lake[dataset].dataset(), whole=False)
-        elif part:
-            parts[part] = lake[dataset].table().head(0).collect().drop("object_id", strict=False)
-    if "" in rows.parts:
-        parts[""] = _bare(handle.dataset(), whole=True)
-    identity = handle.entry.identity or tuple(c for c in objects.columns if c not in MADE)
-    return Rows(objects, parts, {}, identity)
-
-
-def _bare(data: Any, *, whole: bool) -> Any:
-    """Return the axes of a part and none of its objects, without what was copied into it from the table of objects."""
-    if not hasattr(data, "data_vars"):
-        return data.clear().drop("object_id", strict=False)
-    own = [name for name, v in data.variables.items() if v.dims == ("object",) and (whole or name in COPIED)]
-    return data.drop_vars(own).isel(object=slice(0, 0))
+def _rows_of(source: "Source", ids: "NDArray[np.int64]") -> "dict[Any, NDArray[np.bool_]]":
+    """Return which rows of each file of a table have one of these ids; only files that have any."""
+    gone = KnownIds(ids)
+    masks: dict[Any, NDArray[np.bool_]] = {}
+    for part in source.parts:
+        mask = gone.contain(source.scan([part]).select("object_id").collect().to_series().to_numpy())
+        if mask.any():
+            masks[part] = mask
+    return masks

@@ -1,9 +1,10 @@
 """Where data rests: the lake, its transactions, tables, arrays and releases."""
 
 from hven.lake.compaction import Compacted
+from hven.lake.growth import GrowingArrays, GrowingTable
 from hven.lake.handle import DatasetHandle, Version
 from hven.lake.lake import Lake, create, open  # noqa: A004
-from hven.lake.parts import BLOCK_ROWS, INPUT, Block, Part
+from hven.lake.parts import BLOCK_ROWS, FILE, HIDDEN, INPUT, Block, Part
 from hven.lake.source import Source
 from hven.lake.sql_text import sql_expression
 from hven.lake.staging import StagedArrays, StagedTable
@@ -14,10 +15,14 @@ from hven.lake.where_sql import where_sql
 
 __all__ = [
     "BLOCK_ROWS",
+    "FILE",
+    "HIDDEN",
     "INPUT",
     "Block",
     "Compacted",
     "DatasetHandle",
+    "GrowingArrays",
+    "GrowingTable",
     "Lake",
     "Part",
     "Source",

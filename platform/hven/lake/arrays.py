@@ -7,7 +7,7 @@ Repositories are made in the format that both read.
 import inspect
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import numpy as np
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
 from hven.lake.axes import Axes, axes_of
 from hven.lake.locks import locked
-from hven.lake.parts import CHUNK, INPUT, ROW_GROUP, SHARD, Part
+from hven.lake.parts import CHUNK, HIDDEN, ROW_GROUP, SHARD, Part
 from hven.lake.store import Store, storage_error
 from hven.schema.columns import plain
 from hven.schema.conventions import STRING
@@ -134,6 +134,27 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
             arrays[key][...] = np.asarray(variable.values)
 
 
+def add_variable(session: Any, name: str, variable: str, values: "np.ndarray[Any, Any]") -> None:
+    """Add a variable over objects to a group of a session, from values that are in memory."""
+    import xarray as xr
+    import zarr
+
+    group = zarr.open_group(session.store, mode="a")[name]
+    _create(group, variable, xr.Variable("object", values))[...] = values
+
+
+def storage_errors(at: ArraysAt) -> AbstractContextManager[None]:
+    """Give a block in which what Icechunk says comes as hven's errors: for what is done with a session."""
+    return _told(at)
+
+
+def remove_group(session: Any, name: str) -> None:
+    """Remove one group of a session."""
+    import zarr
+
+    del zarr.open_group(session.store, mode="a")[name]
+
+
 def remove_groups(session: Any, kept: Collection[str]) -> None:
     """Remove every group of a session that is not among those `kept`."""
     import zarr
@@ -190,7 +211,7 @@ def open_segment(
     """
     data = _segment(at, snapshot, name, os.getpid()).copy()
     if columns is None:
-        data = data.drop_vars(INPUT, errors="ignore")
+        data = data.drop_vars(HIDDEN, errors="ignore")
     else:
         told = {*columns, *(f"{column}{_TEXT_VALID}" for column in columns)}
         data = data[[str(n) for n in data.variables if n in told]]

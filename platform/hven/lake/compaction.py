@@ -6,13 +6,13 @@ Small appends make small files. What is large enough already stays as it is. Mem
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hven.catalog import Pin
 from hven.lake import arrays, tables
-from hven.lake.parts import INPUT, ROW_GROUP, SHARD, Part
+from hven.lake.parts import FILE, HIDDEN, INPUT, ROW_GROUP, SHARD, Part
 from hven.lake.picking import pick_rows
 from hven.lake.source import Source
 
@@ -87,8 +87,7 @@ def _compact_table(source: Source, small: Sequence[Part], count: int, first: int
         if _HEALPIX in columns:
             keys = [_HEALPIX, *(["object_id"] if "object_id" in columns else [])]
             frame = frame.sort(keys, nulls_last=True, maintain_order=True)
-        if INPUT in frame.columns and frame[INPUT].null_count() == frame.height:
-            frame = frame.drop(INPUT)
+        frame = frame.drop(name for name in HIDDEN if name in frame.columns and frame[name].is_null().all())
         written.append(tables.write_part(store, path, segment, f"part-{index:05d}", frame))
     version = tables.change_table(store, path, int(source.pin.version), written, small)
     return replace(source.pin, version=version)
@@ -116,28 +115,30 @@ def _compact_arrays(source: Source, small: Sequence[Part], count: int, first: in
     at = arrays.ArraysAt(source.store, source.pin.path)
     branch = f"txn-{number}-{uuid.uuid4().hex[:8]}"
     arrays.begin_branch(at, branch, str(source.pin.version))
-    rows, inputs = _rows_in_order(source, small)
+    rows, hidden = _rows_in_order(source, small)
     kept = [part.path for part in source.parts if part not in small]
     with arrays.writing(at, branch) as session:
         arrays.remove_groups(session, kept)
         for index, mine in enumerate(np.array_split(np.arange(len(rows)), count)):
             data = pick_rows(source, rows[mine])
-            if inputs is not None:
-                data = data.assign({INPUT: ("object", inputs[mine])})
+            data = data.assign({name: ("object", values[mine]) for name, values in hidden.items()})
             arrays.add_group(session, f"segment-{first:08d}.{index:05d}-{uuid.uuid4().hex[:8]}", data)
         return replace(source.pin, version=arrays.commit(at, session, "compaction"))
 
 
-def _rows_in_order(source: Source, small: Sequence[Part]) -> "tuple[NDArray[np.int64], NDArray[np.int64] | None]":
-    """Return where in the dataset the objects of small segments stand, in the order of the sky, and their inputs."""
+def _rows_in_order(source: Source, small: Sequence[Part]) -> "tuple[NDArray[np.int64], dict[str, NDArray[Any]]]":
+    """Return where in the dataset the objects of small segments stand, in the order of the sky, and what is hidden."""
     import polars as pl
 
     firsts = dict(zip(source.parts, np.cumsum([0, *(part.rows for part in source.parts)]).tolist(), strict=False))
     rows = np.concatenate([np.arange(firsts[part], firsts[part] + part.rows) for part in small])
-    inputs = pl.concat([source.read_inputs(part) for part in small])[INPUT]
+    hidden = {
+        INPUT: pl.concat([source.read_inputs(part) for part in small])[INPUT],
+        FILE: pl.concat([source.read_files(part) for part in small])[FILE],
+    }
     known = source.frame_schema()
     keys = [name for name in (_HEALPIX, "object_id") if name in known] if _HEALPIX in known else []
     order = np.arange(len(rows))
     if keys:
         order = source.scan(small).select(pl.arg_sort_by(keys)).collect().to_series().to_numpy().astype(np.int64)
-    return rows[order], None if inputs.null_count() else inputs.to_numpy()[order]
+    return rows[order], {name: s.to_numpy()[order] for name, s in hidden.items() if not s.null_count()}

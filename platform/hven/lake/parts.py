@@ -26,6 +26,12 @@ BLOCK_ROWS = 65_536
 INPUT = "_input"
 """In files of results: a hash of what each object's result was made of. No schema names it, and no reader sees it."""
 
+FILE = "_file"
+"""In files of ingested tables: the number of the survey file that each row is from. No schema names it either."""
+
+HIDDEN = {INPUT: "Int64", FILE: "Int32"}
+"""Columns of files that no schema names, and their types."""
+
 _RUNS = 8
 
 

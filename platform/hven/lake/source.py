@@ -11,7 +11,7 @@ from hven.catalog import Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
 from hven.lake.axes import Axes, check_alike
-from hven.lake.parts import INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks
+from hven.lake.parts import FILE, INPUT, ROW_GROUP, Block, Part, Run, Stretches, cut_blocks
 from hven.lake.store import Store
 from hven.schema import Schema, dataset_to_frame
 from hven.sky.cover import meets
@@ -171,10 +171,20 @@ class Source:
         import polars as pl
 
         if self.is_table:
-            return tables.read_inputs(self.store, self.pin.path, part)
+            return tables.read_hidden(self.store, self.pin.path, part, INPUT)
         data = self.open_segment(part, None, ["object_id", INPUT])
         columns = {name: data[name].values if name in data else None for name in ("object_id", INPUT)}
         return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.Int64))
+
+    def read_files(self, part: Part) -> "pl.DataFrame":
+        """Return ``object_id`` and ``_file`` of one file or segment of what was ingested; null where nobody kept it."""
+        import polars as pl
+
+        if self.is_table:
+            return tables.read_hidden(self.store, self.pin.path, part, FILE)
+        data = self.open_segment(part, None, ["object_id", FILE])
+        columns = {name: data[name].values if name in data else [None] * part.rows for name in ("object_id", FILE)}
+        return pl.DataFrame(columns, schema={"object_id": pl.Int64, FILE: pl.Int32})
 
     def open_segment(
         self, part: Part, chunk: int | str | None = None, columns: Sequence[str] | None = None

@@ -66,8 +66,8 @@ def resolution_of(attrs: Mapping[str, Any], data: "xr.Dataset | None" = None) ->
 def spans_with(entry: "Entry", data: "xr.Dataset") -> dict[str, Span | None]:
     """Return the spans of a dataset and of what is appended to it."""
     return {
-        "wavelength": _joined(entry.wavelength, wavelength_of(data)),
-        "resolution": _joined(entry.resolution, resolution_of(data.attrs, data)),
+        "wavelength": joined_spans(entry.wavelength, wavelength_of(data)),
+        "resolution": joined_spans(entry.resolution, resolution_of(data.attrs, data)),
     }
 
 
@@ -100,7 +100,8 @@ def _reach(values: "np.ndarray[Any, Any]") -> Span | None:
     return (float(good.min()), float(good.max())) if good.size else None
 
 
-def _joined(one: Span | None, other: Span | None) -> Span | None:
+def joined_spans(one: Span | None, other: Span | None) -> Span | None:
+    """Return the span of two spans together; None is that of nothing."""
     if one is None or other is None:
         return one or other
     return min(one[0], other[0]), max(one[1], other[1])

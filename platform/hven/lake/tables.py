@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.errors import ConflictError, DataRefusedError, LakeFormatError
-from hven.lake.parts import INPUT, ROW_GROUP, Part, Run, Stretches
+from hven.lake.parts import HIDDEN, ROW_GROUP, Part, Run, Stretches
 from hven.lake.store import Store, storage_error
 
 if TYPE_CHECKING:
@@ -290,23 +290,26 @@ def scan_parts(
     if not parts:
         return pl.LazyFrame(schema=columns)
     paths = [store.address(f"{table}/{part.path}") for part in parts]
-    lazy = pl.scan_parquet(paths, glob=False, n_rows=most, storage_options=dict(store.options) or None)
-    # Files of results have a column that is not the dataset's (`INPUT`).
+    options = dict(store.options) or None
+    # Some files have columns that are not the dataset's (`HIDDEN`).
+    lazy = pl.scan_parquet(paths, glob=False, n_rows=most, storage_options=options, extra_columns="ignore")
     return lazy.select(list(columns))
 
 
 def scan_whole(store: Store, table: str, parts: Sequence[Part], columns: Sequence[str]) -> "pl.LazyFrame":
-    """Return a LazyFrame over files of a table, in order, with what no schema names (`INPUT`) when any file has it."""
+    """Return a LazyFrame over files of a table, in order, with what no schema names (`HIDDEN`) when any file has it."""
     import polars as pl
 
     options = dict(store.options) or None
     scans = [pl.scan_parquet(store.address(f"{table}/{p.path}"), glob=False, storage_options=options) for p in parts]
-    has = [INPUT in scan.collect_schema() for scan in scans]
-    if not any(has):
-        return pl.concat([scan.select(list(columns)) for scan in scans])
-    none = pl.lit(None, dtype=pl.Int64).alias(INPUT)
+    there = [scan.collect_schema().names() for scan in scans]
+    hidden = [name for name in HIDDEN if any(name in names for names in there)]
+    nothing = {name: pl.lit(None, dtype=getattr(pl, HIDDEN[name])).alias(name) for name in hidden}
     return pl.concat(
-        [scan.select([*columns, INPUT if is_there else none]) for scan, is_there in zip(scans, has, strict=True)]
+        [
+            scan.select([*columns, *(name if name in names else nothing[name] for name in hidden)])
+            for scan, names in zip(scans, there, strict=True)
+        ]
     )
 
 
@@ -372,15 +375,17 @@ def read_rows(
         raise storage_error(error, store.address(f"{table}/{part.path}")) from error
 
 
-def read_inputs(store: Store, table: str, part: Part) -> "pl.DataFrame":
-    """Return ``object_id`` and ``_input`` of one file, null where the file has none."""
+def read_hidden(store: Store, table: str, part: Part, name: str) -> "pl.DataFrame":
+    """Return ``object_id`` and a column that no schema names (`HIDDEN`) of one file, null where the file has none."""
     import polars as pl
 
     address = store.address(f"{table}/{part.path}")
     lazy = pl.scan_parquet(address, glob=False, storage_options=dict(store.options) or None)
     there = lazy.collect_schema()
+    types = {"object_id": pl.Int64, name: getattr(pl, HIDDEN[name])}
     return lazy.select(
-        (pl.col(name) if name in there else pl.lit(None)).cast(pl.Int64).alias(name) for name in ("object_id", INPUT)
+        (pl.col(column) if column in there else pl.lit(None)).cast(dtype).alias(column)
+        for column, dtype in types.items()
     ).collect()
 
 
@@ -441,7 +446,7 @@ def _statistics(frame: "pl.DataFrame") -> dict[str, Any]:
     """
     low: dict[str, Any] = {}
     high: dict[str, Any] = {}
-    columns = [series for series in frame.iter_columns() if series.name != INPUT]
+    columns = [series for series in frame.iter_columns() if series.name not in HIDDEN]
     for place, series in enumerate(columns):
         if series.dtype.is_numeric() and (place < _WITH_REACH or series.name in _ASKED_FOR):
             for reach, bound in ((low, series.min()), (high, series.max())):

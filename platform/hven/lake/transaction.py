@@ -18,6 +18,7 @@ from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
 from hven.lake.deleting import delete_from_arrays
 from hven.lake.describing import describe_arrays, described
+from hven.lake.growth import GrowingArrays, GrowingTable, join_coverages
 from hven.lake.incoming import (
     aligned,
     as_arrays,
@@ -38,11 +39,12 @@ from hven.lake.incoming import (
 from hven.lake.inside import as_region, rows_inside
 from hven.lake.locks import locked
 from hven.lake.restoring import entry_at
+from hven.lake.parts import INPUT
 from hven.lake.source import Source, schema_key
-from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
+from hven.lake.spans import SPANS, check_span, joined_spans, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.where import parse_where
-from hven.schema import KINDS, Schema, check_name
+from hven.schema import KINDS, Column, Schema, check_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,6 +80,7 @@ class Transaction:
     _changes: dict[str, Entry | None] = field(default_factory=dict, repr=False)
     _schedules: dict[str, Mapping[str, Any] | None] = field(default_factory=dict, repr=False)
     _held: ExitStack = field(default_factory=ExitStack, repr=False)
+    _locked: set[str] = field(default_factory=set, repr=False)
 
     def __post_init__(self) -> None:
         self._base = self.lake.catalog
@@ -145,13 +148,16 @@ class Transaction:
             If the columns, units, axes or attributes are not those of the dataset, if an ``object_id`` is in it
             already, or if it is not a dataset of objects (a cube, a model).
         """
+        import polars as pl
+
         entry = self._claim(name)
         source = self._source(entry)
         if source.is_table:
             frame = aligned(as_frame(data), source)
             check_same_units(data, source)
             check_ids(frame, name)
-            self._refuse_known_ids(source, frame)
+            if "object_id" in frame.columns:
+                self._refuse_known_ids(source, frame["object_id"])
             self._change_table(entry, add=[frame])
             return
         check_takes_objects(source)
@@ -167,8 +173,7 @@ class Transaction:
         arrays_ = with_types(arrays_, source)
         check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
-            known = source.scan().select("object_id").collect()["object_id"].to_numpy()
-            refuse_repeats(np.intersect1d(known, arrays_["object_id"].values), name)
+            self._refuse_known_ids(source, pl.Series(np.asarray(arrays_["object_id"].values)))
         pin = self._write_group(entry.pin, arrays_, number=1 + max(map(_number, source.parts), default=-1))
         cover = joined_coverage(entry, arrays_)
         self._set(name, pin, source.schema, entry.kind, cover, spans_with(entry, arrays_), like=entry)
@@ -316,6 +321,71 @@ class Transaction:
         """Keep a schedule in the catalog, or with None remove it."""
         self._schedules[check_name(name, "schedule")] = rule
 
+    # ------------------------------------------------------------------ what ingest calls
+
+    def entry(self, name: str) -> Entry | None:
+        """Return the newest entry of a dataset after taking its lock: nobody else changes it before the end."""
+        entry: Entry | None = self._claim(name, must_be_as_found=name not in self._base.entries)
+        return entry
+
+    def grow(self, name: str, *, table: bool, anew: bool) -> GrowingTable | GrowingArrays:
+        """Return a dataset to add segments to, one by one; none of them belongs to it before `settle`.
+
+        Parameters
+        ----------
+        name
+            The dataset.
+        table
+            Whether it is a table, or arrays.
+        anew
+            Whether to create or replace it, or to add to what is there.
+        """
+        entry = self._claim(check_name(name), must_be_as_found=anew)
+        source = None if anew else self._source(entry)
+        path = self.new_path(name, "table" if table else "arrays") if source is None else source.pin.path
+        if table:
+            return GrowingTable(self._store, path, name, source)
+        return GrowingArrays(self._store, path, name, source, f"txn-{self.id}-{uuid.uuid4().hex[:8]}")
+
+    def settle(
+        self,
+        growth: GrowingTable | GrowingArrays,
+        schema: Schema,
+        kind: str | None,
+        *,
+        types: "pl.Schema | None" = None,
+        gone: Any = None,
+        axes: "xr.Dataset | None" = None,
+    ) -> None:
+        """Make what was added to a dataset, without what is `gone`, part of it; the commit then shows it.
+
+        Parameters
+        ----------
+        growth
+            What `grow` gave.
+        schema, kind, types, axes
+            Of a new dataset: its columns, its kind (see `write`), the types of a table, arrays without any object.
+        gone
+            What is removed: rows by file of a table, ids of objects of arrays.
+        """
+        done = growth.settle(types, gone)
+        before = schema if growth.source is None else growth.source.schema
+        flags = tuple(Column(name, "bool") for name in done.more if name not in before)
+        columns = replace(before, columns=(*before.columns, *flags))
+        if growth.source is None:
+            told: dict[str, Any] = {"wavelength": done.wavelength} if done.wavelength else {}
+            chosen = kind or (kind_of(axes) if axes is not None else "table")
+            self._set(growth.name, done.pin, columns, chosen, done.coverage, told, axes)
+            return
+        entry = self._claim(growth.name)
+        told = {
+            "wavelength": joined_spans(entry.wavelength, done.wavelength),
+            "columns": columns.names,
+            "schema": columns.digest,
+        }
+        cover = join_coverages([entry.coverage, done.coverage])
+        self._set(growth.name, done.pin, columns, entry.kind, cover, told, like=entry)
+
     # ------------------------------------------------------------------ what runs call
 
     def publish_table(
@@ -420,7 +490,9 @@ class Transaction:
                 )
             return entry
         check_name(name)
-        self._held.enter_context(locked(self._store, f"dataset-{name}"))
+        if name not in self._locked:
+            self._held.enter_context(locked(self._store, f"dataset-{name}"))
+            self._locked.add(name)
         newest = chain.load_catalog(self._store, chain.newest_number(self._store, self._base.number))
         found, now = self._base.entries.get(name), newest.entries.get(name)
         if must_be_as_found:
@@ -463,7 +535,8 @@ class Transaction:
         removed: list[Part] = []
         written: list[WrittenPart] = []
         for part in parts if gone is not None else ():
-            frame = source.scan([part]).collect()
+            whole = tables.scan_whole(self._store, path, [part], list(source.frame_schema()))
+            frame = whole.collect().drop(INPUT, strict=False)
             stays = frame.filter(~gone.fill_null(value=False))  # type: ignore[union-attr]
             if stays.height == frame.height:
                 continue
@@ -496,10 +569,9 @@ class Transaction:
             arrays.add_group(session, tables.new_segment(number), data)
             return replace(pin, version=arrays.commit(at, session, self.message or "hven"))
 
-    def _refuse_known_ids(self, source: Source, frame: "pl.DataFrame") -> None:
-        if "object_id" in frame.columns:
-            known = source.scan().select("object_id").collect()["object_id"].to_numpy()
-            refuse_repeats(np.intersect1d(known, frame["object_id"].to_numpy()), source.name)
+    def _refuse_known_ids(self, source: Source, ids: "pl.Series") -> None:
+        known = source.scan().select("object_id").collect()["object_id"]
+        refuse_repeats(known.filter(known.is_in(ids.implode())).to_numpy(), source.name)
 
     def _set(
         self,

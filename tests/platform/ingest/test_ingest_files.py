@@ -17,7 +17,7 @@ from hven.errors import (
     ReaderNotFoundError,
     UnreadableFileError,
 )
-from hven.ingest import pipeline
+from hven.ingest import intake
 from hven.plugins import Batch
 
 
@@ -133,7 +133,10 @@ def test_ids_are_the_same_whichever_way_the_files_are_cut(tmp_path_factory, numb
     folder = tmp_path_factory.mktemp("cut")
     lake = hven.create(folder / "lake")
     ingest(lake, write(folder / "whole.stars", *numbers), "whole")
-    ingest(lake, [write(folder / "a.stars", *numbers[:cut]), write(folder / "b.stars", *numbers[cut:])], "together")
+    write(folder / "a.stars", *numbers[:cut])
+    with write(folder / "b.stars", *numbers[cut:]).open("a") as more:
+        more.write("\n")  # Other bytes, even where the names are the same.
+    ingest(lake, [folder / "a.stars", folder / "b.stars"], "together")
     ingest(lake, folder / "a.stars", "one_by_one")
     ingest(lake, folder / "b.stars", "one_by_one", mode="append")
     whole = contents(lake, "whole")
@@ -146,7 +149,7 @@ def test_ids_are_the_same_whichever_way_the_files_are_cut(tmp_path_factory, numb
 def test_more_than_fits_a_segment_is_written_in_several_and_still_is_one_commit(lake, folder, monkeypatch):
     files = [write(folder / f"{n}.stars", *range(10 * n, 10 * n + 12)) for n in range(4)]
     ingest(lake, files, "once")
-    monkeypatch.setattr(pipeline, "SEGMENT_BYTES", 1000)
+    monkeypatch.setattr(intake, "SEGMENT_BYTES", 1000)
     report = ingest(lake, files, "pieces")
     assert report.commit == 2
     assert lake["pieces"].entry.counts.segments > 1
