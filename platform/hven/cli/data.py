@@ -1,13 +1,21 @@
 """Verbs that bring data in and out: ingest, export."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from hven.cli.address import AtOption, LakeOption, open_lake
 from hven.cli.output import AsJson, print_json, print_table, print_text
 from hven.cli.texts import read_region, split_assignments
+
+if TYPE_CHECKING:
+    from hven.ingest import IngestReport
+
+ATTENTION = 3
+"""Exit status when something went in that a person should look at."""
+
+_LISTED = 5
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Data"
@@ -24,17 +32,23 @@ def ingest(
         list[str] | None,
         typer.Argument(help="FITS, CSV, Parquet, VOTable, what plugins read; none for a reader that finds its file."),
     ] = None,
-    reader: Annotated[str | None, typer.Option(help="The reader; guessed from the files' names by default.")] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="The reader; by default the one that knows the content of a file.")
+    ] = None,
     mode: Annotated[
-        Literal["create", "append", "replace"], typer.Option(help="What to do with the dataset.")
+        Literal["create", "append", "upsert", "replace"],
+        typer.Option(help="Create, add rows, add rows and replace those of objects that are there, or replace all."),
     ] = "create",
     option: Options = None,
+    again: Annotated[bool, typer.Option("--again", help="Read files that are in the dataset already again.")] = False,
+    accept: Annotated[bool, typer.Option("--accept", help="Exit with 0 also when notes need attention.")] = False,
     lake: LakeOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Bring survey files into a lake as one dataset, in one commit.
 
-    A file that cannot be read is set aside with its reason; the rest goes in, and the exit status is 1.
+    A file that cannot be read is set aside with its reason; the rest goes in, and the exit status is 1. When notes need
+    attention it is 3. Files that are in the dataset already are skipped.
 
     Example: `hven ingest stars-*.fits --name stars --lake my-survey`
     """
@@ -47,21 +61,42 @@ def ingest(
         reader=reader,
         mode=mode,
         options=split_assignments(option or [], "--option"),
+        again=again,
     )
     if as_json:
         print_json(report)
     else:
-        print_text(f"Ingested {report.rows:,} objects as {', '.join(report.datasets)} (catalog {report.commit}).")
-        if report.sentinels:
-            counts = ", ".join(f"{column} {count:,}" for column, count in report.sentinels.items())
-            print_text(f"Null, because missing or marked as bad: {counts}.")
-        for note in report.notes:
-            print_text(f"{'! ' if note.needs_attention else ''}{note}")
-        if report.set_aside:
-            print_text(f"Set aside, {len(report.set_aside)} of {len(report.files) + len(report.set_aside)} files:")
-            print_table(["file", "code", "reason"], ([file, e.code, e.what] for file, e in report.set_aside))
+        _print_report(report)
     if report.set_aside:
         raise typer.Exit(1)
+    if report.attention and not accept:
+        raise typer.Exit(ATTENTION)
+
+
+def _print_report(report: "IngestReport") -> None:
+    if report.commit is None:
+        print_text(f"Nothing new for {', '.join(report.datasets)}: no commit was made.")
+    else:
+        print_text(f"Ingested {report.rows:,} objects as {', '.join(report.datasets)} (catalog {report.commit}).")
+    for what, files in (("Skipped, in the dataset already", report.skipped), ("Read again", report.replaced)):
+        if files:
+            more = f" and {len(files) - _LISTED:,} more" if len(files) > _LISTED else ""
+            print_text(f"{what}: {', '.join(files[:_LISTED])}{more}.")
+    if report.sentinels:
+        counts = ", ".join(
+            f"{column} {count:,} ({count / report.rows:.0%})" for column, count in report.sentinels.items()
+        )
+        print_text(f"Null, because missing or marked as bad: {counts}.")
+    for note in report.notes:
+        if not note.needs_attention:
+            print_text(str(note))
+    if report.attention:
+        print_text(f"Needs attention ({len(report.attention)}), or --accept:")
+        for note in report.attention:
+            print_text(f"! {note}")
+    if report.set_aside:
+        print_text(f"Set aside, {len(report.set_aside)} of {len(report.files) + len(report.set_aside)} files:")
+        print_table(["file", "code", "reason"], ([file, e.code, e.what] for file, e in report.set_aside))
 
 
 @verbs.command(rich_help_panel=PANEL)

@@ -76,25 +76,41 @@ def read_pieces(
     HvenError
         What the reader says, with the file's name.
     """
-    from hven.plugins import local_file, plugins
+    from hven.plugins import local_file
 
-    local, is_empty = path, True
+    local = path
     try:
         with nullcontext(path) if path is None else local_file(path) as local:
-            if local is not None and "://" not in local and not Path(local).exists():
-                raise UnreadableFileError("there is no such file", where=path or "", hint="Correct the path.")
-            chosen = reader or plugins().reader_for(local)
-            if options and all(isinstance(value, str) for value in options.values()):
-                options = chosen.parse_texts(options)
-            for batch in chosen(local, **options):
-                if batch.rows:
-                    is_empty = False
-                    rows = normalise(with_folder_values(batch, folders) if folders else batch)
-                    yield Piece(replace(rows, notes=(*rows.notes, *batch.notes)), _texts(chosen, batch))
+            yield from _pieces(path, local, reader, options, folders or {})
     except ParameterError:
         raise
     except Exception as error:
-        raise placed(error, path, local) from error
+        known = placed(error, path, local)
+        if known is error:
+            raise
+        raise known from error
+
+
+def _pieces(
+    path: str | None,
+    local: str | None,
+    reader: "Reader | None",
+    options: Mapping[str, Any],
+    folders: "Mapping[str, Value]",
+) -> Iterator[Piece]:
+    from hven.plugins import plugins
+
+    if local is not None and "://" not in local and not Path(local).exists():
+        raise UnreadableFileError("there is no such file", where=path or "", hint="Correct the path.")
+    chosen = reader or plugins().reader_for(local)
+    if options and all(isinstance(value, str) for value in options.values()):
+        options = chosen.parse_texts(options)
+    is_empty = True
+    for batch in chosen(local, **options):
+        if batch.rows:
+            is_empty = False
+            rows = normalise(with_folder_values(batch, folders) if folders else batch)
+            yield Piece(replace(rows, notes=(*rows.notes, *batch.notes)), _texts(chosen, batch))
     if is_empty:
         raise UnreadableFileError("the file has no rows", where=label(path), hint="Leave it out.")
 

@@ -138,7 +138,7 @@ def test_files_that_disagree_with_the_first_are_set_aside_and_the_good_ones_go_i
     for index in range(8):
         extra = {"surprise": [1]} if index in (2, 5) else {}
         pl.DataFrame({"source_id": [index], "feh": [0.1], **extra}).write_parquet(tmp_path / f"{index}.parquet")
-    report = hven.ingest_files(lake, tmp_path, name="stars")
+    report = hven.ingest_files(lake, sorted(tmp_path.glob("*.*")), name="stars")
     assert [Path(file).name for file, _ in report.set_aside] == ["2.parquet", "5.parquet"]
     assert "surprise" in str(report.set_aside[0][1])
     assert report.rows == 6
@@ -179,7 +179,7 @@ def test_a_column_in_other_units_sets_its_file_aside(lake, tmp_path):
 
     for name, unit in (("a", u.km), ("b", u.m)):
         Table({"source_id": [ord(name)], "height": [1.0] * unit}).write(tmp_path / f"{name}.fits")
-    report = hven.ingest_files(lake, tmp_path, name="stars")
+    report = hven.ingest_files(lake, sorted(tmp_path.glob("*.*")), name="stars")
     assert [Path(file).name for file, _ in report.set_aside] == ["b.fits"]
     assert "is in m here and in km" in str(report.set_aside[0][1])
 
