@@ -14,7 +14,7 @@ from hven.ingest.known_ids import KnownIds
 from hven.ingest.merging import arranged, array_digests, merged
 from hven.ingest.normalise import Rows
 from hven.ingest.object_ids import object_ids
-from hven.lake import FILE, HIDDEN, GrowingArrays, GrowingTable
+from hven.lake import FILE, HIDDEN, GrowingArrays, GrowingTable, grow, settle
 from hven.schema import Schema, check_name
 
 if TYPE_CHECKING:
@@ -207,16 +207,16 @@ class Sink:
         gone = np.concatenate([np.empty(0, np.int64), *(w.gone for w in self.written), *self._gone_files.values()])
         for part in self.names:
             growth = self._growths[part]
-            schema, axes = self._shapes[part]
+            schema, bare = self._shapes[part]
             if isinstance(growth, GrowingArrays):
                 kind = self._kinds.get(part)
-                self.tx.settle(growth, schema, None if kind == "table" else kind, gone=gone, axes=axes)
+                settle(self.tx, growth, schema, None if kind == "table" else kind, gone=gone, bare=bare)
                 continue
             types = self._types(part) if growth.source is None else None
             if types is not None:
                 schema = Schema.of_frame(_empty(types), schema)
             masks = _rows_of(growth.source, gone) if growth.source is not None and len(gone) else {}
-            self.tx.settle(growth, schema, "table", types=types, gone=masks)
+            settle(self.tx, growth, schema, "table", types=types, gone=masks)
 
     @property
     def rows(self) -> int:
@@ -262,7 +262,7 @@ class Sink:
     def _growth(self, part: str, data: Any) -> GrowingTable | GrowingArrays:
         if part not in self._growths:
             is_table = not hasattr(data, "data_vars")
-            self._growths[part] = self.tx.grow(self.names[part], table=is_table, anew=not self.adds)
+            self._growths[part] = grow(self.tx, self.names[part], table=is_table, anew=not self.adds)
             if is_table:
                 shown = data.drop(HIDDEN, strict=False)
                 self._shapes[part] = Schema.of_frame(shown, self._like.outline.columns), None

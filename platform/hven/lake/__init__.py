@@ -1,7 +1,7 @@
 """Where data rests: the lake, its transactions, tables, arrays and releases."""
 
 from hven.lake.compaction import Compacted
-from hven.lake.growth import GrowingArrays, GrowingTable
+from hven.lake.growth import GrowingArrays, GrowingTable, grow, settle
 from hven.lake.handle import DatasetHandle, Version
 from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, FILE, HIDDEN, INPUT, Block, Part
@@ -33,9 +33,11 @@ __all__ = [
     "WrittenPart",
     "check_columns",
     "create",
+    "grow",
     "new_segment",
     "open",
     "parse_where",
+    "settle",
     "sql_expression",
     "where_sql",
     "where_text",

@@ -12,12 +12,14 @@ import numpy as np
 
 from hven.catalog import Pin
 from hven.lake import arrays, tables
-from hven.lake.incoming import check_array_ids, check_ids, coverage_of
+from hven.lake.axes import Axes, axes_of, check_attributes, check_axes, check_units
+from hven.lake.incoming import check_array_ids, check_ids, check_takes_objects, coverage_of, kind_of, with_types
 from hven.lake.parts import FILE, HIDDEN, Part
 from hven.lake.picking import pick_rows
 from hven.lake.source import Source
-from hven.lake.spans import wavelength_of
+from hven.lake.spans import joined_spans, wavelength_of
 from hven.lake.store import Store
+from hven.schema import Column, Schema, check_name
 from hven.sky import join_coverage
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hven.lake.tables import WrittenPart
+    from hven.lake.transaction import Transaction
 
 
 _VALID = "_valid"
@@ -53,7 +56,7 @@ class Settled:
 
 @dataclass
 class GrowingTable:
-    """A table that grows by segments; see `Transaction.grow`.
+    """A table that grows by segments; see `grow`.
 
     Attributes
     ----------
@@ -139,7 +142,7 @@ class GrowingTable:
 
 @dataclass
 class GrowingArrays:
-    """Arrays that grow by segments, in one session on a branch of their own; see `Transaction.grow`.
+    """Arrays that grow by segments, in one session on a branch of their own; see `grow`.
 
     Attributes
     ----------
@@ -161,12 +164,13 @@ class GrowingArrays:
     _session: Any = None
     _covers: dict[str, str] = field(default_factory=dict)
     _spans: dict[str, Any] = field(default_factory=dict)
+    _axes: Axes | None = None
     _held: dict[str, tuple[set[str], int]] = field(default_factory=dict)
     _number: int = -1
 
     def add(self, data: "xr.Dataset") -> str:
         """Write arrays as a segment and return its name."""
-        check_array_ids(data, self.name)
+        data = self._checked(data)
         if self._number < 0:
             self._number = _first_number(self.source)
         segment = tables.new_segment(self._number)
@@ -206,6 +210,23 @@ class GrowingArrays:
         span = (min(low for low, _ in spans), max(high for _, high in spans)) if spans else None
         version = arrays.commit(self.at, self._begun(), f"segments of {self.name}")
         return Settled(Pin("icechunk", self.path, version), join_coverages(self._covers.values()), span, more)
+
+    def _checked(self, data: "xr.Dataset") -> "xr.Dataset":
+        """Return arrays that have the axes, units and types of the dataset, or refuse them."""
+        where = f"dataset {self.name!r}"
+        check_array_ids(data, self.name)
+        shown = data.drop_vars(HIDDEN, errors="ignore")
+        if self.source is not None:
+            check_takes_objects(self.source)
+            check_units(self.source.schema, shown, where)
+            check_attributes(self.source.schema.attrs, shown, where)
+            known = [name for name in self.source.schema.names if name in data.variables]
+            schema = replace(self.source.schema, columns=tuple(self.source.schema[name] for name in known))
+            data = data.assign(with_types(shown, schema, self.name).data_vars)
+        if self._axes is None:
+            self._axes = self.source.axes() if self.source is not None and self.source.parts else axes_of(shown)
+        check_axes(self._axes, shown, where)
+        return data
 
     def _complete(self, segments: Mapping[str, tuple[set[str], int]]) -> tuple[str, ...]:
         """Give each segment ``<c>_valid`` of every column that has nulls in some segment, and return their names."""
@@ -264,3 +285,74 @@ def join_coverages(covers: Iterable[str]) -> str:
     for cover in covers:
         whole = join_coverage(whole, cover) if whole and cover else whole or cover
     return whole
+
+
+def grow(tx: "Transaction", name: str, *, table: bool, anew: bool) -> GrowingTable | GrowingArrays:
+    """Return a dataset to add segments to, one by one; none of them belongs to it before `settle`.
+
+    Parameters
+    ----------
+    tx
+        The transaction.
+    name
+        The dataset.
+    table
+        Whether it is a table, or arrays.
+    anew
+        Whether to create or replace it, or to add to what is there.
+    """
+    entry, store = tx.entry(check_name(name)), tx.lake.store
+    source = None
+    if not anew and entry is not None:
+        source = Source(store, name, entry.kind, entry.pin, entry.schema)
+    path = tx.new_path(name, "table" if table else "arrays") if source is None else source.pin.path
+    if table:
+        return GrowingTable(store, path, name, source)
+    return GrowingArrays(store, path, name, source, f"txn-{tx.id}-{uuid.uuid4().hex[:8]}")
+
+
+def settle(
+    tx: "Transaction",
+    growth: GrowingTable | GrowingArrays,
+    schema: Schema,
+    kind: str | None,
+    *,
+    types: "pl.Schema | None" = None,
+    gone: Any = None,
+    bare: "xr.Dataset | None" = None,
+) -> None:
+    """Make what was added to a dataset, without what is `gone`, part of it; the commit of `tx` then shows it.
+
+    Parameters
+    ----------
+    tx
+        The transaction.
+    growth
+        What `grow` gave.
+    schema, kind, types, bare
+        Of a new dataset: its columns, its kind (see `Transaction.write`), the types of a table, arrays without objects.
+    gone
+        What is removed: rows by file of a table, ids of objects of arrays.
+    """
+    done, put = growth.settle(types, gone), tx._set  # noqa: SLF001 - a method in all but place
+    before = schema if growth.source is None else growth.source.schema
+    flags = tuple(Column(name, "bool") for name in done.more if name not in before)
+    columns = replace(before, columns=(*before.columns, *flags))
+    told: dict[str, Any] = {}
+    if growth.source is None:
+        told = {"wavelength": done.wavelength} if done.wavelength else {}
+        put(
+            growth.name,
+            done.pin,
+            columns,
+            kind or (kind_of(bare) if bare is not None else "table"),
+            done.coverage,
+            told,
+            bare,
+        )
+        return
+    entry = tx.entry(growth.name)
+    assert entry is not None  # noqa: S101 - it grows from there
+    told = {"wavelength": joined_spans(entry.wavelength, done.wavelength), "columns": columns.names}
+    cover = join_coverages([entry.coverage, done.coverage])
+    put(growth.name, done.pin, columns, entry.kind, cover, told | {"schema": columns.digest}, like=entry)

@@ -124,7 +124,7 @@ def check_same_units(data: Any, source: "Source") -> None:
         check_units(source.schema, data, f"dataset {source.name!r}")
 
 
-def with_types(data: "xr.Dataset", source: "Source") -> "xr.Dataset":
+def with_types(data: "xr.Dataset", schema: Schema, name: str) -> "xr.Dataset":
     """Return arrays with the types of a dataset, as far as they hold the values.
 
     Raises
@@ -133,7 +133,7 @@ def with_types(data: "xr.Dataset", source: "Source") -> "xr.Dataset":
         For numbers of another kind, and whole numbers of a wider type: they could change.
     """
     changed = {}
-    for column in source.schema:
+    for column in schema:
         variable = data.variables[column.name]
         has = "string" if variable.dtype.kind in "OSUT" else variable.dtype.name
         if has == column.dtype:
@@ -142,7 +142,7 @@ def with_types(data: "xr.Dataset", source: "Source") -> "xr.Dataset":
         if not (is_safe or (has.startswith("float") and column.dtype.startswith("float"))):
             raise DataRefusedError(
                 f"variable {column.name!r} is {has}",
-                where=f"dataset {source.name!r}",
+                where=f"dataset {name!r}",
                 expected=f"{column.dtype}, as in the dataset",
                 hint="Convert it first.",
             )
@@ -184,12 +184,16 @@ def check_array_ids(data: "xr.Dataset", name: str) -> None:
         check_ids(pl.DataFrame({"object_id": np.asarray(data["object_id"].values)}), name)
 
 
-def refuse_repeats(repeated: "np.ndarray[Any, Any]", name: str) -> None:
+def refuse_known_ids(source: "Source", ids: "pl.Series | np.ndarray[Any, Any]") -> None:
     """Refuse objects that are in a dataset already."""
+    import polars as pl
+
+    known = source.scan().select("object_id").collect()["object_id"]
+    repeated = known.filter(known.is_in(pl.Series(ids).implode()))
     if len(repeated):
         raise DataRefusedError(
             f"{len(repeated)} objects are in it already, for example object_id {repeated[0]}",
-            where=f"dataset {name!r}",
+            where=f"dataset {source.name!r}",
             hint="Use tx.upsert to replace them.",
         )
 

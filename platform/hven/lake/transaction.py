@@ -9,8 +9,6 @@ from functools import reduce
 from operator import and_
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin
 from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, ReadOnlyError, did_you_mean
 from hven.lake import arrays, chain, tables
@@ -18,7 +16,6 @@ from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
 from hven.lake.deleting import delete_from_arrays
 from hven.lake.describing import describe_arrays, described
-from hven.lake.growth import GrowingArrays, GrowingTable, join_coverages
 from hven.lake.incoming import (
     aligned,
     as_arrays,
@@ -32,19 +29,19 @@ from hven.lake.incoming import (
     joined_coverage,
     kind_of,
     misfit,
-    refuse_repeats,
+    refuse_known_ids,
     schema_of,
     with_types,
 )
 from hven.lake.inside import as_region, rows_inside
 from hven.lake.locks import locked
-from hven.lake.restoring import entry_at
 from hven.lake.parts import INPUT
+from hven.lake.restoring import entry_at
 from hven.lake.source import Source, schema_key
-from hven.lake.spans import SPANS, check_span, joined_spans, resolution_of, spans_with, wavelength_of
+from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.where import parse_where
-from hven.schema import KINDS, Column, Schema, check_name
+from hven.schema import KINDS, Schema, check_name
 
 if TYPE_CHECKING:
     import polars as pl
@@ -148,8 +145,6 @@ class Transaction:
             If the columns, units, axes or attributes are not those of the dataset, if an ``object_id`` is in it
             already, or if it is not a dataset of objects (a cube, a model).
         """
-        import polars as pl
-
         entry = self._claim(name)
         source = self._source(entry)
         if source.is_table:
@@ -157,7 +152,7 @@ class Transaction:
             check_same_units(data, source)
             check_ids(frame, name)
             if "object_id" in frame.columns:
-                self._refuse_known_ids(source, frame["object_id"])
+                refuse_known_ids(source, frame["object_id"])
             self._change_table(entry, add=[frame])
             return
         check_takes_objects(source)
@@ -170,10 +165,10 @@ class Transaction:
             check_axes(source.axes(), arrays_, f"dataset {name!r}")
         check_units(source.schema, arrays_, f"dataset {name!r}")
         check_attributes(source.schema.attrs, arrays_, f"dataset {name!r}")
-        arrays_ = with_types(arrays_, source)
+        arrays_ = with_types(arrays_, source.schema, name)
         check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
-            self._refuse_known_ids(source, pl.Series(np.asarray(arrays_["object_id"].values)))
+            refuse_known_ids(source, arrays_["object_id"].values)
         pin = self._write_group(entry.pin, arrays_, number=1 + max(map(_number, source.parts), default=-1))
         cover = joined_coverage(entry, arrays_)
         self._set(name, pin, source.schema, entry.kind, cover, spans_with(entry, arrays_), like=entry)
@@ -327,64 +322,6 @@ class Transaction:
         """Return the newest entry of a dataset after taking its lock: nobody else changes it before the end."""
         entry: Entry | None = self._claim(name, must_be_as_found=name not in self._base.entries)
         return entry
-
-    def grow(self, name: str, *, table: bool, anew: bool) -> GrowingTable | GrowingArrays:
-        """Return a dataset to add segments to, one by one; none of them belongs to it before `settle`.
-
-        Parameters
-        ----------
-        name
-            The dataset.
-        table
-            Whether it is a table, or arrays.
-        anew
-            Whether to create or replace it, or to add to what is there.
-        """
-        entry = self._claim(check_name(name), must_be_as_found=anew)
-        source = None if anew else self._source(entry)
-        path = self.new_path(name, "table" if table else "arrays") if source is None else source.pin.path
-        if table:
-            return GrowingTable(self._store, path, name, source)
-        return GrowingArrays(self._store, path, name, source, f"txn-{self.id}-{uuid.uuid4().hex[:8]}")
-
-    def settle(
-        self,
-        growth: GrowingTable | GrowingArrays,
-        schema: Schema,
-        kind: str | None,
-        *,
-        types: "pl.Schema | None" = None,
-        gone: Any = None,
-        axes: "xr.Dataset | None" = None,
-    ) -> None:
-        """Make what was added to a dataset, without what is `gone`, part of it; the commit then shows it.
-
-        Parameters
-        ----------
-        growth
-            What `grow` gave.
-        schema, kind, types, axes
-            Of a new dataset: its columns, its kind (see `write`), the types of a table, arrays without any object.
-        gone
-            What is removed: rows by file of a table, ids of objects of arrays.
-        """
-        done = growth.settle(types, gone)
-        before = schema if growth.source is None else growth.source.schema
-        flags = tuple(Column(name, "bool") for name in done.more if name not in before)
-        columns = replace(before, columns=(*before.columns, *flags))
-        if growth.source is None:
-            told: dict[str, Any] = {"wavelength": done.wavelength} if done.wavelength else {}
-            chosen = kind or (kind_of(axes) if axes is not None else "table")
-            self._set(growth.name, done.pin, columns, chosen, done.coverage, told, axes)
-            return
-        entry = self._claim(growth.name)
-        told = {
-            "wavelength": joined_spans(entry.wavelength, done.wavelength),
-            "columns": columns.names,
-            "schema": columns.digest,
-        }
-        cover = join_coverages([entry.coverage, done.coverage])
-        self._set(growth.name, done.pin, columns, entry.kind, cover, told, like=entry)
 
     # ------------------------------------------------------------------ what runs call
 
@@ -568,10 +505,6 @@ class Transaction:
         with arrays.writing(at, branch) as session:
             arrays.add_group(session, tables.new_segment(number), data)
             return replace(pin, version=arrays.commit(at, session, self.message or "hven"))
-
-    def _refuse_known_ids(self, source: Source, ids: "pl.Series") -> None:
-        known = source.scan().select("object_id").collect()["object_id"]
-        refuse_repeats(known.filter(known.is_in(ids.implode())).to_numpy(), source.name)
 
     def _set(
         self,
