@@ -220,7 +220,8 @@ def _input_text(told: dict[str, Any]) -> str:
     columns = ", ".join(f"{wanted} = {column}" for wanted, column in told["columns"].items())
     catalogs = ", ".join(f"{leg['name']} as in catalog {leg['catalog']}" for leg in told["legs"])
     narrowed = [f"where {told['where']}"] * bool(told["where"]) + [f"in {told['region']}"] * bool(told["region"])
-    return "; ".join([catalogs, *narrowed, *[columns] * bool(columns)])
+    derived = ", ".join(f"{name} = {text}" for name, text in told.get("with", {}).items())
+    return "; ".join([catalogs, *narrowed, *[columns] * bool(columns), *[f"with {derived}"] * bool(derived)])
 
 
 def _objects_in_and_out(done: "Run") -> str:

@@ -18,6 +18,7 @@ from hven.cli.selecting import (
     ParameterOption,
     RegionOption,
     WhereOption,
+    WithOption,
     WorkersOption,
     read_selections,
 )
@@ -45,6 +46,7 @@ def run(
     where: WhereOption = None,
     region: RegionOption = None,
     column: ColumnOption = None,
+    derived: WithOption = None,
     parameter: ParameterOption = None,
     output: Annotated[str | None, typer.Option(help="The result's name; the analysis's by default.")] = None,
     workers: WorkersOption = None,
@@ -80,6 +82,7 @@ def run(
 
     if file is not None and is_pipeline(file):
         said: dict[str, Any] = {"--input": given, "--where": where, "--region": region, "--column": column}
+        said |= {"--with": derived}
         said |= {"--parameter": parameter, "--output": output, "--measure": measure, "--block-rows": block_rows}
         said |= other_options(context)
         how: dict[str, Any] = {"cluster": cluster, "workers": workers, "force": force}
@@ -92,7 +95,7 @@ def run(
     described = discover().analysis(told.analysis)
     texts = parameter_texts(context, described, split_assignments(parameter or [], "-p"))
     parameters = described.parse_texts(texts, told.parameters)
-    selections = read_selections(described, given, where, region, column, told)
+    selections = read_selections(described, given, where, region, column, told, derived)
     output, workers = output or told.output or None, workers or told.workers
     cluster = cluster or told.cluster or "local"
     opened = open_lake(lake)

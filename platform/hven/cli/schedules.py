@@ -16,6 +16,7 @@ from hven.cli.selecting import (
     ParameterOption,
     RegionOption,
     WhereOption,
+    WithOption,
     WorkersOption,
     read_selections,
 )
@@ -45,6 +46,7 @@ def add(
     where: WhereOption = None,
     region: RegionOption = None,
     column: ColumnOption = None,
+    derived: WithOption = None,
     parameter: ParameterOption = None,
     output: Annotated[str, typer.Option(help="The result's name; the analysis's by default.")] = "",
     file: Annotated[
@@ -77,7 +79,7 @@ def add(
         opened,
         name,
         Schedule(
-            **_work(context, name, analysis, given, where, region, column, parameter),
+            **_work(context, name, analysis, given, where, region, column, derived, parameter),
             since=_now().isoformat(),
             cron=cron,
             timezone=timezone,
@@ -103,6 +105,7 @@ def _work(
     where: list[str] | None,
     region: list[str] | None,
     column: list[str] | None,
+    derived: list[str] | None,
     parameter: list[str] | None,
 ) -> dict[str, Any]:
     """Return what a schedule runs, as its rule keeps it; nothing for an update."""
@@ -115,7 +118,7 @@ def _work(
         described = discover().analysis(analysis)
         texts = parameter_texts(context, described, split_assignments(parameter or [], "-p"))
         parameters = described.parse_texts(texts)
-        selections = read_selections(described, given, where, region, column)
+        selections = read_selections(described, given, where, region, column, derived=derived)
         return {
             "analysis": described.name,
             "inputs": {name: selection.to_json() for name, selection in selections.items()},

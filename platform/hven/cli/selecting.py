@@ -32,6 +32,14 @@ ColumnOption = Annotated[
     list[str] | None,
     typer.Option("--column", help="Which column stands for one the analysis wants: `stars.feh=m_h`. Repeats."),
 ]
+WithOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--with",
+        help="A column computed as it is read: `'abs_g [mag] = phot_g_mean_mag + 5*log10(parallax) - 10'`; "
+        "`stars.abs_g=...` of another input. Repeats.",
+    ),
+]
 ParameterOption = Annotated[
     list[str] | None, typer.Option("--parameter", "-p", help="A parameter of the analysis: `bins=10`. Repeats.")
 ]
@@ -46,6 +54,7 @@ def read_selections(
     region: Iterable[str] | None,
     column: Iterable[str] | None,
     file: "RunFile | None" = None,
+    derived: Iterable[str] | None = None,
 ) -> "dict[str, Selection]":
     """Return the selection for each input that is named; what an option says counts more than what a file says.
 
@@ -64,20 +73,29 @@ def read_selections(
     typed = split_by_input(region or [], inputs, "--region")
     regions: dict[str, Region | str | None] = {name: read_region(text) for name, text in typed.items()}
     columns = split_columns(column or [], inputs)
+    computed = split_derived(derived or [], inputs)
     if file is not None:
         datasets = file.by_input("inputs", analysis) | datasets
         conditions = file.by_input("where", analysis) | conditions
         regions = file.by_input("region", analysis) | regions
         told = file.by_input("columns", analysis)
         columns = {name: {**told.get(name, {}), **columns.get(name, {})} for name in (*told, *columns)}
-    for option, texts in (("--where", conditions), ("--region", regions), ("--column", columns)):
+        told = file.by_input("derived", analysis)
+        computed = {name: {**told.get(name, {}), **computed.get(name, {})} for name in (*told, *computed)}
+    given_by: dict[str, Iterable[str]] = {
+        "--where": conditions,
+        "--region": regions,
+        "--column": columns,
+        "--with": computed,
+    }
+    for option, texts in given_by.items():
         for name in texts:
             if name not in datasets:
                 raise ParameterError(
                     f"{option} is for input {name!r}, which is not given", hint=f"Give it with --input {name}=DATASET."
                 )
     return {
-        name: select(dataset, where=conditions.get(name), region=regions.get(name), columns=columns.get(name, {}))
+        name: select(dataset, conditions.get(name), regions.get(name), columns.get(name), computed.get(name))
         for name, dataset in datasets.items()
     }
 
@@ -117,6 +135,25 @@ def split_columns(texts: Iterable[str], inputs: list[str]) -> dict[str, dict[str
         name, inner = (name, inner) if dot else (inputs[0], wanted)
         columns.setdefault(_known(name, inputs), {})[inner] = column
     return columns
+
+
+def split_derived(texts: Iterable[str], inputs: list[str]) -> dict[str, dict[str, str]]:
+    """Return input -> {name of a derived column: expression}, of texts such as ``abs_g [mag] = g + 5*log10(plx)``.
+
+    Examples
+    --------
+    >>> split_derived(["abs_g [mag] = g + 5*log10(plx) - 10", "spectra.good=snr >= 5"], ["stars", "spectra"])
+    {'stars': {'abs_g [mag]': 'g + 5*log10(plx) - 10'}, 'spectra': {'good': 'snr >= 5'}}
+    """
+    derived: dict[str, dict[str, str]] = {}
+    for text in texts:
+        name, separator, expression = (part.strip() for part in text.partition("="))
+        if not (name and separator and expression):
+            raise ParameterError(f"--with {text!r} is not understood", hint="Write --with 'name [unit] = expression'.")
+        word, dot, rest = name.partition("[")[0].partition(".")
+        given, column = (word, name[len(word) + 1 :]) if dot and rest else (inputs[0], name)
+        derived.setdefault(_known(given, inputs), {})[column] = expression
+    return derived
 
 
 def _known(name: str, inputs: list[str]) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from hven.compute.derived import Derived, derive, needed, polars_types
 from hven.errors import DataRefusedError, MissingColumnError
 from hven.lake import Block, Lake, Source, check_columns, parse_where, where_text
 from hven.lake import open as open_lake
@@ -91,6 +92,8 @@ class BoundInput:
         Whether every block sees all of it.
     margin
         How far around its objects [deg] neighbours are added to a block.
+    derived
+        Columns that are computed when the others are read.
     """
 
     name: str
@@ -103,6 +106,12 @@ class BoundInput:
     flags: tuple[str, ...]
     is_whole: bool
     margin: float = 0.0
+    derived: tuple[Derived, ...] = ()
+
+    @property
+    def derived_json(self) -> dict[str, Any]:
+        """The derived columns as plain values, under a key of their own; empty when there are none."""
+        return {"with": {one.name: one.to_json() for one in self.derived}} if self.derived else {}
 
     @property
     def shape(self) -> str:
@@ -155,10 +164,13 @@ def bind_selections(
     MissingColumnError, UnitError, DataRefusedError, WhereError, ParameterError
         For what does not fit.
     """
+    import polars as pl
+
     found = {name: [_find(lake, reference) for reference in s.datasets] for name, s in selections.items()}
     for name, legs in found.items():
         _check_join(name, legs)
-    schemas = {name: _joint_schema(legs) for name, legs in found.items()}
+    derived = {name: derive(s.derived, pl.Schema(_known(found[name])), s.text) for name, s in selections.items()}
+    schemas = {name: _joint_schema(legs, derived[name]) for name, legs in found.items()}
     renames = {name: s.columns for name, s in selections.items()}
     bindings = bind_inputs(analysis, schemas, parameters, renames, {name: s.text for name, s in selections.items()})
     is_whole = {name: _is_whole(analysis, name) for name in bindings}
@@ -167,7 +179,9 @@ def bind_selections(
         # Neighbours are those of the objects that blocks are cut from; other inputs follow by id.
         margins[next(name for name in bindings if not is_whole[name])] = analysis.margin_deg
     return tuple(
-        _bound(name, found[name], selections[name], schemas[name], binding, is_whole[name], margins[name])
+        _bound(
+            name, found[name], selections[name], schemas[name], binding, derived[name], is_whole[name], margins[name]
+        )
         for name, binding in bindings.items()
     )
 
@@ -215,12 +229,22 @@ def _check_join(name: str, legs: Sequence[_Found]) -> None:
                 )
 
 
-def _joint_schema(legs: Sequence[_Found]) -> Schema:
+def _joint_schema(legs: Sequence[_Found], derived: Sequence[Derived]) -> Schema:
     columns: dict[str, Column] = {}
     for leg in legs:
         for column in leg.source.schema:
             columns.setdefault(column.name, column)
-    return Schema(tuple(columns.values()))
+    return Schema((*columns.values(), *(one.column for one in derived)))
+
+
+def _known(found: Sequence[_Found]) -> dict[str, Any]:
+    """Return the columns of all legs with their types, without the flags of arrays: where these say so, it is null."""
+    known: dict[str, Any] = {}
+    for leg in found:
+        for column, dtype in leg.columns.items():
+            if not (column.endswith(_VALID) and column.removesuffix(_VALID) in leg.columns):
+                known.setdefault(column, dtype)
+    return known
 
 
 def _bound(
@@ -229,18 +253,14 @@ def _bound(
     selection: "Selection",
     schema: Schema,
     binding: Binding,
+    derived: Sequence[Derived],
     is_whole: bool,
     margin: float,
 ) -> BoundInput:
     import polars as pl
 
     condition, used = None, set(binding.sources)
-    known: dict[str, Any] = {}
-    for leg in found:
-        for column, dtype in leg.columns.items():
-            # Arrays keep nulls in columns of their own; here they are nulls again.
-            if not (column.endswith(_VALID) and column.removesuffix(_VALID) in leg.columns):
-                known.setdefault(column, dtype)
+    known = _known(found) | polars_types(derived)
     if selection.where is not None:
         condition = parse_where(selection.where, pl.Schema(known), selection.text)
         used.update(condition.meta.root_names())
@@ -251,6 +271,8 @@ def _bound(
         check_columns((*_PLACED, "object_id"), found[0].columns, selection.text)
         used.update(_PLACED)
     used.update(column for column in IDENTITY if column in found[0].columns)
+    mine = needed(derived, used)
+    used.update(name for one in mine for name in one.needs)
     legs: list[Leg] = []
     taken: set[str] = set()
     for leg in found:
@@ -264,6 +286,7 @@ def _bound(
         text = str(leg.reference)
         _check_shared_axes(name, legs, leg.source, text, deep)
         legs.append(Leg(leg.source, text, leg.number, leg.survey, tuple(flat), deep, same, leg.same_as))
+    taken.update(one.name for one in mine)
     read = Schema(tuple(c for c in schema if c.name in taken))
     if is_whole and (condition is not None or selection.region is not None or len(legs) > 1):
         _refuse_part_of_whole(name, selection, read)
@@ -275,9 +298,10 @@ def _bound(
         selection.region,
         where_key(selection.where),
         read,
-        _flags(legs, schema, binding),
+        (*_flags(legs, schema, binding), *(one.name for one in mine if one.dtype == "bool")),
         is_whole,
         margin,
+        mine,
     )
 
 

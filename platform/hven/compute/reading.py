@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hven.compute.derived import needed
 from hven.compute.pieces import ID, PLACE, Piece, Rows, block_piece, ids_piece, ranges_piece
 from hven.lake import Block
 from hven.schema import frame_to_dataset
@@ -120,7 +121,12 @@ def _example_frame(given: "BoundInput") -> "pl.DataFrame":
         for name in leg.flat:
             value = None if name in given.flags else _example(known[name])
             columns.setdefault(name, pl.Series(name, [value], dtype=known[name]))
-    return pl.DataFrame(columns)
+    return _with_derived(given, pl.DataFrame(columns))
+
+
+def _with_derived(given: "BoundInput", frame: "pl.DataFrame") -> "pl.DataFrame":
+    """Return rows of an input with the columns that are computed from those that were read."""
+    return frame.with_columns([one.expression for one in given.derived]) if given.derived else frame
 
 
 def _same_objects(inputs: "Sequence[BoundInput]", own: Piece) -> list[Piece]:
@@ -160,6 +166,7 @@ def _selected(given: "BoundInput", piece: Piece) -> Piece:
         kept, found = piece.take(here), other.take(there)
         frame = kept.frame.hstack(found.frame.drop(ID))
         piece = Piece(frame, (*kept.deep, *found.deep))
+    piece = replace(piece, frame=_with_derived(given, piece.frame))
     if given.where is None and given.region is None:
         return piece
     lets = pl.lit(value=True) if given.where is None else given.where.fill_null(value=False)
@@ -196,10 +203,13 @@ def _with_flags(data: "xr.Dataset", given: "BoundInput") -> "xr.Dataset":
 def _slim(given: "BoundInput", *, is_only: bool) -> "BoundInput":
     """Return an input that reads just the columns which decide how many objects there are."""
     deciding = set() if given.where is None else set(given.where.meta.root_names())
+    derived = needed(given.derived, deciding)
+    deciding |= {name for one in derived for name in one.needs}
     deciding |= {"ra", "dec"} if given.region is not None else set()
     deciding |= set() if is_only and len(given.legs) == 1 else {ID, PLACE}
     legs = tuple(replace(leg, flat=tuple(n for n in leg.flat if n in deciding), deep=()) for leg in given.legs)
-    return replace(given, legs=legs, binding=replace(given.binding, columns={}, valid=()), flags=(), margin=0.0)
+    binding = replace(given.binding, columns={}, valid=())
+    return replace(given, legs=legs, binding=binding, flags=(), margin=0.0, derived=derived)
 
 
 def _have_one_source(first: "BoundInput", given: "BoundInput") -> bool:

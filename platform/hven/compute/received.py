@@ -196,7 +196,7 @@ def _by_version(inputs: Sequence[BoundInput]) -> Received:
 
 
 def _flat_only(given: BoundInput) -> BoundInput:
-    flat = {name for leg in given.legs for name in leg.flat}
+    flat = {name for leg in given.legs for name in leg.flat} | {one.name for one in given.derived}
     columns = {name: bound for name, bound in given.binding.columns.items() if bound.source in flat}
     valid = tuple(name for name in given.binding.valid if name in flat)
     binding = replace(given.binding, columns=columns, valid=valid)

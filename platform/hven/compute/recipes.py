@@ -96,7 +96,8 @@ class Recipe:
                     expected="conditions as SQL text",
                     hint="Run it again from Python with the same expression, or once with the condition as text.",
                 )
-            selections[name] = select(told["datasets"], told["where"], told["region"] or None, told["columns"])
+            region, derived = told["region"] or None, told.get("with")
+            selections[name] = select(told["datasets"], told["where"], region, told["columns"], derived)
         return analysis, selections, self.parameters
 
 

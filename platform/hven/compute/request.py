@@ -86,6 +86,7 @@ class Request:
                     "region": given.region.to_text() if given.region is not None else "",
                     "binding": given.binding.to_json(),
                 }
+                | given.derived_json
                 for given in self.inputs
             },
             "output": self.output,
@@ -105,6 +106,7 @@ class Request:
                     "region": given.region.to_text() if given.region is not None else "",
                     "binding": given.binding.to_json(),
                 }
+                | given.derived_json
                 for given in self.inputs
             },
             "output": self.output,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _TEXTS = ("analysis", "output", "cluster")
 _BY_INPUT = ("inputs", "where", "region")
-KEYS = ("analysis", *_BY_INPUT, "columns", "parameters", "output", "cluster", "workers")
+KEYS = ("analysis", *_BY_INPUT, "columns", "with", "parameters", "output", "cluster", "workers")
 _NOWHERE: Mapping[str, str] = MappingProxyType({})
 
 
@@ -33,6 +33,8 @@ class RunFile:
         Dataset, condition and region by input; under ``""`` what is meant for the first.
     columns
         Name in the analysis -> column, by input.
+    derived
+        Derived columns by input, of the key ``with``: name, with or without its unit in brackets -> expression.
     parameters
         Of the analysis, not yet checked.
     """
@@ -43,13 +45,14 @@ class RunFile:
     where: Mapping[str, str] = field(default_factory=dict)
     region: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    derived: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parameters: Mapping[str, Any] = field(default_factory=dict)
     output: str = ""
     cluster: str = ""
     workers: int | None = None
 
     def by_input(self, key: str, analysis: "Analysis") -> dict[str, Any]:
-        """Return one of ``inputs``, ``where``, ``region`` and ``columns`` by the names of the inputs of `analysis`.
+        """Return ``inputs``, ``where``, ``region``, ``columns`` or ``derived`` by the names of the analysis's inputs.
 
         Raises
         ------
@@ -64,7 +67,7 @@ class RunFile:
             if name not in names:
                 raise ParameterError(
                     f"analysis {analysis.name!r} has no input {name!r}",
-                    where=f"{self.path}, {key}",
+                    where=f"{self.path}, {'with' if key == 'derived' else key}",
                     hint=did_you_mean(name, names, f"It has: {', '.join(names)}."),
                 )
         return told
@@ -79,9 +82,10 @@ class RunFile:
         RegionError, NameRefusedError
             If a region or a dataset cannot be understood.
         """
-        where, region, columns = (self.by_input(key, analysis) for key in ("where", "region", "columns"))
+        keys = ("where", "region", "columns", "derived")
+        where, region, columns, derived = (self.by_input(key, analysis) for key in keys)
         return {
-            name: select(dataset, where.get(name), region.get(name), columns.get(name))
+            name: select(dataset, where.get(name), region.get(name), columns.get(name), derived.get(name))
             for name, dataset in self.by_input("inputs", analysis).items()
         }
 
@@ -126,13 +130,13 @@ def run_told(
     not_here
         Keys that belong elsewhere, with a hint that says where.
     """
-    told: dict[str, Any] = {"parameters": {}, "columns": {}}
+    told: dict[str, Any] = {"parameters": {}, "columns": {}, "derived": {}}
     misfits: list[RunFileError] = unknown_keys(said, keys, where, not_here)
 
     def take(key: str, read: Callable[[], Any]) -> None:
         if key in keys and said.get(key) is not None:
             try:
-                told[key] = read()
+                told["derived" if key == "with" else key] = read()
             except RunFileError as error:
                 misfits.append(error)
 
@@ -141,6 +145,7 @@ def run_told(
     for key in _BY_INPUT:
         take(key, partial(_by_input, said.get(key), key, where))
     take("columns", lambda: _columns(_mapping(said, "columns", where), where))
+    take("with", lambda: _derived(_mapping(said, "with", where), where))
     take("parameters", lambda: {str(name): value for name, value in _mapping(said, "parameters", where).items()})
     take("workers", lambda: _count(said["workers"], "workers", where))
     return RunFile(where, **told), misfits
@@ -217,6 +222,18 @@ def _columns(said: Mapping[str, Any], path: str | Path) -> dict[str, dict[str, s
         else:
             given, _, wanted = str(name).rpartition(".")
             told.setdefault(given, {})[wanted] = _text(value, f"columns.{name}", path)
+    return told
+
+
+def _derived(said: Mapping[str, Any], path: str | Path) -> dict[str, dict[str, str]]:
+    """Return derived columns by input of ``{abs_g: ...}`` and ``{stars: {"abs_g [mag]": ...}}``."""
+    told: dict[str, dict[str, str]] = {}
+    for name, value in said.items():
+        if isinstance(value, dict):
+            inner = {str(key): _text(text, f"with.{name}.{key}", path) for key, text in value.items()}
+            told.setdefault(str(name), {}).update(inner)
+        else:
+            told.setdefault("", {})[str(name)] = _text(value, f"with.{name}", path)
     return told
 
 

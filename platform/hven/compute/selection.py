@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hven.compute.derived import named_with_unit
 from hven.errors import NameRefusedError
 from hven.lake import where_sql, where_text
 from hven.schema import check_name
@@ -54,12 +55,15 @@ class Selection:
         Part of the sky, or None.
     columns
         Name in the analysis -> column of the datasets, where the two differ.
+    derived
+        Name of a further column, with or without its unit in brackets -> what it is computed from when it is read.
     """
 
     datasets: tuple[Reference, ...]
     where: "str | pl.Expr | None" = None
     region: "Region | None" = None
     columns: Mapping[str, str] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def text(self) -> str:
@@ -73,7 +77,7 @@ class Selection:
             "where": where_text(self.where),
             "region": self.region.to_text() if self.region is not None else "",
             "columns": dict(self.columns),
-        }
+        } | ({"with": dict(self.derived)} if self.derived else {})
 
 
 def select(
@@ -81,6 +85,7 @@ def select(
     where: "str | pl.Expr | None" = None,
     region: "Region | str | None" = None,
     columns: Mapping[str, str] | None = None,
+    derived: Mapping[str, str] | None = None,
 ) -> Selection:
     """Return a selection: a dataset, further ones joined to it, and which of its objects are meant.
 
@@ -98,6 +103,10 @@ def select(
         Part of the sky, as `hven.sky` makes it or as text (``"cone(190, 5, 1)"``).
     columns
         Name in the analysis -> column of the datasets, where the two differ: ``{"feh": "m_h"}``.
+    derived
+        Further columns, computed row by row from those of the datasets when they are read, as SQL text:
+        ``{"abs_g [mag]": "phot_g_mean_mag + 5*log10(parallax) - 10"}``. The unit in brackets may be left out. `where`
+        may use them.
 
     Raises
     ------
@@ -105,6 +114,8 @@ def select(
         If the text does not name datasets.
     RegionError
         If the region's text is malformed.
+    WhereError, UnitError
+        If a derived column has no name, or a unit that is not known.
 
     Examples
     --------
@@ -112,7 +123,9 @@ def select(
     {'datasets': 'apogee@dr1+distances', 'where': 'logg > 2.3', 'region': '', 'columns': {'feh': 'm_h'}}
     """
     asked = parse_region(region) if isinstance(region, str) else region
-    return Selection(_references(datasets), _as_text(where), asked, dict(columns or {}))
+    for name in derived or ():
+        named_with_unit(name, f"dataset {datasets!r}")
+    return Selection(_references(datasets), _as_text(where), asked, dict(columns or {}), dict(derived or {}))
 
 
 def _as_text(where: "str | pl.Expr | None") -> "str | pl.Expr | None":

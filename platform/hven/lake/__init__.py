@@ -10,7 +10,7 @@ from hven.lake.sql_text import sql_expression
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.tables import WrittenPart, new_segment
 from hven.lake.transaction import Transaction
-from hven.lake.where import check_columns, parse_where, where_text
+from hven.lake.where import check_columns, parse_column, parse_where, where_text
 from hven.lake.where_sql import where_sql
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "grow",
     "new_segment",
     "open",
+    "parse_column",
     "parse_where",
     "settle",
     "sql_expression",

@@ -376,7 +376,8 @@ def open(url: str | os.PathLike[str], **options: str) -> Lake:  # noqa: A001
 
 
 def _create(store: Store) -> Lake:
-    if store.local_path is not None and store.local_path.is_file():
+    path = store.local_path
+    if path is not None and any(folder.is_file() for folder in (path, *path.parents)):
         raise LakeExistsError("a file is in the way", where=store.url, hint="Choose another folder.")
     taken = store.exists(_IDENTITY)
     if taken or _occupied(store):

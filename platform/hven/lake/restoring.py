@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from hven.errors import DatasetNotFoundError, HvenError, VersionNotFoundError, did_you_mean
+from hven.errors import DatasetNotFoundError, HvenError, StorageError, VersionNotFoundError, did_you_mean
 from hven.lake.source import Source, schema_key
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def entry_at(lake: "Lake", name: str, version: int | str) -> "Entry":
     source = Source(lake.store, name, entry.kind, entry.pin, entry.schema)
     try:
         is_there = _is_there(source)
+    except StorageError:
+        raise
     except (HvenError, OSError) as error:
         raise _gone(name, older.number, lake.url) from error
     if not is_there:

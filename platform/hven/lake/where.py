@@ -57,9 +57,7 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     dtypes = ", ".join(map(str, told.dtypes()))
     if dtypes != "Boolean":
         raise WhereError(f"{where} gives {dtypes}", where=place, expected="true or false for every row", hint=_ADVICE)
-    # Polars moves a condition below a sort when, and only when, it holds for each row by itself.
-    plan = rows.lazy().with_columns(pl.lit(0).alias("\x00key")).sort("\x00key").filter(expression).explain()
-    if plan.lstrip().startswith("FILTER"):
+    if _looks_at_other_rows(rows, expression):
         raise WhereError(
             f"{where} looks at other rows too (an aggregate, a window, an order)",
             where=place,
@@ -68,6 +66,73 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
             "table that .table() returns.",
         )
     return expression
+
+
+def parse_column(text: str, columns: "pl.Schema", dataset: str = "") -> "tuple[pl.Expr, pl.DataType]":
+    """Return the Polars expression of a column computed from others row by row, and its type.
+
+    Parameters
+    ----------
+    text
+        SQL text: ``"phot_g_mean_mag + 5*log10(parallax) - 10"``.
+    columns
+        The columns it may use, with their types.
+    dataset
+        For the error's text.
+
+    Raises
+    ------
+    WhereError
+        If the text cannot be parsed, does not fit the columns, or looks at other rows; if it gives neither numbers, nor
+        true and false, nor texts.
+    MissingColumnError
+        If it names a column that is not there.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> stars = pl.DataFrame({"teff": [5772.0, 4000.0]})
+    >>> expression, dtype = parse_column("teff > 5000", stars.schema)
+    >>> stars.select(expression)["teff"].to_list(), str(dtype)
+    ([True, False], 'Boolean')
+    """
+    import polars as pl
+
+    place = f"dataset {dataset!r}" if dataset else ""
+    expression = sql_expression(text, place, is_condition=False)
+    names = list(dict.fromkeys(expression.meta.root_names()))
+    check_columns(names, columns, dataset)
+    rows = pl.DataFrame(schema=columns)
+    try:
+        told = rows.select(expression).schema
+        _check_types(expression, rows)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise WhereError(
+            f"{text} does not fit the columns: {first_line(error)}", where=place, hint=_types_of(names, columns)
+        ) from error
+    dtypes = told.dtypes()
+    if len(dtypes) != 1 or not (dtypes[0].is_numeric() or dtypes[0] in (pl.Boolean, pl.String)):
+        given = ", ".join(map(str, dtypes))
+        raise WhereError(
+            f"{text} gives {given}", where=place, expected="numbers, true/false or texts", hint="Change the expression."
+        )
+    if not names or _looks_at_other_rows(rows, expression.is_null()):
+        raise WhereError(
+            f"{text} " + ("looks at other rows too (an aggregate, a window, an order)" if names else "names no column"),
+            where=place,
+            expected="an expression of the columns of one row",
+            hint="Compute the number first, with lake.sql or 'hven query', and write it into the expression.",
+        )
+    return expression, dtypes[0]
+
+
+def _looks_at_other_rows(rows: "pl.DataFrame", condition: "pl.Expr") -> bool:
+    """Return whether a condition is not one of each row by itself."""
+    import polars as pl
+
+    # Polars moves a condition below a sort when, and only when, it holds for each row by itself.
+    plan = rows.lazy().with_columns(pl.lit(0).alias("\x00key")).sort("\x00key").filter(condition).explain()
+    return plan.lstrip().startswith("FILTER")
 
 
 def _expression(where: Any, place: str) -> "pl.Expr":

@@ -51,7 +51,9 @@ def selections_of(schedule: Schedule) -> "dict[str, Selection]":
     from hven.compute import select
 
     return {
-        given: select(told["datasets"], told.get("where"), told.get("region") or None, told.get("columns"))
+        given: select(
+            told["datasets"], told.get("where"), told.get("region") or None, told.get("columns"), told.get("with")
+        )
         for given, told in schedule.inputs.items()
     }
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hven.compute.crossmatching.files import batches, find_hats, find_parquet, scan_files
 from hven.compute.crossmatching.rows import PLACE, FrameRows, ParquetRows, Rows, gather_rows
 from hven.compute.selection import Selection, select
-from hven.errors import DataRefusedError, LakeNotFoundError, MissingColumnError, UnitError
+from hven.errors import DataRefusedError, LakeNotFoundError, MissingColumnError, ParameterError, UnitError
 from hven.lake import DatasetHandle, Lake, check_columns, parse_where, where_text
 from hven.lake import open as open_lake
 from hven.lake.inside import note_if_elsewhere
@@ -172,6 +172,12 @@ def _find(word: str, source: Any, lake: Lake | None) -> _Found:
     if isinstance(source, str) and not _is_path(source, lake):
         source = select(source)
     if isinstance(source, Selection):
+        if source.derived:
+            raise ParameterError(
+                "a cross-match takes no derived columns",
+                where=word,
+                hint="Add them to a frame, and match that: lake.sql gives one.",
+            )
         return _in_lake(word, source, lake)
     if isinstance(source, DatasetHandle):
         return _dataset(word, source, None, None, {})

@@ -1,9 +1,11 @@
 """Whether a pipeline fits together and fits the lake: everything that does not, told at once, before anything runs."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
+from hven.compute.derived import derive, named_with_unit, polars_types
 from hven.compute.pipelines.expected import Expectations, Expected
 from hven.compute.pipelines.pipeline import Intake, Pipeline, Step, selected
 from hven.compute.pipelines.reading import read_pipeline
@@ -199,10 +201,10 @@ def _of_input(
         return
     where, named = f"dataset {selection.text!r}, input {name!r}", named_columns(given, parameters)
     try:
-        used = _used(selection)
+        used, derived = _used(selection), _derived(selection, legs)
     except HvenError as error:
         yield error
-        used = ()
+        used, derived = (), {}
     asked = {
         *used,
         *named,
@@ -212,7 +214,8 @@ def _of_input(
     columns: dict[str, Column] = {}
     for leg in reversed(legs):
         # A column that several have is the first one's.
-        columns |= leg.columns_for(given, selection.columns, sorted(asked))
+        columns |= leg.columns_for(given, selection.columns, sorted(asked - derived.keys()))
+    columns |= derived
     try:
         bind(given, Schema(tuple(columns.values())), selection.columns, named=named, where=where)
     except HvenError as error:
@@ -235,7 +238,22 @@ def _used(selection: Selection) -> tuple[str, ...]:
         # Whether the text can be parsed does not depend on any column.
         where = sql_expression(where, f"dataset {selection.text!r}")
     names = where.meta.root_names() if where is not None else []
+    for key, text in selection.derived.items():
+        made, _ = named_with_unit(key)
+        names = [name for name in names if name != made]
+        names += sql_expression(text, f"dataset {selection.text!r}", is_condition=False).meta.root_names()
     return tuple(dict.fromkeys((*names, *(_PLACED if selection.region is not None else ()))))
+
+
+def _derived(selection: Selection, legs: list[Expected]) -> dict[str, Column]:
+    """Return the derived columns of a selection; held against types where these are known already."""
+    import polars as pl
+
+    frame = {name: dtype for leg in reversed(legs) for name, dtype in leg.frame.items()}
+    if frame and all(leg.schema is not None for leg in legs):
+        return {one.name: one.column for one in derive(selection.derived, pl.Schema(frame), selection.text)}
+    named = (named_with_unit(key) for key in selection.derived)
+    return {name: Column(name, "float64", ("object",), unit) for name, unit in named}
 
 
 def _of_where(
@@ -244,6 +262,9 @@ def _of_where(
     import polars as pl
 
     frame = {name: dtype for leg in reversed(legs) for name, dtype in leg.frame.items()}
+    if frame and selection.derived and all(leg.schema is not None for leg in legs):
+        with suppress(HvenError):
+            frame |= polars_types(derive(selection.derived, pl.Schema(frame), selection.text))
     known = dict.fromkeys((*columns, *frame))
     for name in used:
         try:

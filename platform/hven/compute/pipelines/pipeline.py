@@ -134,7 +134,7 @@ class Step:
         told: dict[str, Any] = {"analysis": self.analysis if isinstance(self.analysis, str) else self.analysis.name}
         if self.output and self.output != told["analysis"]:
             told["output"] = self.output
-        by_input: dict[str, dict[str, Any]] = {"inputs": {}, "where": {}, "region": {}, "columns": {}}
+        by_input: dict[str, dict[str, Any]] = {"inputs": {}, "where": {}, "region": {}, "columns": {}, "with": {}}
         for name, selection in self.selections.items():
             if selection.where is not None and not isinstance(selection.where, str):
                 raise RecipeError(
@@ -145,9 +145,8 @@ class Step:
                 )
             said = selection.to_json()
             by_input["inputs"][name] = said["datasets"]
-            by_input["columns"] |= {name: said["columns"]} if said["columns"] else {}
-            for key in ("where", "region"):
-                by_input[key] |= {name: said[key]} if said[key] else {}
+            for key in ("where", "region", "columns", "with"):
+                by_input[key] |= {name: said[key]} if said.get(key) else {}
         told |= {key: value for key, value in by_input.items() if value}
         if self.parameters:
             known, plain = self.known, self.parameters

@@ -99,7 +99,7 @@ def _step(said: dict[str, Any], number: int, path: str) -> Step:
 def _selections(told: RunFile, analysis: Any) -> tuple[dict[str, str | Selection], list[HvenError]]:
     """Return the selections of a step as far as they can be understood, and everything that cannot."""
     misfits: list[HvenError] = []
-    by_key: dict[str, dict[str, Any]] = {"inputs": {}, "where": {}, "region": {}, "columns": {}}
+    by_key: dict[str, dict[str, Any]] = {"inputs": {}, "where": {}, "region": {}, "columns": {}, "derived": {}}
     for key, by_input in by_key.items():
         for name, value in getattr(told, key).items():
             try:
@@ -111,14 +111,14 @@ def _selections(told: RunFile, analysis: Any) -> tuple[dict[str, str | Selection
     selections: dict[str, str | Selection] = {}
     for name, dataset in by_key["inputs"].items():
         try:
-            rest = (by_key[key].get(name) for key in ("where", "region", "columns"))
+            rest = (by_key[key].get(name) for key in ("where", "region", "columns", "derived"))
             selections[name] = select(dataset, *rest)
         except HvenError as error:
             misfits.append(error)
-    for key in ("where", "region", "columns"):
+    for key in ("where", "region", "columns", "derived"):
         misfits += [
             RunFileError(
-                f"{key} is said of input {name!r}, which is not given",
+                f"{'with' if key == 'derived' else key} is said of input {name!r}, which is not given",
                 where=told.path,
                 hint=f"Give it: 'inputs: {{{name}: DATASET}}'.",
             )
