@@ -109,7 +109,7 @@ def modes():
     return set(typing.get_args(typing.get_type_hints(ingest)["mode"]))
 
 
-EXAMPLES = {"column", "extinction", "feh", "format", "object_id", "stars"}
+EXAMPLES = {"column", "data_columns", "extinction", "feh", "format", "object_id", "stars"}
 """Names that a hint makes up, and those of other packages."""
 
 
