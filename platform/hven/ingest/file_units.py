@@ -4,22 +4,11 @@ from functools import lru_cache
 
 from hven.errors import UnitError
 from hven.schema import Column, conversion_factor, describe
+from hven.schema.unit_spellings import respell
 
 _FORMATS = (None, "fits", "vounit", "cds", "ogip")
-_SPELLINGS = {
-    "degrees": "deg",
-    "degree": "deg",
-    "ang": "Angstrom",
-    "angstroms": "Angstrom",
-    "kelvin": "K",
-    "solmass": "M_sun",
-    "magnitude": "mag",
-    "unitless": "",
-    "none": "",
-    "--": "",
-    "---": "",
-    "-": "",
-}
+_ANGLES_IN_HOURS = ("ra", "ra_err")
+_GRAVITIES = ("logg", "logg_err")
 
 
 @lru_cache(maxsize=1024)
@@ -28,22 +17,25 @@ def standard_unit(text: str) -> str | None:
 
     Examples
     --------
-    >>> standard_unit("km.s**-1"), standard_unit("[cm/s2]"), standard_unit("furlong")
-    ('km / s', 'dex(cm / s2)', None)
+    >>> standard_unit("km.s**-1"), standard_unit("[cm/s2]"), standard_unit("[Sun]"), standard_unit("furlong")
+    ('km / s', 'dex(cm / s2)', 'dex', None)
     """
     import warnings
 
     from astropy import units
 
-    text = text.strip()
-    text = _SPELLINGS.get(text.lower(), text)
+    text = respell(text)
+    if text == "Sun":  # masses, radii and luminosities of the Sun: the column says which
+        return ""
     for spelling in _FORMATS:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", units.UnitsWarning)
-                return str(units.Unit(text, format=spelling).to_string())
+                unit = str(units.Unit(text, format=spelling).to_string())
+                units.Unit(unit)  # what no reader of the lake could read is no unit
         except (ValueError, TypeError):
             continue
+        return unit
     return None
 
 
@@ -68,15 +60,18 @@ def canonical_factor(name: str, unit: str) -> float:
     wanted = canonical_unit(name)
     if not wanted or not unit or unit == wanted:
         return 1.0
-    found = units.Unit(unit)
-    logarithm = getattr(found, "function_unit", None)
-    if logarithm is not None:
-        if logarithm == units.Unit(wanted):
+    if name in _ANGLES_IN_HOURS and unit == "h":
+        return 15.0
+    logarithm = units.Unit(unit)
+    if (of := getattr(logarithm, "physical_unit", None)) is not None:
+        # A logarithm is kept as it is when it is of what the canonical one is of: cm/s2 for gravities, else numbers.
+        base = units.Unit("cm / s2") if name in _GRAVITIES else units.dimensionless_unscaled
+        if logarithm.function_unit == units.Unit(wanted) and (wanted == "mag" or of == base):
             return 1.0
         raise UnitError(
-            f"{unit!r} is the logarithm of a quantity, column {name!r} is kept in {wanted!r}",
-            expected=f"a unit of the same quantity as {wanted!r}",
-            hint=f"Read it under another name, or tell the reader its unit: units={{{name!r}: {wanted!r}}}.",
+            f"column {name!r} is in {unit!r}, the logarithm of a quantity",
+            expected=f"a unit of the same quantity as {wanted!r}, in which hven keeps {name!r}",
+            hint=f"Read it under another name: columns={{'log_{name}': {name!r}}}.",
         )
     try:
         return conversion_factor(unit, wanted)

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from hven.errors import DataRefusedError, UnitError
-from hven.ingest.column_names import new_names
+from hven.ingest.column_names import new_names, rivals
 from hven.ingest.file_units import canonical_factor, canonical_unit, standard_unit
 from hven.ingest.storable import storable
-from hven.schema import Column, Note, dataset_to_frame, describe
+from hven.schema import Column, Note, dataset_to_frame, describe, is_of_several_units
 from hven.sky import healpix_29
 
 if TYPE_CHECKING:
@@ -80,8 +80,10 @@ def normalise(batch: "Batch") -> Rows:
     others: list[tuple[str, Any]] = list(batch.parts.items())[1:]
     told = {column.name: column for column in batch.columns}
     frame, arrays = _split(first)
-    names = new_names(frame.columns, batch.position)
+    units = {column.name: column.unit for column in batch.columns}
+    names = new_names(frame.columns, batch.position, units)
     objects, columns, notes = _in_our_words(frame, names, told)
+    notes += rivals(frame.columns, units)
     identity = tuple(names[name] for name in batch.identity) or tuple(c for c in objects.columns if c not in MADE)
     _check_ids(objects)
     if batch.position is not None:
@@ -96,7 +98,7 @@ def normalise(batch: "Batch") -> Rows:
         if hasattr(data, "data_vars"):
             parts[part] = _described(data, told)
         else:
-            more, also, noted = _in_our_words(data, new_names(data.columns), told)
+            more, also, noted = _in_our_words(data, new_names(data.columns, None, units), told)
             parts[part], columns, notes = more, {**also, **columns}, [*notes, *noted]
     return Rows(objects, parts, columns, tuple(c for c in identity if c in objects.columns), tuple(notes))
 
@@ -130,16 +132,24 @@ def _in_our_words(
             notes.append(Note(f"column {series.name!r}: {note}", column=name))
         if values is None:
             continue
-        unit, factor = _unit(name, column.unit, notes)
+        unit, factor = _unit(name, column.unit, notes) if values.dtype.is_numeric() else ("", 1.0)
+        assumed = not column.unit.strip() and values.dtype.is_numeric() and bool(unit)
         if factor != 1.0:
             values = values * factor if values.dtype.is_float() else values.cast(pl.Float64) * factor
             notes.append(Note(f"column {name!r} was converted from {column.unit} to {unit}", column=name))
         description = (
             column.description or _known_text(name) or ("" if name == series.name else f"{series.name} in the file")
         )
-        columns[name] = describe(replace(column, name=name, unit=unit, description=description))
+        known = describe(replace(column, name=name, dtype=_kind(values), unit=unit, description=description))
+        columns[name] = replace(known, assumed="unit" if assumed else "")
+        if assumed and is_of_several_units(name):
+            notes.append(Note(f"column {name!r} has no unit in the file: its values are taken as {unit}", True, name))
         kept.append(values.alias(name))
     return pl.DataFrame(kept), columns, notes
+
+
+def _kind(values: "pl.Series") -> str:
+    return "" if values.dtype.is_numeric() else "bool" if str(values.dtype) == "Boolean" else "string"
 
 
 def _known_text(name: str) -> str:
@@ -155,7 +165,8 @@ def _unit(name: str, text: str, notes: list[Note]) -> tuple[str, float]:
             raise UnitError(
                 f"column {name!r} is in {text!r}, which is no unit that astropy knows",
                 expected=f"a unit of the same quantity as {canonical!r}",
-                hint=f"Tell the reader its unit: units={{{name!r}: {canonical!r}}}.",
+                hint=f"Find out the unit of the values, and give it as astropy writes it: units={{{name!r}: UNIT}}. "
+                f"They are converted to {canonical!r} then.",
             )
         notes.append(Note(f"column {name!r}: the unit {text!r} of the file is not known, and not kept", True, name))
         return "", 1.0

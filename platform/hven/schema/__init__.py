@@ -1,7 +1,7 @@
 """What data looks like: kinds, columns, units, UCDs, and the conventions between tables and Datasets."""
 
 from hven.schema.aliases import ALIASES, Sureness, canonical_name, find_column, means, read_name, same_column
-from hven.schema.canonical import CANONICAL, canonical_column, describe
+from hven.schema.canonical import CANONICAL, PLAUSIBLE, canonical_column, describe, is_of_several_units
 from hven.schema.columns import Column, Schema
 from hven.schema.conventions import dataset_to_frame, frame_to_dataset
 from hven.schema.fillers import Filler, fillers_of, find_fillers
@@ -15,6 +15,7 @@ __all__ = [
     "ALIASES",
     "CANONICAL",
     "KINDS",
+    "PLAUSIBLE",
     "Column",
     "Filler",
     "Kind",
@@ -32,6 +33,7 @@ __all__ = [
     "find_column",
     "find_fillers",
     "frame_to_dataset",
+    "is_of_several_units",
     "is_same_quantity",
     "means",
     "parse_unit",

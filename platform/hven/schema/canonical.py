@@ -74,10 +74,52 @@ CANONICAL: dict[str, Column] = {
 }
 
 
+PLAUSIBLE: dict[str, tuple[float, float]] = {
+    "parallax": (-5, 800),
+    "radial_velocity": (-1500, 1500),
+    "distance": (1e-4, 100),
+    "teff": (500, 200_000),
+    "logg": (-2, 10),
+    **dict.fromkeys(("feh", "m_h"), (-8, 2)),
+    **dict.fromkeys(("alpha_m", "alpha_fe", "c_n"), (-3, 3)),
+    **dict.fromkeys(("age", "age_p16", "age_p50", "age_p84", "age_gyro", "age_kin"), (0, 20)),
+    "mass": (0.005, 300),
+    "r_gal": (0, 200),
+    "phi_gal": (-6.3, 6.3),
+    **dict.fromkeys(("x_gal", "y_gal", "z_gal"), (-200, 200)),
+    **dict.fromkeys(("v_r_gal", "v_phi_gal", "v_z_gal"), (-1500, 1500)),
+    **dict.fromkeys(("l_x", "l_y", "l_z", "j_r", "j_phi", "j_z"), (-1e5, 1e5)),
+    "prot": (1e-3, 2000),
+    **dict.fromkeys(("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"), (-2, 35)),
+    **dict.fromkeys(("j_mag", "h_mag", "ks_mag"), (-5, 35)),
+    **dict.fromkeys(("a_v", "a_k", "ebv"), (-1, 60)),
+    "wavelength": (100, 1e7),
+}
+"""Canonical name -> where the median of its values lies, in its canonical unit, for what surveys measure."""
+
+_OF_SEVERAL_UNITS = frozenset(
+    (
+        *("distance", "r_gal", "x_gal", "y_gal", "z_gal", "phi_gal", "wavelength", "radius"),
+        *("age", "age_p16", "age_p50", "age_p84", "age_gyro", "age_kin"),
+    )
+)
+
+
+def is_of_several_units(name: str) -> bool:
+    """Return whether surveys write a canonical column in several units, so that one that is not said is a guess.
+
+    Examples
+    --------
+    >>> is_of_several_units("age"), is_of_several_units("distance_err"), is_of_several_units("teff")
+    (True, True, False)
+    """
+    return name.removesuffix("_err") in _OF_SEVERAL_UNITS
+
+
 def describe(column: Column) -> Column:
     """Return `column` with unit, UCD and description filled in from the canonical names where it says nothing itself.
 
-    ``c_err`` is described as the 1-sigma error of ``c``; ``<x>_fe`` and ``<x>_h`` as abundances in dex.
+    Text has no unit. ``c_err`` is described as the 1-sigma error of ``c``; ``<x>_fe`` and ``<x>_h`` as abundances.
 
     Examples
     --------
@@ -91,7 +133,7 @@ def describe(column: Column) -> Column:
         return column
     return replace(
         column,
-        unit=column.unit or known.unit,
+        unit=column.unit or ("" if column.dtype in {"string", "bool"} else known.unit),
         description=column.description or known.description,
         ucd=column.ucd or known.ucd,
     )

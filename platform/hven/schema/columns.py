@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from hven.errors import MissingColumnError, did_you_mean
@@ -33,6 +33,8 @@ class Column:
         One line.
     ucd
         IVOA unified content descriptor, for example ``phys.abund.Fe``.
+    assumed
+        What was assumed of it as the data said nothing: ``"unit"``; empty when nothing was.
     """
 
     name: str
@@ -41,10 +43,11 @@ class Column:
     unit: str = ""
     description: str = ""
     ucd: str = ""
+    assumed: str = ""
 
     def attrs(self) -> dict[str, str]:
-        """Return what an xarray variable carries of it: ``units``, ``description``, ``ucd``, when not empty."""
-        texts = {"units": self.unit, "description": self.description, "ucd": self.ucd}
+        """Return what an xarray variable carries: ``units``, ``description``, ``ucd``, ``assumed``, when not empty."""
+        texts = {"units": self.unit, "description": self.description, "ucd": self.ucd, "assumed": self.assumed}
         return {key: text for key, text in texts.items() if text}
 
 
@@ -128,6 +131,7 @@ class Schema:
                         str(variable.attrs.get("units", "")),
                         str(variable.attrs.get("description", "")),
                         str(variable.attrs.get("ucd", "")),
+                        str(variable.attrs.get("assumed", "")),
                     )
                 )
                 for name, variable in data.variables.items()
@@ -144,9 +148,7 @@ class Schema:
         columns = []
         for name, dtype in frame.schema.items():
             text = known.get(name, Column(name, ""))
-            columns.append(
-                describe(Column(name, _frame_dtype(dtype), ("object",), text.unit, text.description, text.ucd))
-            )
+            columns.append(describe(replace(text, name=name, dtype=_frame_dtype(dtype), dims=("object",))))
         return cls(tuple(columns), told.attrs if isinstance(told, Schema) else {})
 
 

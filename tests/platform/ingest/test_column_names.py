@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hven.ingest.column_names import new_names
+from hven.ingest.column_names import new_names, rivals
 
 
 @settings(deadline=None)
@@ -33,3 +33,35 @@ def test_the_columns_of_the_position_become_ra_and_dec_and_no_other_column_does(
 
 def test_a_column_never_looks_like_the_validity_of_another():
     assert new_names(["age", "age_valid"])["age_valid"] == "age_valid_flag"
+
+
+def test_spellings_of_canonical_names_and_their_errors_become_canonical():
+    apogee = ["TEFF", "TEFF_ERR", "M_H", "M_H_ERR", "FE_H", "FE_H_ERR", "MG_FE", "MG_FE_ERR", "TIII_FE", "FE_H_FLAG"]
+    assert list(new_names(apogee).values()) == [
+        *("teff", "teff_err", "m_h", "m_h_err", "feh", "feh_err", "mg_fe", "mg_fe_err", "tiii_fe", "feh_flag")
+    ]
+    gaia = new_names(["parallax", "parallax_error", "pmra_error", "parallax_over_error", "ra_error"])
+    assert list(gaia.values()) == ["parallax", "parallax_err", "pmra_err", "parallax_over_error", "ra_error"]
+    vizier = new_names(["Teff", "e_Teff", "[Fe/H]", "e_[Fe/H]", "Plx", "e_Plx", "pmDE", "__Mg_Fe_", "e__Mg_Fe_"])
+    assert list(vizier.values()) == [
+        *("teff", "teff_err", "feh", "feh_err", "parallax", "parallax_err", "pmdec", "mg_fe", "mg_fe_err")
+    ]
+
+
+def test_words_that_may_mean_something_else_keep_their_names():
+    kept = ["J", "H", "K", "z", "dist", "rv", "VHELIO_AVG", "mh_gspphot", "gmag", "N_H", "e_bv_x", "sigma_int", "E_Age"]
+    assert list(new_names(kept).values()) == kept
+
+
+def test_two_columns_never_become_one_and_a_note_names_the_rivals():
+    names = ["FE_H", "[Fe/H]", "e_teff", "teff_err"]
+    assert new_names(names) == {"FE_H": "FE_H", "[Fe/H]": "Fe_H_2", "e_teff": "e_teff", "teff_err": "teff_err"}
+    assert [note.text for note in rivals(names)] == [
+        "columns 'FE_H', '[Fe/H]' are all spelled like 'feh': none is taken for it"
+    ]
+    assert new_names(["Age", "e_Age", "E_Age"])["e_Age"] != "age_err", "two-sided errors are no 1-sigma errors"
+
+
+def test_a_unit_of_another_quantity_speaks_against_a_spelling():
+    assert new_names(["M_H", "AGE"], units={"M_H": "mag", "AGE": "log(yr)"}) == {"M_H": "M_H", "AGE": "AGE"}
+    assert new_names(["M_H", "AGE"], units={"M_H": "[Sun]", "AGE": "Myr"}) == {"M_H": "m_h", "AGE": "age"}

@@ -8,7 +8,7 @@ import xarray as xr
 from hven.errors import DataRefusedError, UnitError
 from hven.ingest import normalise
 from hven.plugins import Batch
-from hven.schema import Column
+from hven.schema import Column, Schema
 from hven.sky import healpix_29
 
 
@@ -42,6 +42,42 @@ def test_a_unit_that_nobody_knows_is_dropped_with_a_note_but_refused_for_a_canon
     assert any("'furlongs'" in note.text for note in rows.notes)
     with pytest.raises(UnitError, match="'furlongs'"):
         normalise(batch([Column("distance", "", unit="furlongs")], distance=[1.0]))
+
+
+def test_the_hint_on_an_unknown_unit_does_not_call_the_values_canonical():
+    with pytest.raises(UnitError) as refused:
+        normalise(batch([Column("ra", "", unit="furlongs")], ra=[0.1]))
+    assert "UNIT" in str(refused.value)
+    assert "units={'ra': 'deg'}" not in str(refused.value)
+
+
+def test_a_column_of_several_units_without_one_is_noted_for_attention_and_marked():
+    rows = normalise(batch(distance=[1500.0], teff=[5000.0], age=["young"], mass=[1.0]))
+    (note,) = [note for note in rows.notes if note.needs_attention]
+    assert (note.column, note.text) == (
+        "distance",
+        "column 'distance' has no unit in the file: its values are taken as kpc",
+    )
+    assert {name: column.assumed for name, column in rows.columns.items()} == {
+        "distance": "unit",
+        "teff": "unit",
+        "age": "",
+        "mass": "unit",
+    }
+    assert Schema.from_json(Schema.of_frame(rows.objects, rows.columns).to_json())["distance"].assumed == "unit"
+
+
+def test_text_has_no_unit():
+    rows = normalise(batch([Column("TEFF", "", unit="K")], TEFF=["5000 K"]))
+    assert (rows.columns["teff"].unit, Schema.of_frame(rows.objects, rows.columns)["teff"].unit) == ("", "")
+
+
+def test_errors_of_surveys_arrive_under_canonical_names_and_units():
+    told = [Column("e_Dist", "", unit="pc"), Column("Dist", "", unit="pc"), Column("e_[Fe/H]", "", unit="[Sun]")]
+    rows = normalise(batch(told, **{"Dist": [1500.0], "e_Dist": [100.0], "[Fe/H]": [0.1], "e_[Fe/H]": [0.05]}))
+    assert rows.objects.columns == ["Dist", "e_Dist", "feh", "feh_err"]
+    assert rows.columns["feh_err"].unit == "dex"
+    assert any(note.text == "column 'e_[Fe/H]' is kept as 'feh_err'" for note in rows.notes)
 
 
 def test_nan_becomes_null():
