@@ -121,7 +121,7 @@ _WORDS = {
 }
 """Words within a unit, in small letters, where astropy has no unit of that very spelling."""
 
-_OF_CAPITALS = {
+_OF_CAPITALS: dict[str, str] = {
     unit.upper(): unit
     for unit in re.findall(
         r"\w+",
@@ -134,6 +134,7 @@ _OF_CAPITALS = {
 _ASTRONOMERS = {"A": "Angstrom", "S": "s", "PC": "pc", "D": "d"}
 """Words that astropy has as units of the laboratory (ampere, siemens, petacoulomb, debye), and no sky table does."""
 
+_SIGNS = str.maketrans("\u2212·µμ", "-.uu", "${}")
 _WORD = re.compile(r"[^\W\d]+(?:_sun)?", re.IGNORECASE)
 _LOGARITHM = re.compile(r"(?:log|log10|lg)\s*(?:10)?\s*[\[(](.+)[\])]", re.IGNORECASE)
 
@@ -164,7 +165,7 @@ def respell(text: str) -> str:
         return respell(inner) if inner.casefold() in _PLAIN_IN_BRACKETS else _logarithm(inner)
     text = re.sub(r"'(\w+)'", r"\1", text)  # the Gaia archive writes 'electron'.s**-1
     text = text.replace('"', "arcsec").replace("'", "arcmin")
-    return _WORD.sub(lambda word: _respelled(word[0]), text)
+    return str(_WORD.sub(lambda word: _respelled(word[0]), text))
 
 
 def _logarithm(inner: str) -> str:
