@@ -148,7 +148,7 @@ def respell(text: str) -> str:
     >>> respell("RADIANS"), respell("KM/S"), respell("[Sun]"), respell("erg/s/cm2/A"), respell("log(cm.s**-2)")
     ('rad', 'km/s', 'dex', 'erg/s/cm2/Angstrom', 'dex(cm.s**-2)')
     """
-    text = text.strip().translate(
+    text = text.strip().translate(_SIGNS)
         str.maketrans({"\u2212": "-", "·": ".", "µ": "u", "μ": "u", "$": "", "{": "", "}": ""})
     )
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
