@@ -149,8 +149,6 @@ def respell(text: str) -> str:
     ('rad', 'km/s', 'dex', 'erg/s/cm2/Angstrom', 'dex(cm.s**-2)')
     """
     text = text.strip().translate(_SIGNS)
-        str.maketrans({"\u2212": "-", "·": ".", "µ": "u", "μ": "u", "$": "", "{": "", "}": ""})
-    )
     if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'":
         text = text[1:-1].strip()
     folded = text.casefold()
