@@ -4,6 +4,7 @@ from pathlib import Path
 
 from hven.plugins.archives import MEMBER, archive_members
 from hven.plugins.claims import Claim, FileHead
+from hven.plugins.foreign_texts import foreign_text
 
 _CONVERT = "Convert it to Parquet, FITS or CSV with the software that made it."
 _MAGIC: tuple[tuple[bytes, str, str, str], ...] = (
@@ -91,7 +92,7 @@ def foreign_claim(head: FileHead) -> Claim | None:
         )  # fmt: skip
     if raw[:2] == b"PK":
         return _zip(head)
-    return None
+    return foreign_text(head)
 
 
 def foreign_folder(path: str) -> Claim | None:

@@ -114,7 +114,7 @@ def unclaimed_file(explained: Explanation, known: Collection[str]) -> ReaderNotF
     name = PurePath(explained.path).name
     if not explained.claims:
         return ReaderNotFoundError(
-            f"no reader knows what {name!r} is",
+            f"no reader knows what {name!r} is{_first_words(explained.path)}",
             where=explained.path,
             hint=f"Name one of: {', '.join(sorted(known)) or 'none is installed'}.",
         )
@@ -129,6 +129,21 @@ def unclaimed_file(explained: Explanation, known: Collection[str]) -> ReaderNotF
         where=explained.path,
         hint=f"Say which, as in --reader {reader}.",
     )
+
+
+def _first_words(path: str) -> str:
+    """Return what the beginning of a file shows to a person, empty for a folder or a file that is not there."""
+    if not Path(path).is_file():
+        return ""
+    with Path(path).open("rb") as file:
+        start = file.read(200)
+    try:
+        words = start.decode("utf-8", errors="strict" if len(start) < 200 else "ignore").split()
+    except UnicodeDecodeError:
+        words = []
+    if not words or b"\x00" in start:
+        return f": it begins with the bytes {start[:16]!r}"
+    return f": text without a table that a reader recognises, {' '.join(words)[:60]!r}"
 
 
 def _implementations(plugin: Any, hooks: pluggy.PluginManager) -> dict[str, Mapping[str, Any]]:

@@ -9,6 +9,7 @@ from hven_plugins.files.csv_files import csv, write_csv
 from hven_plugins.files.fits_images import cutouts, fits_cutouts, fits_images
 from hven_plugins.files.fits_tables import fits_table, write_fits
 from hven_plugins.files.hdf5_tables import hdf5_table
+from hven_plugins.files.json_tables import json_records
 from hven_plugins.files.numpy_tables import numpy_table
 from hven_plugins.files.parquet_files import parquet, write_parquet
 from hven_plugins.files.pictures import pictures
@@ -26,6 +27,7 @@ __all__ = [
     "fits_table",
     "hdf5_images",
     "hdf5_table",
+    "json_records",
     "numpy_images",
     "numpy_table",
     "parquet",
@@ -40,7 +42,7 @@ __all__ = [
 @hven.hookimpl
 def hven_readers() -> "list[Reader]":
     """Return the readers of tables and of images."""
-    tables = [fits_table, votable, csv, ascii_layout, parquet, hdf5_table, numpy_table]
+    tables = [fits_table, votable, csv, ascii_layout, json_records, parquet, hdf5_table, numpy_table]
     return [*tables, fits_images, fits_cutouts, numpy_images, hdf5_images, pictures]
 
 

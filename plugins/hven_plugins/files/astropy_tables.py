@@ -77,6 +77,8 @@ def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
         return _of_lists(name, len(plain))
     null = mask if missing is None else mask | missing
     if plain.dtype.kind in "SUO":
+        if plain.dtype.kind == "O" and any(isinstance(value, np.ndarray | list | tuple) for value in plain):
+            return _lists(name, plain, null)
         texts = [_text(value) for value in plain.tolist()]
         if any(isinstance(text, _NotText) for text in texts):
             return _of_lists(name, len(plain))
@@ -112,6 +114,21 @@ def _vectors(name: str, values: "np.ndarray[Any, Any]", mask: "np.ndarray[Any, A
     gone = mask.reshape(len(values), -1)
     gone = gone.all(axis=1) if native.dtype.kind == "f" else gone.any(axis=1)
     return series.scatter(np.flatnonzero(gone), None) if gone.any() else series
+
+
+def _lists(name: str, values: "np.ndarray[Any, Any]", null: "np.ndarray[Any, Any]") -> "pl.Series":
+    """Return vectors of varying length as a column of lists; nothing of them where they are no numbers."""
+    import polars as pl
+
+    rows: list[list[Any] | None] = []
+    for value, is_null in zip(values, null, strict=True):
+        array = np.ma.asarray(value if value is not None else [])
+        if array.ndim != 1 or (array.size and array.dtype.kind not in "iufb"):
+            return _of_lists(name, len(values))
+        rows.append(None if is_null else [None if one is np.ma.masked else one for one in array.tolist()])
+    known = [one for row in rows if row for one in row if one is not None]
+    kind = pl.Float64 if any(isinstance(one, float) for one in known) else pl.Int64
+    return pl.Series(name, rows, dtype=pl.List(pl.Boolean if known and isinstance(known[0], bool) else kind))
 
 
 class _NotText:

@@ -12,9 +12,10 @@ from hven_plugins.files.words import NULLS, NUMBER, NUMBER_NULLS
 if TYPE_CHECKING:
     import polars as pl
 
-Kind = Literal["null", "bool", "int", "whole", "float", "text"]
+Kind = Literal["null", "bool", "int", "whole", "float", "text", "vector"]
 _MOST_WORDS = 200
 _EXACT = 2**53
+_VECTOR = r"^[\[(]\s*[-+.\dnN][-+.\deEnulNaIif\s]*,[-+.\deEnulNaIif,\s]*[\])]$"
 
 
 @dataclass
@@ -35,6 +36,8 @@ class ColumnFacts:
     words: Counter[str] = field(default_factory=Counter)
     other_words: int = 0
     hours: int = 0
+    vectors: int = 0
+    lengths: set[int] = field(default_factory=set)
 
     def take(self, texts: "pl.Series") -> None:
         """Take in the values of a block: texts without blanks around them."""
@@ -72,6 +75,12 @@ class ColumnFacts:
             self.floats += int(odd.sum())
             self.odd_exponents = True
             rest = rest.filter(~odd)
+        vectors = rest.filter(rest.str.contains(_VECTOR))
+        if vectors.len():
+            self.vectors += vectors.len()
+            self.lengths |= set((vectors.str.count_matches(",") + 1).unique().to_list())
+            self.other_words += vectors.len()
+            rest = rest.filter(~rest.str.contains(_VECTOR))
         self.hours = max(self.hours, _largest_hour(rest))
         for word, times in rest.value_counts(sort=True).head(_MOST_WORDS).iter_rows():
             if word in self.words or len(self.words) < _MOST_WORDS:
@@ -93,6 +102,7 @@ class ColumnType:
     notes: tuple[Note, ...] = ()
     decimal_comma: bool = False
     odd_exponents: bool = False
+    length: int = 0
 
     def cast(self, texts: "pl.Series") -> "pl.Series":
         """Return a block of texts as values of this type.
@@ -115,6 +125,8 @@ class ColumnType:
             return pl.select(
                 pl.when(lower.is_in(["true", "false"]).fill_null(value=False)).then(lower == "true").alias(texts.name)
             ).to_series()
+        if self.kind == "vector":
+            return _as_vectors(texts, self.length)
         if self.decimal_comma:
             texts = _points(texts)
         if self.kind == "int":
@@ -153,6 +165,10 @@ def column_type(facts: ColumnFacts, nulls: Collection[str] | None = None) -> Col
     found = {word: times for word, times in facts.words.items() if word not in missing}
     unknown = facts.other_words - sum(times for word, times in facts.words.items() if word in missing)
     if not facts.numbers:
+        if facts.vectors and facts.vectors == unknown:
+            note = Note(f"column {facts.name!r} holds vectors written as text, such as (1.0, 2.0)", column=facts.name)
+            length = next(iter(facts.lengths)) if len(facts.lengths) == 1 else 0
+            return ColumnType("vector", text_nulls, (note,), length=length)
         words = {word.lower() for word in found}
         if unknown and words <= {"true", "false"}:
             return ColumnType("bool", text_nulls)
@@ -216,6 +232,17 @@ def _counted(times: int) -> str:
 def _points(texts: "pl.Series") -> "pl.Series":
     """Return texts in which decimal commas of numbers are points."""
     return texts.str.replace(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", "${1}.${2}")
+
+
+def _as_vectors(texts: "pl.Series", length: int) -> "pl.Series":
+    """Return vectors written as (1.0, 2.0) or [1.0, 2.0]: arrays where all have one length."""
+    import polars as pl
+
+    inner = texts.str.strip_chars("()[] ").str.split(",")
+    values = inner.list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
+    known = texts.str.contains(_VECTOR).fill_null(value=False)
+    values = pl.select(pl.when(known).then(values).alias(texts.name)).to_series()
+    return values.list.to_array(length) if length else values
 
 
 def _largest_hour(texts: "pl.Series") -> int:

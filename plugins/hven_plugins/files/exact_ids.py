@@ -25,8 +25,9 @@ IDENTITIES = (
 """Names under which surveys publish what tells their objects apart, lower case, in the order of preference."""
 
 _ID = re.compile(
-    r"(^|_)(id|ids|kic|tic|epic|hip|hd|source|object)$|(obj|source|target|obs|star|gaia|cat)_?id(_|$)", re.IGNORECASE
+    r"(^|_)ids?$|^(kic|tic|epic|hip|hd|object)$|(obj|source|target|obs|star|gaia|cat)_?id(_|$)|[a-z]ID$",
 )
+_NUMBERS_ONLY = ("source",)
 _EXACT = 2**53
 
 
@@ -38,7 +39,28 @@ def is_id(name: str) -> bool:
     >>> is_id("GaiaDR3_ID"), is_id("specObjID"), is_id("KIC"), is_id("grid"), is_id("valid")
     (True, True, True, False, False)
     """
-    return name.lower() in IDENTITIES or _ID.search(name) is not None
+    return name.lower() in IDENTITIES or any(_ID.search(one) is not None for one in (name, name.lower()))
+
+
+def guessed_identity(data: "pl.DataFrame", rounded: set[str]) -> tuple[str, ...]:
+    """Return the column that tells the objects of a table apart by its name; nothing where there is none.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> guessed_identity(pl.DataFrame({"SOURCE_ID": [7], "id": ["a"]}), set())
+    ('SOURCE_ID',)
+    """
+    lower = {name.lower(): name for name in reversed(data.columns)}
+    for name in IDENTITIES:
+        column = lower.get(name)
+        if column is None or column in rounded or data[column].dtype.is_nested():
+            continue
+        # 'source' is the id in VizieR's tables of Gaia, and in others the paper or survey of a value.
+        if name in _NUMBERS_ONLY and not data[column].dtype.is_integer():
+            continue
+        return (column,)
+    return ()
 
 
 def exact_ids(data: "pl.DataFrame") -> "tuple[pl.DataFrame, list[Note], set[str]]":

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 _MINUS, _PRIME, _SECOND = "\u2212", "\u2032", "\u2033"
 PATTERN = (
-    rf"^([+\-{_MINUS}]?)\s*(\d{{1,3}})\s*[:hHdD°\s]\s*(\d{{1,2}}(?:[.,]\d+)?)"
-    rf"\s*[:mM'{_PRIME}\s]?\s*(\d{{1,2}}(?:[.,]\d*)?)?\s*[sS\"{_SECOND}]?$"
+    rf"^([+\-{_MINUS}]?)\s*(\d{{1,3}})\s*[:hHdD°_\s]\s*(\d{{1,2}}(?:[.,]\d+)?)"
+    rf"\s*[:mM'{_PRIME}_\s]?\s*(\d{{1,2}}(?:[.,]\d*)?)?\s*[sS\"{_SECOND}]?$"
 )
 """Sign, hours or degrees, minutes, seconds (which may be absent) of an angle."""
 

@@ -48,7 +48,7 @@ def read_frame(text: str) -> str:
     >>> read_frame("ICRS"), read_frame("eq_FK5 J2000"), read_frame("FK5 1975.0"), read_frame("FK4"), read_frame("b1950")
     ('icrs', 'fk5', 'fk5 J1975', 'fk4', 'fk4')
     """
-    equinox = re.search(r"(?<![A-Za-z0-9.])([JjBb]?)(\d{4}(?:\.\d+)?)\s*\)?\s*$", text)
+    equinox = re.search(r"(?<![A-Za-z0-9.])([JjBb]?)(\d{4}(?:\.\d*)?)\s*\)?\s*$", text)
     word = text[: equinox.start()] if equinox else text
     plain = re.sub(r"[^a-z0-9]", "", word.lower())
     if not plain and equinox:

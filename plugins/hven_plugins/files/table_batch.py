@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Literal
 
 from hven import Batch, Column, Note
 from hven.errors import MissingColumnError, ParameterError, UnreadableFileError, did_you_mean
-from hven_plugins.files.exact_ids import IDENTITIES, exact_ids
+from hven_plugins.files.exact_ids import exact_ids, guessed_identity
 from hven_plugins.files.positions import Pair, find_pair, in_icrs, pair_of, with_joined_parts
 
 if TYPE_CHECKING:
@@ -209,6 +209,4 @@ def _pair(
 def _identity(data: "pl.DataFrame", identity: Sequence[str] | None, rounded: set[str], where: str) -> tuple[str, ...]:
     if identity is not None:
         return tuple(_known(data, name, "identity", where) for name in identity)
-    lower = {name.lower(): name for name in reversed(data.columns)}
-    found = (lower[name] for name in IDENTITIES if name in lower and lower[name] not in rounded)
-    return next(((name,) for name in found), ())
+    return guessed_identity(data, rounded)
