@@ -198,6 +198,12 @@ def shifted(spectra: xr.Dataset, *, by: str = "nothing", worst: float = 1e9) -> 
     )
 
 
+@hven.analysis(stars=Table(ra="deg", dec="deg", feh="dex"), produces={"ra": "deg", "dec": "deg"}, per_object=True)
+def moved(stars: xr.Dataset, *, worst: float) -> xr.Dataset:
+    """Positions, off the sphere for stars above the worst."""
+    return xr.Dataset({"ra": stars.ra, "dec": stars.dec.where(stars.feh <= worst, 95.0)})
+
+
 @hven.analysis(stars=Table(feh="dex"), produces={"double": "dex"}, per_object=True)
 def short(stars: xr.Dataset) -> xr.Dataset:
     """A result that has lost an object."""

@@ -191,6 +191,10 @@ def _placed(objects: "pl.DataFrame") -> "pl.DataFrame":
             hint="Leave them out (option unplaced=drop of hven's own readers), or read the file without position.",
         )
     objects = objects.with_columns(pl.col("ra", "dec").cast(pl.Float64)).drop("_healpix_29", strict=False)
+    # Right ascensions from -180 to 180 degrees are as common as those from 0 to 360.
+    ra = pl.col("ra")
+    turned = pl.when(ra.is_between(-180, 0, closed="left")).then(ra + 360).when(ra == 360).then(0.0).otherwise(ra)
+    objects = objects.with_columns(turned.alias("ra"))
     return objects.with_columns(pl.Series("_healpix_29", healpix_29(objects["ra"], objects["dec"])))
 
 

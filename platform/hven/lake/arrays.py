@@ -19,6 +19,8 @@ from hven.lake.axes import Axes, axes_of
 from hven.lake.locks import locked
 from hven.lake.parts import CHUNK, HIDDEN, ROW_GROUP, SHARD, Part
 from hven.lake.store import Store, storage_error
+from hven.lake.validation import check_values
+from hven.schema import Schema
 from hven.schema.columns import plain
 from hven.schema.conventions import STRING
 
@@ -100,7 +102,7 @@ def expire(at: ArraysAt, snapshots: Collection[str], before: "datetime") -> None
         repository.garbage_collect(before)
 
 
-def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
+def add_group(session: Any, name: str, data: "xr.Dataset", where: str = "") -> None:
     """Write a Dataset as one group of a session, shard by shard, computing lazy variables as they are needed.
 
     Parameters
@@ -111,11 +113,19 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
         The group: the segment.
     data
         Variables over ``object`` are cut into shards of whole objects; others are kept whole.
+    where
+        The dataset, as errors name it; lazy values are then looked at as they are computed (`check_values`).
+
+    Raises
+    ------
+    DataRefusedError
+        For values that cannot be.
     """
     import dask
     import zarr
 
     # What does not run over objects is looked at for its digest and then written: computed once.
+    schema = Schema.of_dataset(data)
     data = data.assign({n: v.compute() for n, v in data.data_vars.items() if "object" not in v.dims})
     group = zarr.open_group(session.store, mode="a").create_group(
         name, attributes=_plain(data.attrs) | {_OWN: _index(data)}
@@ -127,7 +137,11 @@ def add_group(session: Any, name: str, data: "xr.Dataset") -> None:
     rows = int(data.sizes.get("object", 0))
     for start in range(0, rows if lazy else 0, SHARD):
         cut = {key: v[start : start + SHARD].data for key, v in lazy.items()}
-        for key, values in dask.compute(cut, scheduler="threads")[0].items():
+        computed = dask.compute(cut, scheduler="threads")[0]
+        if where:
+            ids = {k: np.asarray(v[start : start + SHARD].values) for k, v in stored.items() if k == "object_id"}
+            check_values(ids | {key: np.asarray(values) for key, values in computed.items()}, schema, start, where)
+        for key, values in computed.items():
             arrays[key][start : start + SHARD] = np.asarray(values)
     for key, variable in stored.items():
         if key not in lazy:

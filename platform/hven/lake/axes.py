@@ -21,8 +21,11 @@ Axes = Mapping[str, Mapping[str, Any]]
 """By variable: ``dims``, ``shape``, ``unit``, and of what does not run over objects ``values``, a digest."""
 
 _OBJECT = "object"
-_SAID_OF_ONE = ("caveats", "history", "title", "description", "comment", "comments", "source", "references", "date")
-"""Attributes of a dataset that tell where a part of it came from, and define nothing."""
+_SAID_OF_ONE = (
+    *("caveats", "history", "title", "description", "comment", "comments", "source", "references", "date"),
+    *("resolving_power", "resolution"),
+)
+"""Attributes of a dataset that tell where a part of it came from, or that the catalog joins; they define no axis."""
 
 
 def axes_of(data: "xr.Dataset") -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ import numpy as np
 from hven.errors import DataRefusedError
 from hven.lake import tables
 from hven.lake.axes import check_units
+from hven.lake.validation import check_names
 from hven.schema import Schema, dataset_to_frame
 from hven.sky import coverage, join_coverage
 
@@ -18,14 +19,21 @@ if TYPE_CHECKING:
     from hven.lake.source import Source
 
 
-def frame_or_arrays(data: Any, kind: str | None) -> "pl.DataFrame | xr.Dataset":
-    """Return data as it is to be kept: a frame, or a Dataset that does not make one (or shall not: `kind`)."""
+def frame_or_arrays(data: Any, kind: str | None, where: str = "") -> "pl.DataFrame | xr.Dataset":
+    """Return data as it is to be kept: a frame, or a Dataset that does not make one (or shall not: `kind`).
+
+    Raises
+    ------
+    DataRefusedError
+        For what is neither, and for names that cannot be kept.
+    """
     import polars as pl
     import xarray as xr
 
     if isinstance(data, pl.LazyFrame):
         data = data.collect()
     if isinstance(data, pl.DataFrame):
+        check_names(Schema.of_frame(data), where, is_table=True)
         return data
     if not isinstance(data, xr.Dataset):
         raise DataRefusedError(
@@ -34,7 +42,9 @@ def frame_or_arrays(data: Any, kind: str | None) -> "pl.DataFrame | xr.Dataset":
             hint="Convert it, for example with pl.from_pandas(frame) or table.to_pandas() of astropy.",
         )
     flat = {v.dims for v in data.variables.values()}
-    if kind in (None, "table") and len(flat) == 1 and all(len(d) == 1 for d in flat):
+    is_table = kind in (None, "table") and len(flat) == 1 and all(len(d) == 1 for d in flat)
+    check_names(Schema.of_dataset(data), where, is_table=is_table)
+    if is_table:
         return dataset_to_frame(data.compute())
     return data
 
@@ -215,4 +225,4 @@ def joined_coverage(entry: "Entry", data: Any) -> str:
 
 def kind_of(data: "xr.Dataset") -> str:
     """Return the kind of dataset that arrays are, when nobody says."""
-    return "spectra" if {"object", "wavelength"} <= set(data.dims) else "result"
+    return "spectra" if {"object", "wavelength"} <= set(data.dims) and "wavelength" in data.variables else "result"

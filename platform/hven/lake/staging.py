@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hven.lake import arrays, tables
 from hven.lake.store import Store
 from hven.lake.tables import WrittenPart
+from hven.lake.validation import check_arrays, check_frame
+from hven.schema import Schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -28,8 +30,16 @@ class StagedTable:
     path: str
 
     def write(self, segment: str, key: str, frame: "pl.DataFrame") -> WrittenPart:
-        """Write the rows of one block as one file, under a new name at every attempt, and return what it is."""
-        return tables.write_part(self.store, self.path, segment, key, tables.tableable(frame, self.path))
+        """Write the rows of one block as one file, under a new name at every attempt, and return what it is.
+
+        Raises
+        ------
+        DataRefusedError
+            For positions that are none, ids that are no numbers, and types that tables do not keep.
+        """
+        kept = tables.tableable(frame, self.path)
+        check_frame(kept, Schema.of_frame(kept), "the result")
+        return tables.write_part(self.store, self.path, segment, key, kept)
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,15 @@ class StagedArrays:
         return arrays.writing(self.at, self.branch)
 
     def write(self, fork: Any, segment: str, data: "xr.Dataset") -> Any:
-        """Write one block as a segment into a fork, and return the fork: forgetting it would lose the block."""
-        arrays.add_group(fork, segment, data)
+        """Write one block as a segment into a fork, and return the fork: forgetting it would lose the block.
+
+        Raises
+        ------
+        DataRefusedError
+            For what cannot be kept: axes that do not ascend, ids that are no numbers, values that cannot be.
+        """
+        check_arrays(data, "result", "the result")
+        arrays.add_group(fork, segment, data, "the result")
         return fork
 
     def commit(self, session: Any, forks: Sequence[Any], message: str) -> str:

@@ -40,6 +40,7 @@ from hven.lake.restoring import entry_at
 from hven.lake.source import Source, schema_key
 from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
+from hven.lake.validation import check_arrays, check_frame
 from hven.lake.where import parse_where
 from hven.schema import KINDS, Schema, check_name
 
@@ -121,17 +122,20 @@ class Transaction:
         check_name(name)
         _check_texts(texts)
         self._claim(name, must_be_as_found=True)
-        kept = frame_or_arrays(data, kind)
+        where = f"dataset {name!r}"
+        told = schema if schema is not None else schema_of(data)
+        kept = frame_or_arrays(data, kind, where)
         if isinstance(kept, pl.DataFrame):
-            frame = tables.tableable(kept, f"dataset {name!r}")
+            frame = tables.tableable(kept, where)
+            check_frame(frame, Schema.of_frame(frame, told or ()), where)
             check_ids(frame, name)
-            told = schema if schema is not None else schema_of(data)
             path = self.new_path(name, "table")
             parts = tables.write_parts(self._store, path, tables.new_segment(0), frame)
             version = tables.create_table(self._store, path, frame, parts)
             pin, columns = Pin("delta", path, version), Schema.of_frame(frame, told or ())
             self._set(name, pin, columns, kind or "table", coverage_of(frame), texts)
             return
+        check_arrays(kept, kind or kind_of(kept), where)
         check_array_ids(kept, name)
         pin = self._write_group(Pin("icechunk", self.new_path(name, "arrays"), ""), kept, number=0)
         self._set(name, pin, Schema.of_dataset(kept), kind or kind_of(kept), coverage_of(kept), texts, kept)
@@ -150,6 +154,7 @@ class Transaction:
         if source.is_table:
             frame = aligned(as_frame(data), source)
             check_same_units(data, source)
+            check_frame(frame, source.schema, f"dataset {name!r}")
             check_ids(frame, name)
             if "object_id" in frame.columns:
                 refuse_known_ids(source, frame["object_id"])
@@ -166,6 +171,7 @@ class Transaction:
         check_units(source.schema, arrays_, f"dataset {name!r}")
         check_attributes(source.schema.attrs, arrays_, f"dataset {name!r}")
         arrays_ = with_types(arrays_, source.schema, name)
+        check_arrays(arrays_, entry.kind, f"dataset {name!r}")
         check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
             refuse_known_ids(source, arrays_["object_id"].values)
@@ -187,6 +193,7 @@ class Transaction:
         source = self._table_source(entry, "upsert")
         frame = aligned(as_frame(data), source)
         check_same_units(data, source)
+        check_frame(frame, source.schema, f"dataset {name!r}")
         repeated = frame.height - frame[on].n_unique() if on in frame.columns else 0
         if on not in frame.columns or repeated or frame[on].null_count():
             raise DataRefusedError(
@@ -503,7 +510,7 @@ class Transaction:
         branch = f"txn-{self.id}-{uuid.uuid4().hex[:8]}"
         arrays.begin_branch(at, branch, snapshot)
         with arrays.writing(at, branch) as session:
-            arrays.add_group(session, tables.new_segment(number), data)
+            arrays.add_group(session, tables.new_segment(number), data, f"dataset {pin.path.split('/')[1]!r}")
             return replace(pin, version=arrays.commit(at, session, self.message or "hven"))
 
     def _set(
