@@ -19,6 +19,7 @@ from hven.lake.picking import pick_rows
 from hven.lake.source import Source
 from hven.lake.spans import joined_spans, wavelength_of
 from hven.lake.store import Store
+from hven.lake.validation import check_arrays, check_frame, check_known_units, check_names
 from hven.schema import Column, Schema, check_name
 from hven.sky import join_coverage
 
@@ -79,7 +80,12 @@ class GrowingTable:
 
     def add(self, frame: "pl.DataFrame") -> str:
         """Write rows as a segment and return its name; they may carry columns that no schema names (`HIDDEN`)."""
-        frame = tables.tableable(frame, f"dataset {self.name!r}")
+        where = f"dataset {self.name!r}"
+        frame = tables.tableable(frame, where)
+        shown = frame.drop(HIDDEN, strict=False)
+        columns = Schema.of_frame(shown) if self.source is None else self.source.schema
+        check_names(columns, where, is_table=True)
+        check_frame(shown, columns, where)
         check_ids(frame, self.name)
         segment = self._next()
         self._parts[segment] = tables.write_parts(self.store, self.path, segment, frame)
@@ -177,7 +183,7 @@ class GrowingArrays:
         self._number += 1
         session = self._begun()
         with arrays.storage_errors(self.at):
-            arrays.add_group(session, segment, data)
+            arrays.add_group(session, segment, data, f"dataset {self.name!r}")
         self._covers[segment] = coverage_of(data)
         self._spans[segment] = wavelength_of(data)
         self._held[segment] = (set(map(str, data.variables)), int(data.sizes["object"]))
@@ -216,6 +222,8 @@ class GrowingArrays:
         where = f"dataset {self.name!r}"
         check_array_ids(data, self.name)
         shown = data.drop_vars(HIDDEN, errors="ignore")
+        check_names(Schema.of_dataset(shown), where, is_table=False)
+        check_arrays(shown, self.source.kind if self.source is not None else kind_of(shown), where)
         if self.source is not None:
             check_takes_objects(self.source)
             check_units(self.source.schema, shown, where)
@@ -334,6 +342,10 @@ def settle(
     gone
         What is removed: rows by file of a table, ids of objects of arrays.
     """
+    where = f"dataset {growth.name!r}"
+    check_known_units(schema, where)
+    if bare is not None and growth.source is None:
+        check_arrays(bare, kind or kind_of(bare), where)
     done, put = growth.settle(types, gone), tx._set  # noqa: SLF001 - a method in all but place
     before = schema if growth.source is None else growth.source.schema
     flags = tuple(Column(name, "bool") for name in done.more if name not in before)

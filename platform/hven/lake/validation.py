@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hven.errors import DataRefusedError, UnitError
-from hven.lake.parts import INPUT
+from hven.lake.parts import HIDDEN
 from hven.schema import Column, Schema, parse_unit
 
 if TYPE_CHECKING:
@@ -52,9 +52,8 @@ def check_names(columns: Iterable[Column], where: str, *, is_table: bool) -> Non
     known = {column.name: column for column in columns}
     if not known:
         raise _refused("there are no columns", where, "data with one column at least", "Give data that have columns.")
-    if INPUT in known or "" in known:
-        name = INPUT if INPUT in known else ""
-        why = "is reserved: results keep in it what each object was made of" if name else "has no letters"
+    for name in known.keys() & {*HIDDEN, ""}:
+        why = "is reserved: files keep in it what each row was made of" if name else "has no letters"
         raise _refused(f"the name {name!r} {why}", where, "another name", "Rename the column.")
     folded: dict[str, str] = {}
     for name in known if is_table else ():
@@ -83,7 +82,7 @@ def check_frame(frame: "pl.DataFrame", schema: Schema, where: str) -> None:
     """
     import polars as pl
 
-    _check_units(schema, where)
+    check_known_units(schema, where)
     if "object_id" in frame.columns and not frame["object_id"].dtype.is_integer():
         raise _wrong_ids(str(frame["object_id"].dtype), where)
     for name, (low, high) in _POSITION.items():
@@ -114,7 +113,7 @@ def check_arrays(data: "xr.Dataset", kind: str, where: str) -> None:
         Naming the variable and what is wrong with it.
     """
     schema = Schema.of_dataset(data)
-    _check_units(schema, where)
+    check_known_units(schema, where)
     ids = data.variables.get("object_id")
     if ids is not None and (ids.dims != ("object",) or ids.dtype.kind not in "iu"):
         raise _wrong_ids(f"{ids.dtype} over ({', '.join(map(str, ids.dims))})", where)
@@ -132,6 +131,23 @@ def check_arrays(data: "xr.Dataset", kind: str, where: str) -> None:
         _check_wavelength(data, where, is_required=kind == "spectra")
     over_objects = {str(n): v.data for n, v in data.variables.items() if v.dims[:1] == ("object",)}
     check_values({n: v for n, v in over_objects.items() if isinstance(v, np.ndarray)}, schema, 0, where)
+
+
+def check_known_units(schema: Schema, where: str) -> None:
+    """Refuse columns in units that nobody knows.
+
+    Raises
+    ------
+    DataRefusedError
+        Naming the column and its unit.
+    """
+    for column in schema:
+        try:
+            parse_unit(column.unit)
+        except UnitError as error:
+            raise _refused(
+                f"column {column.name!r} is in {column.unit!r}, which is no unit", where, error.expected, error.hint
+            ) from error
 
 
 def check_values(values: Mapping[str, "np.ndarray[Any, Any]"], schema: Schema, first: int, where: str) -> None:
@@ -180,16 +196,6 @@ def check_values(values: Mapping[str, "np.ndarray[Any, Any]"], schema: Schema, f
         if len(bad):
             row = int(bad[0])
             raise _bad_position(name, found[row], len(bad), None if ids is None else ids[row], first + row, where)
-
-
-def _check_units(schema: Schema, where: str) -> None:
-    for column in schema:
-        try:
-            parse_unit(column.unit)
-        except UnitError as error:
-            raise _refused(
-                f"column {column.name!r} is in {column.unit!r}, which is no unit", where, error.expected, error.hint
-            ) from error
 
 
 def _check_grid(data: "xr.Dataset", kind: str, where: str) -> None:

@@ -49,6 +49,7 @@ STARS = {
     "twice": (lambda f: pl.concat([f, f[:1]]), "repeats in 1"),
     "case": (lambda f: f.with_columns(FEH=0.0), "columns 'feh' and 'FEH' differ in capital letters"),
     "reserved": (lambda f: f.with_columns(_input=1), "the name '_input' is reserved"),
+    "reserved for files": (lambda f: f.with_columns(_file=1), "the name '_file' is reserved"),
     "no name": (lambda f: f.rename({"feh": ""}), "the name '' has no letters"),
     "flag": (lambda f: f.with_columns(feh_valid=True), "'feh_valid' would be read as which values of 'feh' are null"),
     "flag of text": (lambda f: f.with_columns(name_valid=pl.lit(value=True)), "'name_valid' would be read"),
