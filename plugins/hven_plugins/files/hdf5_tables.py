@@ -170,14 +170,14 @@ def _described_by_astropy(file: Any, table: Hdf5Table) -> list[Column]:
         unit = next((str(attrs[key]) for key in (f"{name}.unit", f"FIELD_{number}_UNITS") if key in attrs), "")
         plain[name] = replace(plain[name], unit=unit)
     if beside in file:
-        for one in _yaml(file[beside][()]).get("datatype", ()):
+        for one in plain_yaml(file[beside][()]).get("datatype", ()):
             if isinstance(one, dict) and one.get("name") in plain:
                 unit, text = one.get("unit") or "", one.get("description") or ""
                 plain[one["name"]] = replace(plain[one["name"]], unit=str(unit), description=str(text))
     return list(plain.values())
 
 
-def _yaml(lines: Any) -> dict[str, Any]:
+def plain_yaml(lines: Any) -> dict[str, Any]:
     """Return what lines of YAML say, with objects of Python and astropy read as the plain values that they are of."""
     import yaml
 

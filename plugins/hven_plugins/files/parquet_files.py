@@ -1,20 +1,46 @@
 """Parquet files, in and out; units, UCDs and descriptions rest in the metadata of their fields."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hven
-from hven import Batch, Column
+from hven import Batch, Claim, FileHead
 from hven.errors import UnreadableFileError
+from hven_plugins.files.array_columns import piece_rows
+from hven_plugins.files.arrow_frames import arrow_pieces
+from hven_plugins.files.survey_spectra import is_table_of_pixels
 from hven_plugins.files.table_batch import table_batch
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hven_plugins.files.arrow_frames import Piece
 
 _PATTERNS = ("*.parquet", "*.parq", "*.pq")
 
 
-@hven.reader(name="parquet", patterns=_PATTERNS, with_options_of=table_batch)
+def parquet_claim(head: FileHead) -> Claim | None:
+    """Return what is said of a Parquet file, by its first bytes and its schema; None for any other file."""
+    if head.start[:4] not in (b"PAR1", b"PARE"):
+        return None
+    try:
+        names = parquet_schema(head.path).names
+    except (OSError, ValueError):
+        return Claim("a Parquet file", "format", "it begins with PAR1")
+    if is_table_of_pixels(names):
+        return Claim(
+            "a spectrum, as a table of its pixels", "survey", f"the columns {', '.join(names[:4])}",
+            "hven has no reader of it yet", "Leave it out, or read it as a table with --reader parquet.",
+        )  # fmt: skip
+    return Claim("a Parquet table", "layout", f"it begins with PAR1, and has {len(names)} columns")
+
+
+@hven.reader(name="parquet", patterns=_PATTERNS, with_options_of=table_batch, claims=parquet_claim)
 def parquet(path: str, **options: Any) -> Iterator[Batch]:
-    """Tables in Parquet files; columns of lists and records are left out, which the ingest tells.
+    """Tables in Parquet files, read in pieces; vectors stay vectors, records and maps are left out.
+
+    Units, UCDs and descriptions come from the metadata: those of hven, of astropy, and of VOParquet.
 
     Parameters
     ----------
@@ -23,20 +49,84 @@ def parquet(path: str, **options: Any) -> Iterator[Batch]:
     **options
         Those of `table_batch`.
     """
-    import polars as pl
-    import pyarrow as pa
+    with hven.local_file(path) as local:
+        for frame, told, notes in parquet_pieces([local], path):
+            yield table_batch(frame, told, path, "", notes, **options)
+
+
+def parquet_schema(path: str) -> Any:
+    """Return the schema of a Parquet file in the types of Arrow.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it is not a whole Parquet file.
+    """
     from pyarrow.parquet import read_schema
 
+    return read_schema(path)
+
+
+def parquet_pieces(paths: Sequence[str], where: str, without: Collection[str] = ()) -> "Iterator[Piece]":
+    """Yield the rows of Parquet files of one schema in bounded pieces.
+
+    Parameters
+    ----------
+    paths
+        Of the files.
+    where
+        The file or folder, for errors.
+    without
+        Columns to leave out.
+
+    Raises
+    ------
+    UnreadableFileError
+        If one of them is not a whole Parquet file, or has other columns than the first.
+    """
+    import pyarrow as pa
+
     try:
-        frame = pl.read_parquet(path, glob=False, hive_partitioning=False)
-        told = [_described(field) for field in read_schema(path)]
-    except (OSError, pl.exceptions.PolarsError, pa.ArrowException) as error:
+        schema = parquet_schema(paths[0])
+        schema = pa.schema([one for one in schema if one.name not in without], schema.metadata)
+
+        def batches(columns: Sequence[str] | None) -> "Iterator[pa.RecordBatch]":
+            for path in paths:
+                yield from _batches(path, columns, schema, where)
+
+        yield from arrow_pieces(schema, batches)
+    except (OSError, pa.ArrowException) as error:
         raise UnreadableFileError(
             f"the file is not a whole Parquet file: {str(error).splitlines()[0]}",
-            where=path,
+            where=where,
             hint="Fetch or copy it again.",
         ) from error
-    yield table_batch(frame, told, path, **options)
+
+
+def _batches(path: str, columns: Sequence[str] | None, schema: Any, where: str) -> "Iterator[pa.RecordBatch]":
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
+    with ParquetFile(path, pre_buffer=False, buffer_size=2**20) as file:
+        meta = file.metadata
+        own = file.schema_arrow
+        missing = [name for name in schema.names if name not in own.names]
+        if missing:
+            raise UnreadableFileError(
+                f"{Path(path).name} misses column {missing[0]!r}, which other files of the table have",
+                where=where,
+                hint="Write the table again with one schema.",
+            )
+        size = sum(meta.row_group(n).total_byte_size for n in range(meta.num_row_groups))
+        rows = piece_rows(size, meta.num_rows)
+        # By number, because two columns may have one name.
+        is_all = columns is None and own.names == schema.names
+        names = None if is_all else list(columns or schema.names)
+        for batch in file.iter_batches(min(rows, 2**20), columns=names):
+            if columns is None and batch.schema != schema and not is_all:
+                yield pa.RecordBatch.from_arrays([batch.column(name) for name in schema.names], names=schema.names)
+            else:
+                yield batch
 
 
 @hven.exporter(name="parquet", patterns=_PATTERNS)
@@ -71,8 +161,3 @@ def write_parquet(
         told = {key: by_name[name] for key, by_name in texts.items() if by_name.get(name)}
         table = table.set_column(index, table.field(index).with_metadata(told), table.column(index))
     write_table(table, path, compression="zstd")
-
-
-def _described(field: Any) -> Column:
-    told = {key.decode(): text.decode(errors="replace") for key, text in (field.metadata or {}).items()}
-    return Column(field.name, "", ("object",), told.get("unit", ""), told.get("description", ""), told.get("ucd", ""))
