@@ -36,6 +36,7 @@ def draw_matrix(result: xr.Dataset, variable: str = "correlation") -> "Figure":
     axes = figure.subplots()
     mesh = axes.imshow(np.clip(shown, -1, 1), cmap="RdBu_r", vmin=-1, vmax=1)
     _name_ticks(axes, names, _channels(result, names))
+    _mark_above_one(axes, shown)
     for i, j in zip(*np.nonzero(np.tri(e - 1, dtype=bool)), strict=True):
         if np.isnan(shown[i, j]):
             axes.plot(j, i, marker="x", color=_GUIDE, ms=5, mew=1.0)
@@ -53,6 +54,18 @@ def draw_matrix(result: xr.Dataset, variable: str = "correlation") -> "Figure":
     figure.colorbar(mesh, ax=axes, label=title, shrink=0.85, pad=0.02)
     _channel_key(axes, _channels(result, names))
     return figure
+
+
+def _mark_above_one(axes: "Axes", shown: Any) -> None:
+    """Hatch the cells of correlations beyond one, which no correlation is: their errors are overstated, or chance."""
+    from matplotlib.patches import Rectangle
+
+    rows, columns = np.nonzero(np.abs(np.nan_to_num(shown)) > 1)
+    for i, j in zip(rows, columns, strict=True):
+        axes.add_patch(Rectangle((j - 0.5, i - 0.5), 1, 1, fill=False, hatch="////", ec=_INK, lw=0.8))
+    if len(rows):
+        label = f"above one: {len(rows)} pairs" if len(rows) > 1 else "above one: 1 pair"
+        axes.text(0.98, 0.62, f"hatched is {label}", transform=axes.transAxes, ha="right", fontsize=8, color=_INK)
 
 
 def draw_scatters(result: xr.Dataset) -> "Figure":

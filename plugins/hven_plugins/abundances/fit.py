@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from pydantic import Field as Range
 
 import hven
-from hven.methods import hmc, in_float64
+from hven.methods import caveats, hmc, in_float64
 from hven.mocks import Mock, abundance_stars
 from hven_plugins.abundances.channels import Channels, default_channels
 from hven_plugins.abundances.correlations import MOCK_ELEMENTS, abundance_correlations
 from hven_plugins.abundances.diffusion import CHANNELS, PC_PER_MYR, Drift, Physics, field_of, sources_at
+from hven_plugins.abundances.pair_covariance import PairCovariance, closed_form, shrunk
 from hven_plugins.abundances.prediction import CHANNEL_COLUMNS, R_COLUMNS, NotNegative, Positive
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ UNITS = {
     "sigma_model": "",
 }
 
+_CONVERGED = 1.01
 _NEAR_ONE = 0.9995
 """Correlations beyond are left out: their Fisher z knows nothing but rounding."""
 
@@ -64,7 +66,7 @@ _NEAR_ONE = 0.9995
         "reliability": "",
     },
     references=("2507.14572", "1111.4246"),
-    version="1",
+    version="2",
 )
 def abundance_correlation_fit(
     channels: xr.Dataset,
@@ -91,9 +93,10 @@ def abundance_correlation_fit(
 
     The correlations that `abundance_correlations` has measured (its matrices, as ``measured``) are held against those
     that `abundance_correlation_prediction` gives for the same elements, in Fisher's z = atanh(correlation), where their
-    errors are nearly Gaussian. The covariance between pairs is that of the bootstrap replicates, widened by the factor
-    of Hartlap et al. (2007) for their finite number; with fewer than two replicates a pair only its diagonal is used,
-    and the attribute ``covariance`` says so. ``sigma_model`` is the scatter of the model itself in z, fitted along with
+    errors are nearly Gaussian. The covariance between pairs is that of the bootstrap replicates, shrunk to the one that
+    correlations of Gaussian abundances have; the attribute ``shrinkage`` is the weight of the latter, 1 for fewer than
+    20 replicates. Errors hold for any number of replicates: with the diagonal alone they were five times too small.
+    ``sigma_model`` is the scatter of the model itself in z, fitted along with
     a half-normal prior of width `model_error`: delays and yields are not known to the percent that large surveys
     measure, and without it the posterior would be much too narrow. A `model_error` of 0 takes the model as exact.
 
@@ -106,7 +109,8 @@ def abundance_correlation_fit(
 
     ``value`` and ``value_err`` are mean and standard deviation over the posterior, ``median``, ``lower`` and ``upper``
     its 50, 16 and 84 % points; all are null unless `reliability` says 'ok' (R-hat at most 1.01, at most 1 % divergent
-    transitions, effective sample sizes of 100 a chain). ``correlation_model`` is the model at the highest posterior
+    transitions, effective sample sizes of 100 a chain); parameters whose chains have not converged are named in a
+    caveat. ``correlation_model`` is the model at the highest posterior
     density; ``pearson`` and ``rms`` compare it with the data over all pairs.
 
     Parameters
@@ -159,7 +163,10 @@ def abundance_correlation_fit(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Measured correlations of e elements: p pairs (i, j), their Fisher z and its covariance (p, p)."""
+    """Measured correlations of e elements: p pairs (i, j), their Fisher z and its covariance (p, p).
+
+    `shrinkage` is the weight of the closed form in the covariance; `n_lost` pairs have no correlation or no error.
+    """
 
     elements: tuple[str, ...]
     i: NDArray[np.int64]
@@ -168,7 +175,8 @@ class Pairs:
     covariance: Array
     correlation: Array
     correlation_err: Array
-    is_full: bool
+    shrinkage: float
+    n_lost: int
 
 
 @dataclass(frozen=True)
@@ -311,7 +319,7 @@ def _sample(model: Model, data: Pairs, **options: Any) -> Told:
     raised = {
         "not_finite": not np.isfinite(draws).all(),
         "divergences": "divergences" in told.flags,
-        "r_hat": not (hmc.r_hat(draws) <= 1.01).all(),
+        "r_hat": not (hmc.r_hat(draws) <= _CONVERGED).all(),
         "ess": not (np.minimum(hmc.ess_bulk(draws), hmc.ess_tail(draws)) >= few).all(),
     }
     at = np.unravel_index(int(np.argmax(np.nan_to_num(told.log_density, nan=-np.inf))), told.log_density.shape)
@@ -322,8 +330,9 @@ def _sample(model: Model, data: Pairs, **options: Any) -> Told:
 
 
 def _pairs(measured: xr.Dataset, table: Channels, which: str) -> Pairs:
-    replicated = "replicates" if which == "correlation" else "conditional_replicates"
-    for name in (which, f"{which}_err", replicated, "element"):
+    head = "" if which == "correlation" else "conditional_"
+    replicated, sigma, count = f"{head}replicates", f"{head}sigma", "conditional_n" if head else "n_pairs"
+    for name in (which, f"{which}_err", replicated, sigma, count, "error", "element"):
         if name not in measured.variables:
             raise hven.errors.MissingColumnError(
                 f"there is no variable {name!r}",
@@ -342,13 +351,15 @@ def _pairs(measured: xr.Dataset, table: Channels, which: str) -> Pairs:
         good = np.isfinite(error[i, j]) & (error[i, j] > 0) & (np.abs(correlation[i, j]) < _NEAR_ONE)
     i, j = i[good].astype(np.int64), j[good].astype(np.int64)
     rho, slope = correlation[i, j], 1 / (1 - correlation[i, j] ** 2)
-    is_full = len(draws) >= 2 * len(i) and bool(np.isfinite(draws[:, i, j]).all())
-    covariance = np.diag((error[i, j] * slope) ** 2)
-    if is_full and len(i):
-        # of the draws' scatter about their own mean, to first order in z, which may be infinite for a draw
-        hartlap = (len(draws) - 1) / (len(draws) - len(i) - 2)
-        covariance = np.cov(draws[:, i, j] * slope, rowvar=False).reshape(len(i), len(i)) * hartlap
-    return Pairs(both, i, j, np.arctanh(rho), covariance, correlation, error, is_full)
+    told = PairCovariance(np.zeros((0, 0)), 1.0)
+    if len(i):
+        of_one = [np.asarray(measured[name].values, dtype=np.float64)[at] for name in (sigma, "error")]
+        n = np.asarray(measured[count].values, dtype=np.float64)[np.ix_(at, at)]
+        told = shrunk(draws[:, i, j], closed_form(correlation, *of_one, n, i, j), error[i, j])
+    # to first order in z: that of a draw may be infinite
+    covariance = told.value * np.outer(slope, slope)
+    n_lost = int((~good).sum())
+    return Pairs(both, i, j, np.arctanh(rho), covariance, correlation, error, told.shrinkage, n_lost)
 
 
 def _check_free(free: list[str], table: Channels, delays: str) -> None:
@@ -385,7 +396,8 @@ def _dataset(model: Model, data: Pairs, told: Told) -> xr.Dataset:
     elements = np.array(data.elements, dtype=text)
     lower, median, upper = np.quantile(flat, [0.16, 0.5, 0.84], axis=0) * known
     pair = ("element", "element2")
-    return xr.Dataset(
+    r_hat = hmc.r_hat(told.draws)
+    result = xr.Dataset(
         {
             "posterior": (("draw", "parameter"), flat),
             "value": ("parameter", flat.mean(axis=0) * known),
@@ -393,7 +405,7 @@ def _dataset(model: Model, data: Pairs, told: Told) -> xr.Dataset:
             "median": ("parameter", median),
             "lower": ("parameter", lower),
             "upper": ("parameter", upper),
-            "r_hat": ("parameter", hmc.r_hat(told.draws)),
+            "r_hat": ("parameter", r_hat),
             "ess_bulk": ("parameter", hmc.ess_bulk(told.draws)),
             "ess_tail": ("parameter", hmc.ess_tail(told.draws)),
             "parameter_unit": ("parameter", np.array([UNITS[n.split(" ")[0]] for n in names], dtype=text)),
@@ -409,12 +421,19 @@ def _dataset(model: Model, data: Pairs, told: Told) -> xr.Dataset:
         },
         coords={"parameter": np.array(names, dtype=text), "element": elements, "element2": ("element2", elements)},
         attrs={
-            "covariance": "full" if data.is_full else "diagonal",
+            "shrinkage": data.shrinkage,
             "drift": model.drift,
             "delays": "distribution" if model.is_spread else "single",
             "divergences": told.divergences,
         },
     )
+    texts = [f"The posterior is not reliable: {', '.join(told.flags)}; values are null."] if told.flags else []
+    slow = [f"{name} {value:.3f}" for name, value in zip(names, r_hat, strict=True) if not value <= _CONVERGED]
+    texts += [f"Chains have not converged, by r_hat: {', '.join(slow)}."] if slow else []
+    texts += (
+        [f"{data.n_lost} of {data.n_lost + len(data.z)} pairs have no correlation or error."] if data.n_lost else []
+    )
+    return caveats.with_caveats(result, texts)
 
 
 @abundance_correlation_fit.figure

@@ -26,7 +26,7 @@ _TILES, _FEWEST = 4, 100
         "correlation_err": "",
         "sigma": "dex",
         "lag_correlation": "",
-        "power": "pc2",
+        "power": "dex2 pc2",
         "n_pixels": "",
         "flag": "",
     },
@@ -55,7 +55,8 @@ def abundance_map_correlations(
     with its ``correlation_gas`` where the noise is not known. ``lag_correlation`` is the mean product of deviations at
     a distance, from all pairs of pixels by Fourier transforms of padded maps, in units of the two scatters; the first
     lag is zero. ``power`` is the cross power in dex^2 pc^2, of maps that are periodic or large: missing pixels count as
-    the mean, and the power is scaled up by the fraction of those that are there.
+    the mean, and the power is scaled up by the fraction of those that are there. The power that
+    `abundance_correlation_prediction` gives is that of relative deviations, in pc^2: (ln 10)^2 = 5.30 times this one.
 
     A map says little about scales that are not small against it: a periodic one of six correlation lengths lacks a
     tenth of the variance. `flag` says 'ok', or why an element has no correlation: 'too few pixels' (under 100), 'does

@@ -106,3 +106,15 @@ def test_what_is_assumed_scarce_or_lost_is_told():
     assert "Fewer than half of the 788 stars have Mg." in caveats(measure(DEGENERATE["half missing"](stars())))
     told = caveats(measure(DEGENERATE["errors above the scatter"](stars())))
     assert "Mg: errors exceed the scatter; there is no scatter and no correlation." in told
+
+
+def test_correlations_above_one_are_marked_in_the_figure():
+    """2.01 was a cell in full red like any other."""
+    from hven_plugins.abundances.figures import draw_matrix
+
+    result = measure(stars())
+    assert not draw_matrix(result).axes[0].patches
+    result["correlation"][1, 0] = 1.3
+    axes = draw_matrix(result).axes[0]
+    assert [patch.get_hatch() for patch in axes.patches] == ["////"]
+    assert any("above one: 1 pair" in text.get_text() for text in axes.texts)

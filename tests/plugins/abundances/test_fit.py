@@ -117,12 +117,15 @@ def test_the_prior_is_log_normal_and_counts_its_jacobians():
     assert mass == pytest.approx(0.3 * np.sqrt(np.pi / 2), rel=1e-3)
 
 
-def test_pairs_without_errors_are_left_out_and_few_replicates_leave_the_diagonal():
+def test_pairs_without_errors_are_left_out_and_few_replicates_leave_the_closed_form():
     table, data = measured()
     pairs = _pairs(data, table, "correlation")
-    assert (len(pairs.z), pairs.is_full) == (10, True)
-    thin = data.isel(replicate=slice(0, 15))
-    assert not _pairs(thin, table, "correlation").is_full
+    assert (len(pairs.z), pairs.n_lost) == (10, 0)
+    assert 0 < pairs.shrinkage <= 1
+    thin = _pairs(data.isel(replicate=slice(0, 15)), table, "correlation")
+    assert thin.shrinkage == 1
+    ratio = np.sqrt(np.diag(thin.covariance) / np.diag(pairs.covariance))
+    assert np.abs(np.log(ratio)).max() < 0.3
     blind = data.copy(deep=True)
     blind["correlation_err"][0, :] = np.nan
     blind["correlation_err"][:, 0] = np.nan
