@@ -105,8 +105,8 @@ def abundance_correlations(
 
     Abundances are [X/H] (``<x>_h``, iron being ``feh``) or [X/Fe] (``<x>_fe``). Correlations over iron are other ones
     than over hydrogen, since they share the iron; the model of `abundance_correlation_prediction` speaks of hydrogen.
-    With ``scale="h"`` and columns over iron only, [X/H] is [X/Fe] + [Fe/H], their errors taken as independent, and the
-    error of [Fe/H], which is then common to all elements, is taken out of the covariances as well.
+    Elements that the table has on the other scale are converted, [X/H] = [X/Fe] + [Fe/H] or back, their errors taken as
+    independent, and the error of [Fe/H], which is then common to them, is taken out of the covariances as well.
 
     Errors of one star that go together (those of its temperature move all its elements) correlate abundances falsely.
     Columns ``<a>_<b>_corr``, as ``mg_h_si_h_corr`` or ``mg_fe_feh_corr``, tell how the errors of columns a and b

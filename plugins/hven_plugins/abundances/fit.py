@@ -353,9 +353,9 @@ def _pairs(measured: xr.Dataset, table: Channels, which: str) -> Pairs:
     rho, slope = correlation[i, j], 1 / (1 - correlation[i, j] ** 2)
     told = PairCovariance(np.zeros((0, 0)), 1.0)
     if len(i):
-        of_one = [np.asarray(measured[name].values, dtype=np.float64)[at] for name in (sigma, "error")]
+        scatter, noise = (np.asarray(measured[name].values, dtype=np.float64)[at] for name in (sigma, "error"))
         n = np.asarray(measured[count].values, dtype=np.float64)[np.ix_(at, at)]
-        told = shrunk(draws[:, i, j], closed_form(correlation, *of_one, n, i, j), error[i, j])
+        told = shrunk(draws[:, i, j], closed_form(correlation, scatter, noise, n, i, j), error[i, j])
     # to first order in z: that of a draw may be infinite
     covariance = told.value * np.outer(slope, slope)
     n_lost = int((~good).sum())

@@ -49,7 +49,7 @@ def closed_form(correlation: Array, sigma: Array, error: Array, n: Array, i: Int
     >>> float(exact[0, 0].round(9)), (1 - 0.6**2) ** 2 / 100
     (0.004096, 0.004096)
     """
-    rho = np.nan_to_num(correlation)
+    rho: Array = np.nan_to_num(correlation)
     true = np.where(np.isfinite(sigma), sigma, 1.0) ** 2
     observed = rho * np.sqrt(np.outer(true, true))
     observed[np.diag_indices(len(true))] = true + np.nan_to_num(error) ** 2
@@ -57,7 +57,7 @@ def closed_form(correlation: Array, sigma: Array, error: Array, n: Array, i: Int
     def product(p: Integers, q: Integers, r: Integers, s: Integers) -> Array:
         return np.asarray(observed[p, r] * observed[q, s] + observed[p, s] * observed[q, r])
 
-    a, b, c, d = np.broadcast_arrays(i[:, None], j[:, None], i[None], j[None])
+    a, b, c, d = (np.asarray(v) for v in np.broadcast_arrays(i[:, None], j[:, None], i[None, :], j[None, :]))
     first, second = (rho[p, q] / 2 for p, q in ((a, b), (c, d)))
     scale_1, scale_2 = (np.sqrt(true[p] * true[q]) for p, q in ((a, b), (c, d)))
     total = product(a, b, c, d) / (scale_1 * scale_2)
@@ -87,7 +87,8 @@ def shrunk(draws: Array, target: Array, error: Array) -> PairCovariance:
     if len(whole) < FEWEST or len(unit) < 2:
         return PairCovariance(target * float(np.median((error / unit) ** 2)), 1.0)
     spread = whole.std(axis=0, ddof=1)
-    found, expected = np.corrcoef(whole, rowvar=False), target / np.outer(unit, unit)
+    found: Array = np.asarray(np.corrcoef(whole, rowvar=False), dtype=np.float64)
+    expected = target / np.outer(unit, unit)
     off = ~np.eye(len(unit), dtype=bool)
     noise = np.sum((1 - found[off] ** 2) ** 2) / (len(whole) - 1)
     weight = float(np.clip(noise / max(np.sum((found - expected)[off] ** 2), 1e-300), 0.0, 1.0))

@@ -53,8 +53,8 @@ class Abundances:
         Symbols, by atomic number.
     scale
         ``"h"`` or ``"fe"``: abundances over hydrogen or iron.
-    derived
-        Whether [X/H] is made of [X/Fe] and [Fe/H].
+    converted
+        Elements whose abundances come from the other scale by means of [Fe/H].
     has_covariance
         Whether errors come as a covariance of each star, or with correlations between them.
     given
@@ -66,7 +66,7 @@ class Abundances:
     stars: xr.Dataset
     elements: tuple[str, ...]
     scale: Literal["h", "fe"]
-    derived: bool
+    converted: tuple[str, ...]
     has_covariance: bool
     given: tuple[str, ...]
     assumed: str
@@ -75,7 +75,7 @@ class Abundances:
         """Give the stars in blocks of `ROWS`; each chunk of a lazy table is computed once."""
         names = [*self.columns(), *(f"{c}_err" for c in self.columns()), *self.given, "object_id", COVARIANCE]
         names += [f"{a}_{b}_corr" for a, b in permutations(self.columns(), 2)]
-        matrices = self.derived or self.has_covariance
+        matrices = bool(self.converted) or self.has_covariance
         rows = max(256, 4 * ROWS // len(self.columns()) ** 2) if matrices else ROWS
         table = self.stars[[name for name in dict.fromkeys(names) if name in self.stars]]
         size = table.sizes["object"]
@@ -88,10 +88,10 @@ class Abundances:
             start = end
 
     def columns(self) -> list[str]:
-        """Return the columns to read; of derived abundances those of [X/Fe], and [Fe/H] last."""
-        if self.derived:
-            return [*(column_of(symbol, "fe") for symbol in self.elements if symbol != "Fe"), "feh"]
-        return [column_of(symbol, self.scale) for symbol in self.elements]
+        """Return the columns to read, that of each element first; [Fe/H] last where it only serves to convert."""
+        other = "fe" if self.scale == "h" else "h"
+        own = [column_of(symbol, other if symbol in self.converted else self.scale) for symbol in self.elements]
+        return [*own, *(["feh"] if self.converted and "feh" not in own else [])]
 
     def _block(self, part: xr.Dataset, start: int) -> Block:
         n = part.sizes["object"]
@@ -102,7 +102,7 @@ class Abundances:
         given = np.empty((n, 0))
         if self.given:
             given = np.stack([part[name].values.astype(np.float64) for name in self.given], axis=1)
-        return Block(ids, *(self._over_hydrogen(x, err) if self.derived else (x, err)), given, left_out)
+        return Block(ids, *(self._on_one_scale(x, err) if self.converted else (x, err)), given, left_out)
 
     def _with_errors(self, x: Array, part: xr.Dataset) -> tuple[Array, Array | None, NDArray[np.int64]]:
         """Return values (n, c), NaN where an error is unusable, errors (n, c) or (n, c, c), and `Block.left_out`."""
@@ -136,17 +136,17 @@ class Abundances:
                 correlation[:, i, j] = correlation[:, j, i] = np.nan_to_num(part[name].values)
         return x, correlation * err[:, :, None] * err[:, None, :], left_out
 
-    def _over_hydrogen(self, x: Array, err: Array | None) -> tuple[Array, Array | None]:
-        """Return [X/H] = [X/Fe] + [Fe/H] and the covariance of its errors, [Fe/H] being common to all."""
-        e = len(self.elements)
-        at = np.array([i for i, symbol in enumerate(self.elements) if symbol != "Fe"])
-        made = np.repeat(x[:, -1:], e, axis=1)
-        made[:, at] += x[:, :-1]
+    def _on_one_scale(self, x: Array, err: Array | None) -> tuple[Array, Array | None]:
+        """Return [X/H] = [X/Fe] + [Fe/H], or [X/Fe] = [X/H] - [Fe/H], and the covariances of their errors."""
+        e, iron = len(self.elements), self.columns().index("feh")
+        sign = 1.0 if self.scale == "h" else -1.0
+        at = np.array([i for i, symbol in enumerate(self.elements) if symbol in self.converted])
+        made = x[:, :e].copy()
+        made[:, at] += sign * x[:, iron : iron + 1]
         if err is None:
             return made, None
-        sums = np.zeros((e, x.shape[1]))
-        sums[:, -1] = 1.0
-        sums[at, np.arange(len(at))] = 1.0
+        sums = np.eye(e, x.shape[1])
+        sums[at, iron] += sign
         if err.ndim == 2:
             return made, (err**2)[:, None, :] * sums @ sums.T
         return made, sums @ err @ sums.T
@@ -167,14 +167,11 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
     over_fe = elements_of(columns, "fe")
     if scale == "auto":
         scale = "h" if len(over_h) >= min(2, len(over_fe)) else "fe"
-    derived = scale == "h" and len(over_h) < 2 and "feh" in columns
-    there = over_h
-    if derived:
-        there = [s for s in SYMBOLS if s in over_fe or s == "Fe"]
-    elif scale == "fe":
-        there = over_fe
+    own, other = (over_h, over_fe) if scale == "h" else (over_fe, [s for s in over_h if s != "Fe"])
+    convertible = [s for s in other if s not in own] if "feh" in columns else []
+    there = [s for s in SYMBOLS if s in own or s in convertible]
     wanted = list(there) if elements is None else [name[:1].upper() + name[1:] for name in elements]
-    held = {symbol for symbol in there if column_of(symbol, "fe" if derived else scale) in given}
+    held = {symbol for symbol in there if column_of(symbol, _own_scale(symbol, convertible, scale)) in given}
     if elements is None:
         wanted = [symbol for symbol in wanted if symbol not in held]
     absent = [symbol for symbol in wanted if symbol not in there]
@@ -194,8 +191,10 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
             hint="Take it out of one of them.",
         )
     wanted = [symbol for symbol in SYMBOLS if symbol in wanted]
-    told = Abundances(stars, tuple(wanted), scale, derived, False, tuple(given), "")
-    texts = []
+    converted = tuple(symbol for symbol in wanted if symbol in convertible)
+    told = Abundances(stars, tuple(wanted), scale, converted, False, tuple(given), "")
+    lost = [s for s in other if s not in there] if elements is None else []
+    texts = [f"{', '.join(lost)} cannot be put on the scale [X/{scale.capitalize()}] without feh"] if lost else []
     has_covariance = COVARIANCE in stars
     if has_covariance:
         _check_covariance(stars, told.columns())
@@ -203,9 +202,14 @@ def abundances(stars: xr.Dataset, elements: Sequence[str] | None, scale: Scale, 
         has_covariance = any(f"{a}_{b}_corr" in stars for a, b in permutations(told.columns(), 2))
         without = [name for name in told.columns() if f"{name}_err" not in stars and name in stars]
         texts += [f"no errors in {', '.join(without)}"] if without else []
-        texts += ["errors of [X/Fe] and [Fe/H] are independent"] if derived and not has_covariance else []
+        texts += ["errors of [X/Fe] and [Fe/H] are independent"] if converted and not has_covariance else []
     texts += [] if "object_id" in stars else [BY_PLACE]
     return replace(told, has_covariance=has_covariance, assumed="; ".join(texts) or "nothing")
+
+
+def _own_scale(symbol: str, convertible: Sequence[str], scale: str) -> str:
+    """Return the scale that an element has in the table."""
+    return ("fe" if scale == "h" else "h") if symbol in convertible else scale
 
 
 def _count(x: Array, *unusable: NDArray[np.bool_]) -> NDArray[np.int64]:

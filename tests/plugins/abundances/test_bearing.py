@@ -118,3 +118,33 @@ def test_correlations_above_one_are_marked_in_the_figure():
     axes = draw_matrix(result).axes[0]
     assert [patch.get_hatch() for patch in axes.patches] == ["////"]
     assert any("above one: 1 pair" in text.get_text() for text in axes.texts)
+
+
+def test_a_mixed_table_is_put_on_one_scale_and_nothing_is_left_out():
+    """[C/H] and [Fe/H] beside [Mg/Fe] and [Si/Fe]: both scales give what tables of one scale give."""
+    rng = np.random.default_rng(3)
+    n = 4000
+    h = 0.1 * (rng.gamma(2.0, 1.0, (n, 1)) - 2) * [0.6, 0.9, 0.8, 1.0] + 0.05 * rng.standard_t(6, (n, 4))
+    names, noise = ("c", "mg", "si", "fe"), 0.02 * rng.normal(size=(n, 4))
+    over_h = {("feh" if k == "fe" else f"{k}_h"): h[:, i] for i, k in enumerate(names)}
+    over_fe = {f"{k}_fe": h[:, i] - h[:, 3] for i, k in enumerate(names[:3])}
+    mixed = {"c_h": over_h["c_h"], "feh": over_h["feh"], "mg_fe": over_fe["mg_fe"], "si_fe": over_fe["si_fe"]}
+
+    def table(columns):
+        seen = {k: ("object", v + noise[:, i]) for i, (k, v) in enumerate(columns.items())}
+        errors = {f"{k}_err": ("object", np.full(n, 0.02)) for k in columns}
+        return xr.Dataset({**seen, **errors, "object_id": ("object", np.arange(n))})
+
+    hydrogen, iron = measure(table(mixed)), measure(table(mixed), scale="fe")
+    assert (hydrogen.element.values.tolist(), hydrogen.attrs["scale"]) == (["C", "Mg", "Si", "Fe"], "h")
+    assert iron.element.values.tolist() == ["C", "Mg", "Si"]
+    for result, columns, scale in ((hydrogen, over_h, "h"), (iron, over_fe, "fe")):
+        plain = measure(table(columns), scale=scale)
+        assert result.correlation.values == pytest.approx(plain.correlation.values, abs=0.06)
+        assert result.sigma.values == pytest.approx(plain.sigma.values, rel=0.05)
+        assert "errors of [X/Fe] and [Fe/H] are independent" in caveats(result)
+    assert "Mg, Si cannot be put on the scale [X/H] without feh" in caveats(
+        measure(
+            table({"c_h": over_h["c_h"], "o_h": over_h["mg_h"], "mg_fe": over_fe["mg_fe"], "si_fe": over_fe["si_fe"]})
+        )
+    )
