@@ -76,11 +76,18 @@ def run_file_of_pipeline(
     print_json(done) if as_json else _print_end(done)
     if not done.is_well:
         raise typer.Exit(1)
+    if done.problems:
+        raise typer.Exit(ATTENTION)
+
+
+ATTENTION = 3
+"""Exit status when all steps are well, and a person has to look at something: a file that could not be read."""
 
 
 def _print_plan(plan: "PipelinePlan") -> None:
     for name in plan.ingests:
-        print_text(f"{name}: would be ingested")
+        count = plan.files.get(name, 0)
+        print_text(f"{name}: {count:,} new or changed files would be ingested")
     print_table(
         ["step", "analysis", "would do", "blocks", "because"],
         ([s.name, s.analysis, *_would_do(s)] for s in plan.steps),
@@ -112,6 +119,8 @@ def _print_end(done: "PipelineRun") -> None:
         print_text("Everything was up to date.")
     elif all(step.is_well for step in done.steps):
         print_text("All steps succeeded.")
+        for problem in done.problems:
+            print_text(f"! {problem}")
     else:
         bad = ", ".join(f"{step.name} ({step.state})" for step in done.steps if not step.is_well)
         print_text(f"Not well: {bad}. The same command tries again what is left.")

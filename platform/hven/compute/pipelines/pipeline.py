@@ -14,7 +14,7 @@ from hven.plugins import Analysis, plugins
 
 @dataclass(frozen=True)
 class Intake:
-    """Survey files that become a dataset before the first step, unless it is there already.
+    """Survey files that become a dataset before the first step; of one that is there, those that are new or changed.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Running a pipeline: only what is stale, in order, on the same workers; and telling before what that would be."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from time import perf_counter
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from hven.compute.clusters import cluster_for, default_workers
 from hven.compute.pipelines.checking import check_pipeline
+from hven.compute.pipelines.intaking import new_files, take_in
 from hven.compute.pipelines.pipeline import Pipeline, Step
 from hven.compute.pipelines.turns import UP_TO_DATE, StepRun, check_ended, in_order, in_turn
 from hven.compute.planning import Plan, plan
@@ -147,10 +148,13 @@ class PipelinePlan:
         The datasets that it would ingest.
     steps
         What each step would do, in the order in which they are run.
+    files
+        How many files each of these datasets would take in.
     """
 
     ingests: tuple[str, ...]
     steps: tuple[StepPlan, ...]
+    files: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def does_nothing(self) -> bool:
@@ -159,7 +163,8 @@ class PipelinePlan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values, for ``--json``."""
-        return {"ingests": list(self.ingests), "steps": [step.to_json() for step in self.steps]}
+        steps = [step.to_json() for step in self.steps]
+        return {"ingests": list(self.ingests), "files": dict(self.files), "steps": steps}
 
 
 def run_pipeline(
@@ -174,9 +179,11 @@ def run_pipeline(
 ) -> PipelineRun:
     """Run what is stale of a pipeline, in order, and return how each step went.
 
-    The whole of it is checked before anything runs. Steps that are up to date are left alone, and of the others only
-    the blocks that changed are computed, so that running it again does nothing. A step that fails stops those that
-    depend on it, and no others. What was killed goes on where it was when it is run again.
+    The whole of it is checked before anything runs. New and changed survey files are taken in first; files that are
+    known by their content are not read again, and one that cannot be read is a problem of the run, not its end. Steps
+    that are up to date are left alone, and of the others only the blocks that changed are computed, so that running it
+    again does nothing. A step that fails stops those that depend on it, and no others. What was killed goes on where it
+    was when it is run again.
 
     Each step is a run of its own with a commit of its own, and each result keeps its recipe: `hven.update` follows the
     chain from there on, without the pipeline.
@@ -212,7 +219,8 @@ def run_pipeline(
     """
     began, since = perf_counter(), now()
     told = check_pipeline(lake, pipeline)
-    ingested = tuple(_ingest(lake, told, progress, tell))
+    taken = take_in(lake, told, progress, tell)
+    ingested = tuple(taken.reports)
     if ingested:
         # What was read now is known column by column.
         check_pipeline(lake, told)
@@ -229,7 +237,8 @@ def run_pipeline(
             elif one.because:
                 tell(f"{one.name}: not run, because there is no {' and no '.join(one.because)}")
             ended.append(replace(one, run=_broken_off(lake, one.name, since)) if one.error is not None else one)
-    done = PipelineRun(lake, told, ingested, tuple(ended), round(perf_counter() - began, 3))
+    seconds = round(perf_counter() - began, 3)
+    done = PipelineRun(lake, told, ingested, tuple(ended), seconds, problems=taken.problems)
     for answer in plugins().call("hven_pipeline_finished", run=done):
         if answer.error is not None:
             what = f"{type(answer.error).__name__}: {answer.error}"
@@ -261,7 +270,8 @@ def plan_pipeline(lake: Lake, pipeline: "Pipeline | str | Path", *, workers: int
     >>> [step.name for step in hven.plan_pipeline(lake, "disc.yaml").steps if not step.does_nothing]  # doctest: +SKIP
     """
     told = check_pipeline(lake, pipeline)
-    ingests = tuple(intake.name for intake in told.ingest if intake.name not in lake)
+    files = {intake.name: count for intake in told.ingest if (count := new_files(lake, intake))}
+    ingests = tuple(files)
     coming = {name: intake.name for intake in told.ingest if intake.name in ingests for name in intake.makes}
     steps = {step.name: step for step in told.steps}
     plans: dict[str, StepPlan] = {}
@@ -269,11 +279,12 @@ def plan_pipeline(lake: Lake, pipeline: "Pipeline | str | Path", *, workers: int
         step = steps[name]
         changing = [need for need in told.needs[name] if not plans[need].does_nothing]
         after = tuple(dict.fromkeys([*changing, *(coming[taken] for taken in step.takes if taken in coming)]))
-        is_there = all(taken in lake for taken in step.takes) and not any(taken in coming for taken in step.takes)
+        made = [taken for taken in step.takes if coming.get(taken, "") not in lake and taken in coming]
+        is_there = all(taken in lake for taken in step.takes) and not made
         known = _planned(lake, step, workers or told.workers, is_certain=not after) if is_there else None
         analysis = step.analysis if isinstance(step.analysis, str) else step.analysis.name
         plans[name] = StepPlan(name, analysis, known, after)
-    return PipelinePlan(ingests, tuple(plans.values()))
+    return PipelinePlan(ingests, tuple(plans.values()), files)
 
 
 def _planned(lake: Lake, step: Step, workers: int | None, *, is_certain: bool) -> Plan | None:
@@ -284,20 +295,6 @@ def _planned(lake: Lake, step: Step, workers: int | None, *, is_certain: bool) -
         if is_certain:
             raise
         return None
-
-
-def _ingest(
-    lake: Lake, pipeline: Pipeline, progress: bool | None, tell: Callable[[str], None]
-) -> "Iterator[IngestReport]":
-    from hven.ingest import ingest_files
-
-    for intake in pipeline.ingest:
-        if intake.name not in lake:
-            tell(f"{intake.name}: reading survey files ...")
-            how = {"reader": intake.reader or None, "options": intake.options, "progress": progress}
-            report = ingest_files(lake, intake.files, name=intake.name, **how)  # type: ignore[arg-type]
-            tell(f"{intake.name}: ingested, {report.rows:,} objects in {', '.join(report.datasets)}")
-            yield report
 
 
 class _Hands:
