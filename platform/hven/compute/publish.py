@@ -66,6 +66,8 @@ def leaves_all(work: Work) -> bool:
     previous = work.previous
     if previous is None or previous.ledger is None or work.journal.failed or not previous.is_whole:
         return False
+    if work.journal.hows["computed"] or work.journal.hows["moved"]:
+        return False
     lines, written = _results(work)
     before = previous.ledger.filter(previous.ledger["rows_out"] > 0)["files"].to_list()
     now = [line.files for line in lines if line.files]

@@ -58,6 +58,7 @@ class Run:
     open_inputs: "Callable[[], dict[str, xr.Dataset]] | None" = field(default=None, repr=False)
     was_up_to_date: bool = field(default=False, repr=False)
     warnings: list[str] = field(default_factory=list, repr=False)
+    _view: Lake | None = field(default=None, repr=False)
 
     def __repr__(self) -> str:
         return f"<hven run {self.id!r}: {self.state}, {self.done} of {self.blocks['total']} blocks>"
@@ -189,7 +190,9 @@ class Run:
         """The datasets that it made by part, as this run published them."""
         if self.commit is None:
             return {}
-        view = self.lake.at(self.commit)
+        if self._view is None or self._view.number != self.commit:
+            self._view = self.lake.at(self.commit)
+        view = self._view
         return {part: view[name] for part, name in self.outputs.items()}
 
     @property
