@@ -118,7 +118,8 @@ def test_a_schedule_takes_in_what_a_night_brought_and_says_what_it_could_not_rea
         assert (fired.outcome, fired.note, count(lake)) == ("succeeded", "", 6)
         (nights(2, 0.1) / "night-3.csv").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(2_000))
         (partial,) = tick(lake, START + timedelta(days=3), **SYNCHRONOUS)
-        assert (partial.outcome, partial.is_well, "night-3.csv could not be read" in partial.note) == ("partial", False, True)
+        assert (partial.outcome, partial.is_well) == ("partial", False)
+        assert "night-3.csv could not be read" in partial.note
         assert firings(lake, "nightly")[-1] == partial
     finally:
         plugins().unregister("trial")
