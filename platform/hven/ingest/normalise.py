@@ -8,6 +8,8 @@ from hven.errors import DataRefusedError, UnitError
 from hven.ingest.column_names import new_names, rivals
 from hven.ingest.file_units import canonical_factor, canonical_unit, standard_unit
 from hven.ingest.storable import storable
+from hven.ingest.vectors import PART as VECTORS
+from hven.ingest.vectors import split_vectors
 from hven.schema import Column, Note, dataset_to_frame, describe, is_of_several_units
 from hven.sky import healpix_29
 
@@ -52,14 +54,21 @@ class Rows:
         return int(self.objects.estimated_size() + sum(sizes))
 
 
-def normalise(batch: "Batch") -> Rows:
-    """Return a batch of a reader as rows in hven's own words.
+def normalise(batch: "Batch", first: int = 0) -> Rows:
+    """Return a batch of a reader as rows in hven's own words; columns of vectors become the part ``vectors``.
+
+    Parameters
+    ----------
+    batch
+        Rows of a file.
+    first
+        Number of its first row in the file.
 
     Raises
     ------
     DataRefusedError
-        For rows without a place on the sky in a batch that says where its places are, for integers that do not fit, for
-        an ``object_id`` that does not name each row once.
+        For rows without a place on the sky in a batch that says where its places are, for an ``object_id`` that does
+        not name each row once.
     UnitError
         If a column with a canonical name has a unit of another quantity, or one that nobody knows.
 
@@ -76,15 +85,18 @@ def normalise(batch: "Batch") -> Rows:
     >>> rows.objects["distance"].item(), rows.columns["distance"].unit
     (1.5, 'kpc')
     """
-    first, *_ = batch.parts.values()
+    table, *_ = batch.parts.values()
     others: list[tuple[str, Any]] = list(batch.parts.items())[1:]
     told = {column.name: column for column in batch.columns}
-    frame, arrays = _split(first)
+    frame, arrays = _split(table)
+    frame, vectors, said = split_vectors(frame, told, first)
     units = {column.name: column.unit for column in batch.columns}
     names = new_names(frame.columns, batch.position, units)
     objects, columns, notes = _in_our_words(frame, names, told)
-    notes += rivals(frame.columns, units)
-    identity = tuple(names[name] for name in batch.identity) or tuple(c for c in objects.columns if c not in MADE)
+    notes += [*rivals(frame.columns, units), *said]
+    identity = tuple(names[name] for name in batch.identity if name in names) or tuple(
+        c for c in objects.columns if c not in MADE
+    )
     _check_ids(objects)
     if batch.position is not None:
         objects = _placed(objects)
@@ -94,6 +106,8 @@ def normalise(batch: "Batch") -> Rows:
             Note("column '_healpix_29' is left out: it is not a HEALPix index of order 29", column="_healpix_29")
         )
     parts: dict[str, Any] = {} if arrays is None else {"": _described(arrays, told)}
+    if vectors is not None:
+        parts[VECTORS] = vectors
     for part, data in others:
         if hasattr(data, "data_vars"):
             parts[part] = _described(data, told)
@@ -127,9 +141,9 @@ def _in_our_words(
         name, column = names[series.name], told.get(series.name, Column(series.name, ""))
         if name != series.name:
             notes.append(Note(f"column {series.name!r} is kept as {name!r}", column=name))
-        values, note = storable(series)
+        values, note, needs_attention = storable(series)
         if note:
-            notes.append(Note(f"column {series.name!r}: {note}", column=name))
+            notes.append(Note(f"column {series.name!r}: {note}", needs_attention, name))
         if values is None:
             continue
         unit, factor = _unit(name, column.unit, notes) if values.dtype.is_numeric() else ("", 1.0)

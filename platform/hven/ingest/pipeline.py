@@ -115,6 +115,8 @@ def ingest_files(
             if not files.skipped:
                 raise _nothing_read(intake.set_aside)
             return _nothing_new(name, files.skipped, intake.set_aside)
+        if mode == "replace" and name in lake:
+            _drop_parts(sink)
         sink.settle()
         gone = [number for file in intake.read for number in file.replaces]
         lists = save_files(lake, sink.entry, [intake.known(file, how) for file in intake.read if file.print], gone)
@@ -162,9 +164,17 @@ def _describe(sink: Sink, intake: Intake, told: dict[str, Any], lists: list[str]
             survey=texts.survey,
             description=texts.description,
             citation=texts.citation,
-            provenance=told if part else {**told, "file_lists": lists},
+            provenance=told if part else {**told, "file_lists": lists, "parts": [p for p in sink.names if p]},
             identity=intake.identity,
         )
+
+
+def _drop_parts(sink: Sink) -> None:
+    """Drop what the dataset that is replaced had beside the table, and the new one has not."""
+    for part in sink.lake[sink.name].entry.provenance.get("parts", ()):
+        dataset = f"{sink.name}_{part}"
+        if part not in sink.names and dataset in sink.lake:
+            sink.tx.drop(dataset)
 
 
 def _nothing_new(

@@ -105,13 +105,13 @@ def _pieces(
     chosen = reader or plugins().reader_for(local)
     if options and all(isinstance(value, str) for value in options.values()):
         options = chosen.parse_texts(options)
-    is_empty = True
+    count = 0
     for batch in chosen(local, **options):
         if batch.rows:
-            is_empty = False
-            rows = normalise(with_folder_values(batch, folders) if folders else batch)
+            rows = normalise(with_folder_values(batch, folders) if folders else batch, count)
+            count += batch.rows
             yield Piece(replace(rows, notes=(*rows.notes, *batch.notes)), _texts(chosen, batch))
-    if is_empty:
+    if not count:
         raise UnreadableFileError("the file has no rows", where=label(path), hint="Leave it out.")
 
 

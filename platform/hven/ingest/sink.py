@@ -135,6 +135,7 @@ class Sink:
             names = dataset_names(self.name, rows)
             self._check(names.values())
             if self.adds:
+                self._check_parts(names)
                 outline = outline_in_lake(self.lake, self.name, rows, names)
                 like = Like(outline, fixed=frozenset(outline.objects.columns))
             else:
@@ -258,6 +259,16 @@ class Sink:
                     where=self.lake.url,
                     hint="Choose another name, or mode 'append' to add to it, or mode 'replace' to replace it.",
                 )
+
+    def _check_parts(self, names: Mapping[str, str]) -> None:
+        """Refuse files without what the objects of the dataset have beside the table, or with more."""
+        known = self.entry.provenance.get("parts") if self.entry is not None else None
+        if known is not None and set(known) != {part for part in names if part}:
+            raise DataRefusedError(
+                f"beside the table the file brings {', '.join(part for part in names if part) or 'nothing'}",
+                expected=f"{', '.join(known) or 'nothing'}, as the files before",
+                hint="Ingest these files into a dataset of their own.",
+            )
 
     def _growth(self, part: str, data: Any) -> GrowingTable | GrowingArrays:
         if part not in self._growths:
