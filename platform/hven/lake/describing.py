@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hven.errors import UnitError
+from hven.errors import DataRefusedError, UnitError
 from hven.lake import arrays
 from hven.schema import Column, Schema, parse_unit
 
@@ -37,6 +37,8 @@ def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str,
         If there is no such column.
     UnitError
         If a unit is not known, is one of texts, or would replace another without `is_forced`.
+    DataRefusedError
+        If a UCD is none.
     """
     columns: dict[str, Column] = {column.name: column for column in schema}
     for key, texts in told.items():
@@ -45,6 +47,8 @@ def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str,
                 raise schema.missing(name, where)
             if key == "unit":
                 _check_unit(columns[name], text, where, is_forced=is_forced)
+            elif key == "ucd":
+                _check_ucd(name, text, where)
             fields: dict[str, Any] = {key: text}
             columns[name] = replace(columns[name], **fields)
     return Schema(tuple(columns.values()), schema.attrs)
@@ -66,6 +70,18 @@ def _check_unit(column: Column, unit: str, where: str, *, is_forced: bool) -> No
             where=place,
             expected="a column without unit",
             hint="If the unit in the lake is wrong, say so: force=True, or --force.",
+        )
+
+
+def _check_ucd(name: str, ucd: str, where: str) -> None:
+    from astropy.io.votable.ucd import check_ucd
+
+    if ucd and not check_ucd(ucd, check_controlled_vocabulary=True):
+        raise DataRefusedError(
+            f"{ucd!r} is no UCD",
+            where=f"column {name!r} of {where}",
+            expected="words of the IVOA list, for example 'phys.abund.Fe' or 'phot.mag;em.opt.V'",
+            hint="Correct it, or leave it out.",
         )
 
 

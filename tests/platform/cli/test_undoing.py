@@ -80,6 +80,7 @@ def test_describe_does_not_convert_and_says_so(at_lake, lake):
         ("describe stars --unit name=K", "wrong-unit"),
         ("describe stars --unit age=Gyr", "missing-column"),
         ("describe stars --unit Gyr", "bad-parameter"),
+        ("describe stars --ucd 'feh=nonsense;;'", "data-refused"),
         ("describe stars", "bad-parameter"),
         ("describe star --title x", "dataset-not-found"),
         ("restore stars --at dr7", "version-not-found"),

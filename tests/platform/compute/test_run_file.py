@@ -71,6 +71,9 @@ def test_json_is_read_as_well_and_one_input_needs_no_name(written):
         ("workers: 0", "workers is 0"),
         ("workers: true", "workers is True"),
         ("workers: two", "workers is 'two'"),
+        pytest.param("[" * 5000, "too deep", id="brackets"),
+        ("with: abs_g", "with is 'abs_g'"),
+        ("with: {abs_g: 3}", r"with\.abs_g is 3"),
     ],
 )
 def test_a_file_that_cannot_be_understood_is_refused_with_its_name(written, text, told):
