@@ -24,6 +24,7 @@ from hven.cli.texts import read_region
 
 if TYPE_CHECKING:
     from hven.catalog.entry import Counts
+    from hven.schema import Column
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Lakes"
@@ -133,7 +134,7 @@ def show(
     dims = 0 if handle.source.is_table else 1
     print_table(
         ["column", "type", *["dims"] * dims, "unit", "description", "ucd"],
-        ([c.name, c.dtype, *[", ".join(c.dims)] * dims, c.unit, c.description, c.ucd] for c in handle.schema),
+        ([c.name, c.dtype, *[", ".join(c.dims)] * dims, _unit_text(c), c.description, c.ucd] for c in handle.schema),
     )
     print_table(
         ["catalog", "when", "objects", "message"],
@@ -207,6 +208,11 @@ def release(
         print_json(releases)
     else:
         print_table(["release", "catalog"], releases.items(), right=["catalog"])
+
+
+def _unit_text(column: "Column") -> str:
+    """Return the unit of a column, and whether it was assumed, because nobody gave one."""
+    return f"{column.unit} (assumed)" if column.assumed == "unit" else column.unit
 
 
 def _counts_text(counts: "Counts") -> str:

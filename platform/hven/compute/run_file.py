@@ -179,7 +179,9 @@ def read_yaml(path: str | Path, expected: Collection[str] = KEYS) -> dict[str, A
     except OSError as error:
         raise RunFileError(f"the file cannot be read: {error.strerror}", where=str(path), hint="Check it.") from error
     except RecursionError as error:
-        raise RunFileError("brackets stand too deep in one another", where=str(path), hint="Correct the file.") from error
+        raise RunFileError(
+            "brackets stand too deep in one another", where=str(path), hint="Correct the file."
+        ) from error
     except (ValueError, UnicodeDecodeError) as error:
         problem = " ".join(str(error).split())
         raise RunFileError(f"this is not YAML: {problem}", where=str(path), hint="Correct the file.") from error

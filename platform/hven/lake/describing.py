@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from hven.catalog import Pin
     from hven.lake.source import Source
 
-ATTRIBUTES = {"unit": "units", "description": "description", "ucd": "ucd"}
-"""Field of a `Column` -> attribute of an array."""
+ATTRIBUTES = frozenset(("units", "description", "ucd", "assumed"))
+"""Attributes of an array that tell what a `Column` tells."""
 
 
 def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str, *, is_forced: bool) -> Schema:
@@ -49,7 +49,8 @@ def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str,
                 _check_unit(columns[name], text, where, is_forced=is_forced)
             elif key == "ucd":
                 _check_ucd(name, text, where)
-            fields: dict[str, Any] = {key: text}
+            # Who says the unit says that it is no longer assumed, also when it is the same.
+            fields: dict[str, Any] = {key: text} | ({"assumed": ""} if key == "unit" else {})
             columns[name] = replace(columns[name], **fields)
     return Schema(tuple(columns.values()), schema.attrs)
 
@@ -64,11 +65,11 @@ def _check_unit(column: Column, unit: str, where: str, *, is_forced: bool) -> No
             hint="Leave the unit out.",
         )
     is_other = column.unit and parse_unit(column.unit) != parse_unit(unit)
-    if is_other and not is_forced:
+    if is_other and column.assumed != "unit" and not is_forced:
         raise UnitError(
             f"the unit is {column.unit!r} already, and values are not converted to {unit or 'none'!r}",
             where=place,
-            expected="a column without unit",
+            expected="a column whose unit nobody gave",
             hint="If the unit in the lake is wrong, say so: force=True, or --force.",
         )
 
@@ -100,6 +101,6 @@ def describe_arrays(source: "Source", schema: Schema, transaction: str) -> "Pin"
         for part in source.parts:
             for column in changed:
                 array: Any = root[f"{part.path}/{column.name}"]
-                kept = {key: value for key, value in dict(array.attrs).items() if key not in ATTRIBUTES.values()}
+                kept = {key: value for key, value in dict(array.attrs).items() if key not in ATTRIBUTES}
                 array.attrs.put(kept | column.attrs())
         return replace(source.pin, version=arrays.commit(at, session, "described"))

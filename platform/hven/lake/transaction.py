@@ -296,7 +296,7 @@ class Transaction:
         units, descriptions, ucds
             Column -> text. Values are not converted: a unit says in which the values are already.
         force
-            Whether a unit may take the place of another one.
+            Whether a unit may take the place of another one; one that was assumed gives way without.
         **texts
             What `write` takes, wavelength and resolution among them.
 

@@ -176,6 +176,18 @@ def test_a_description_that_does_not_fit_is_refused(both, stars, told, kind, tex
     assert both.number == 2
 
 
+def test_a_unit_that_was_assumed_gives_way_and_is_assumed_no_longer(lake, tmp_path):
+    path = tmp_path / "stars.csv"
+    path.write_text("source_id,ra,dec,age\n1,10,20,4500\n2,11,21,9000\n")
+    hven.ingest_files(lake, path, name="stars")
+    assert (lake["stars"].schema["age"].unit, lake["stars"].schema["age"].assumed) == ("Gyr", "unit")
+    with lake.transaction() as tx:
+        tx.describe("stars", units={"age": "Myr"})
+    assert (lake["stars"].schema["age"].unit, lake["stars"].schema["age"].assumed) == ("Myr", "")
+    with pytest.raises(errors.UnitError, match="not converted"), lake.transaction() as tx:
+        tx.describe("stars", units={"age": "Gyr"})
+
+
 def test_a_conflict_is_told_when_another_changed_the_dataset(both, stars):
     with pytest.raises(errors.ConflictError), both.transaction() as tx:
         with both.transaction() as other:
