@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 _TEXT_VALID = "_valid"
 _SMALL = 8 * 2**20
 _COMFORT = 64 * 2**20
-_OWN = "hven"
+OWN = "hven"
+"""The attribute under which a segment tells what hven knows it by."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def add_group(session: Any, name: str, data: "xr.Dataset", where: str = "") -> N
     schema = Schema.of_dataset(data)
     data = data.assign({n: v.compute() for n, v in data.data_vars.items() if "object" not in v.dims})
     group = zarr.open_group(session.store, mode="a").create_group(
-        name, attributes=_plain(data.attrs) | {_OWN: _index(data)}
+        name, attributes=_plain(data.attrs) | {OWN: _index(data)}
     )
     stored = _storable(data)
     arrays = {key: _create(group, str(key), variable) for key, variable in stored.items()}
@@ -185,7 +186,7 @@ def array_parts(at: ArraysAt, snapshot: str) -> tuple[Part, ...]:
     parts = []
     for name in sorted(root.group_keys()):
         group: Any = root[name]
-        told = group.attrs[_OWN]
+        told = group.attrs[OWN]
         reach = told.get("healpix")
         parts.append(Part(name, name, told["rows"], 0, SHARD, tuple(reach) if reach else None))
     return tuple(parts)
@@ -198,7 +199,7 @@ def segment_axes(at: ArraysAt, snapshot: str) -> dict[str, Axes]:
     found: dict[str, Axes] = {}
     for part in array_parts(at, snapshot):
         group: Any = root[part.path]
-        told = group.attrs[_OWN].get("axes")
+        told = group.attrs[OWN].get("axes")
         if told is None:
             told = axes_of(_readable(_segment(at, snapshot, part.path, os.getpid()).copy()))
         found[part.path] = told
@@ -345,7 +346,7 @@ def _readable(data: "xr.Dataset") -> "xr.Dataset":
             data = data.drop_vars(valid)
         data[name] = (data[name].dims, values, data[name].attrs)
     coordinates = [n for n, v in data.variables.items() if v.dims and "object" not in v.dims and v.dims == (n,)]
-    data.attrs.pop(_OWN, None)
+    data.attrs.pop(OWN, None)
     return data.set_coords(coordinates)
 
 
@@ -354,7 +355,7 @@ def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _index(data: "xr.Dataset") -> dict[str, Any]:
-    """Return what a segment's group tells under `_OWN`: rows, axes, and the reach of ``_healpix_29`` if it has one."""
+    """Return what a segment's group tells under `OWN`: rows, axes, and the reach of ``_healpix_29`` if it has one."""
     told: dict[str, Any] = {"rows": int(data.sizes.get("object", 0))}
     if "object" in data.dims:
         told["axes"] = axes_of(data)

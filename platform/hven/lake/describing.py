@@ -103,4 +103,11 @@ def describe_arrays(source: "Source", schema: Schema, transaction: str) -> "Pin"
                 array: Any = root[f"{part.path}/{column.name}"]
                 kept = {key: value for key, value in dict(array.attrs).items() if key not in ATTRIBUTES}
                 array.attrs.put(kept | column.attrs())
+            group: Any = root[part.path]
+            own = dict(group.attrs[arrays.OWN])
+            for column in changed:
+                # What segments are compared by tells units too.
+                if column.name in own.get("axes", {}):
+                    own["axes"] = own["axes"] | {column.name: own["axes"][column.name] | {"unit": column.unit}}
+            group.attrs[arrays.OWN] = own
         return replace(source.pin, version=arrays.commit(at, session, "described"))
