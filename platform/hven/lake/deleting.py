@@ -1,20 +1,51 @@
-"""Objects taken out of arrays: only segments that hold some of them are written anew."""
+"""Objects to be deleted, and how they leave arrays: only segments that hold some of them are written anew."""
 
 import uuid
 from dataclasses import replace
+from functools import reduce
+from operator import and_
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hven.errors import DataRefusedError
 from hven.lake import arrays
+from hven.lake.inside import as_region, rows_inside
 from hven.lake.parts import INPUT
 from hven.lake.picking import pick_rows
+from hven.lake.where import parse_where
 
 if TYPE_CHECKING:
     import polars as pl
 
-    from hven.catalog import Pin
+    from hven.catalog import Entry, Pin
     from hven.lake.source import Source
+    from hven.sky import Region
+
+
+def objects_meant(
+    source: "Source", entry: "Entry", where: "str | pl.Expr | None", region: "Region | str | None"
+) -> "pl.Expr":
+    """Return the condition that is true for the objects that a condition and a region mean together.
+
+    Raises
+    ------
+    DataRefusedError
+        If neither is given.
+    WhereError, MissingColumnError, RegionError
+        If one does not fit the dataset.
+    """
+    conditions = [] if where is None else [parse_where(where, source.frame_schema(), source.name)]
+    if region is not None:
+        conditions.append(rows_inside(source, entry, as_region(region))[1])
+    if not conditions:
+        raise DataRefusedError(
+            "nothing says which objects to delete",
+            where=f"dataset {source.name!r}",
+            expected="where, region or both",
+            hint="To remove the whole dataset, drop it: tx.drop(name).",
+        )
+    return reduce(and_, conditions)
 
 
 def delete_from_arrays(source: "Source", gone: "pl.Expr", transaction: str) -> "Pin":

@@ -7,14 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from hven.errors import DataRefusedError, UnitError
 from hven.lake import arrays
+from hven.lake.source import schema_key
 from hven.schema import Column, Schema, parse_unit
 
 if TYPE_CHECKING:
-    from hven.catalog import Pin
+    from hven.catalog import Entry, Pin
     from hven.lake.source import Source
 
 ATTRIBUTES = frozenset(("units", "description", "ucd", "assumed"))
 """Attributes of an array that tell what a `Column` tells."""
+
+
+def redescribed(
+    source: "Source", entry: "Entry", told: Mapping[str, Mapping[str, str]], transaction: str, *, is_forced: bool
+) -> "Entry":
+    """Return an entry whose columns have other units, descriptions or UCDs, once all that it needs is written."""
+    schema = described(source.schema, told, f"dataset {source.name!r}", is_forced=is_forced)
+    source.store.put(schema_key(schema.digest), schema.to_json())
+    pin = entry.pin if source.is_table else describe_arrays(source, schema, transaction)
+    units = tuple(dict.fromkeys(column.unit for column in schema))
+    return replace(entry, pin=pin, schema=schema.digest, units=units)
 
 
 def described(schema: Schema, told: Mapping[str, Mapping[str, str]], where: str, *, is_forced: bool) -> Schema:

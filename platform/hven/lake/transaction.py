@@ -5,8 +5,6 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import reduce
-from operator import and_
 from typing import TYPE_CHECKING, Any
 
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin
@@ -14,8 +12,8 @@ from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, R
 from hven.lake import arrays, chain, tables
 from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
-from hven.lake.deleting import delete_from_arrays
-from hven.lake.describing import describe_arrays, described
+from hven.lake.deleting import delete_from_arrays, objects_meant
+from hven.lake.describing import redescribed
 from hven.lake.incoming import (
     aligned,
     as_arrays,
@@ -33,7 +31,6 @@ from hven.lake.incoming import (
     schema_of,
     with_types,
 )
-from hven.lake.inside import as_region, rows_inside
 from hven.lake.locks import locked
 from hven.lake.parts import INPUT
 from hven.lake.restoring import entry_at
@@ -218,17 +215,7 @@ class Transaction:
         """
         entry = self._claim(name)
         source = self._source(entry)
-        if where is None and region is None:
-            raise DataRefusedError(
-                "nothing says which objects to delete",
-                where=f"dataset {name!r}",
-                expected="where, region or both",
-                hint="To remove the whole dataset, drop it: tx.drop(name).",
-            )
-        conditions = [] if where is None else [parse_where(where, source.frame_schema(), name)]
-        if region is not None:
-            conditions.append(rows_inside(source, entry, as_region(region))[1])
-        gone = reduce(and_, conditions)
+        gone = objects_meant(source, entry, where, region)
         if source.is_table:
             self._change_table(entry, gone=gone)
         else:
@@ -311,12 +298,7 @@ class Transaction:
         entry = self._claim(name)
         told = {"unit": units or {}, "description": descriptions or {}, "ucd": ucds or {}}
         if any(told.values()):
-            source = self._source(entry)
-            schema = described(source.schema, told, f"dataset {name!r}", is_forced=force)
-            self._store.put(schema_key(schema.digest), schema.to_json())
-            pin = entry.pin if source.is_table else describe_arrays(source, schema, self.id)
-            known = tuple(dict.fromkeys(column.unit for column in schema))
-            entry = replace(entry, pin=pin, schema=schema.digest, units=known)
+            entry = redescribed(self._source(entry), entry, told, self.id, is_forced=force)
         self._changes[name] = replace(entry, **_tupled(texts))
 
     def schedule(self, name: str, rule: Mapping[str, Any] | None) -> None:
