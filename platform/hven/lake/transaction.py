@@ -38,7 +38,6 @@ from hven.lake.source import Source, schema_key
 from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.validation import check_arrays, check_frame
-from hven.lake.where import parse_where
 from hven.schema import KINDS, Schema, check_name
 
 if TYPE_CHECKING:
