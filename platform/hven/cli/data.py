@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from hven.cli.address import AtOption, LakeOption, open_lake
+from hven.cli.explaining import print_explained
 from hven.cli.output import AsJson, print_json, print_table, print_text
 from hven.cli.texts import read_region, split_assignments
 
@@ -27,11 +28,11 @@ Options = Annotated[
 
 @verbs.command(rich_help_panel=PANEL)
 def ingest(
-    name: Annotated[str, typer.Option("--name", "-n", help="What the dataset is to be called.")],
     files: Annotated[
         list[str] | None,
         typer.Argument(help="FITS, CSV, Parquet, VOTable, what plugins read; none for a reader that finds its file."),
     ] = None,
+    name: Annotated[str, typer.Option("--name", "-n", help="What the dataset is to be called.")] = "",
     reader: Annotated[
         str | None, typer.Option(help="The reader; by default the one that knows the content of a file.")
     ] = None,
@@ -41,6 +42,9 @@ def ingest(
     ] = "create",
     option: Options = None,
     again: Annotated[bool, typer.Option("--again", help="Read files that are in the dataset already again.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say who claims each file and why, show its first rows; write nothing.")
+    ] = False,
     accept: Annotated[bool, typer.Option("--accept", help="Exit with 0 also when notes need attention.")] = False,
     lake: LakeOption = None,
     as_json: AsJson = False,
@@ -48,19 +52,27 @@ def ingest(
     """Bring survey files into a lake as one dataset, in one commit.
 
     A file that cannot be read is set aside with its reason; the rest goes in, and the exit status is 1. When notes need
-    attention it is 3. Files that are in the dataset already are skipped.
+    attention it is 3. Files that are in the dataset already are skipped. With `--explain` nothing is written:
+    each file is shown as what it is, by whom it is read, and how its first rows would be kept.
 
     Example: `hven ingest stars-*.fits --name stars --lake my-survey`
     """
-    from hven.ingest import ingest_files
+    from hven.ingest import explain_files, ingest_files
 
+    options = split_assignments(option or [], "--option")
+    if explain:
+        explained = explain_files(files or (), reader=reader, options=options)
+        print_explained(explained, as_json=as_json)
+        raise typer.Exit(1 if any(one.error for one in explained) else 0)
+    if not name:
+        raise typer.BadParameter("say what the dataset is to be called", param_hint="'--name' / '-n'")
     report = ingest_files(
         open_lake(lake),
         files or (),
         name=name,
         reader=reader,
         mode=mode,
-        options=split_assignments(option or [], "--option"),
+        options=options,
         again=again,
     )
     if as_json:

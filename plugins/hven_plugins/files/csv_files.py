@@ -41,6 +41,8 @@ def claim_text(head: FileHead) -> Claim | None:
     if head.is_folder:
         return None
     text = decode_start(head.start)
+    if text is None and head.raw and csv.matches(head.path):
+        return Claim(f"a file called {head.name}", "name", "its name, as its content is no text")
     if text is None or not text.strip() or text.lstrip()[:1] in ("<", "{") or text.lstrip()[:2] in ("[{", "[\n"):
         return None
     if is_ecsv(text):

@@ -15,6 +15,7 @@ _CALLED = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas", WHITESPA
 _RULE = re.compile(r"^[-=:+|\s]*-{2,}[-=:+|\s]*$|^[=\s]*={2,}[=\s]*$")
 _TRAILING = re.compile(r"[ \t]+#[^\"'\n]*$")
 _ENOUGH = 0.8
+_LONGEST_ROW = 50
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,7 @@ def find_dialect(
     True
     """
     rows = [line for line in lines if not (comment and line.lstrip().startswith(comment))]
+    rows = _whole_rows(rows)
     if not rows:
         return None
     found = _best(rows, comments, separator, comment)
@@ -124,6 +126,23 @@ def find_dialect(
     if found is None and not separator:
         found = _at_fixed_places(rows, comment)
     return found
+
+
+def _whole_rows(lines: Sequence[str]) -> list[str]:
+    """Return rows in which a quoted value that runs over several lines is one."""
+    if sum(line.count('"') % 2 for line in lines) > 0.9 * len(lines):
+        return list(lines)
+    rows: list[str] = []
+    pending: list[str] = []
+    for line in lines:
+        pending.append(line)
+        if sum(one.count('"') for one in pending) % 2 == 0:
+            rows.append(" ".join(pending))
+            pending = []
+        elif len(pending) > _LONGEST_ROW:
+            rows += pending
+            pending = []
+    return rows or list(lines)
 
 
 def split_line(line: str, separator: str, quote: str = '"') -> list[str]:
@@ -139,7 +158,7 @@ def split_line(line: str, separator: str, quote: str = '"') -> list[str]:
             return line.split()
         return [part[1:-1] if len(part) > 1 and part[0] == part[-1] == quote else part for part in _words(line, quote)]
     if quote and quote in line:
-        reader = csv.reader([line], delimiter=separator, quotechar=quote, skipinitialspace=True)
+        reader = csv.reader([line.replace("\n", " ")], delimiter=separator, quotechar=quote, skipinitialspace=True)
         return [value.strip() for value in next(reader)]
     return [value.strip() for value in line.split(separator)]
 
@@ -168,6 +187,8 @@ def _best(rows: Sequence[str], comments: Sequence[str], separator: str, comment:
             continue
         counts = Counter(map(len, fields[1:] or fields))
         width, often = counts.most_common(1)[0]
+        if len(fields) > 3 and len(fields[-1]) < width:
+            fields = fields[:-1]  # A file that is cut ends within a row.
         fits = (
             len(fields[0]) == width
             or _has_names_of_rows(width, fields)
@@ -241,6 +262,9 @@ def _with_names(found: Dialect, rows: Sequence[str], comments: Sequence[str]) ->
         return replace(found, names=tuple(table[0]), units=tuple(_as_units(units)), skip=skip)
     if _has_names_of_rows(found.width, table):
         return replace(found, names=("row", *table[0]), skip=start + 1)
+    if found.width > 1 and not any(row[-1] for row in table if len(row) == found.width):
+        found = replace(found, width=found.width - 1)
+        table = [row[:-1] if len(row) > found.width else row for row in table]
     head = table[0]
     if len(head) == found.width + 1 and not head[-1]:
         head = head[:-1]
@@ -272,6 +296,8 @@ def _with_names_of_comments(found: Dialect, comments: Sequence[str], fields_of: 
         fields = fields_of(plain)
         if len(fields) > found.width and not fields[-1]:
             fields = fields[:-1]
+        if len(fields) > found.width and found.separator == WHITESPACE:
+            fields = fields_of(re.sub(r"\s+([\[(][^\])\s]*[\])])", r"\1", plain))
         if len(fields) == found.width and not all(is_number(field) for field in fields):
             fitting.append(fields)
             if len(fitting) == 2:
@@ -313,7 +339,7 @@ def _is_header(head: Sequence[str], rows: Sequence[Sequence[str]], decimal_comma
 
 def _is_units(line: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     """Return whether a second line holds units: words above numbers, one of them a unit."""
-    if any(is_number(field) for field in line):
+    if any(is_number(field) or is_number(field.replace(",", ".")) for field in line):
         return False
     found = False
     for index, field in enumerate(line):

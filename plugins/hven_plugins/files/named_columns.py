@@ -6,7 +6,38 @@ from collections.abc import Sequence
 from hven import Column, Note
 from hven_plugins.files.words import is_unit
 
-_WITH_UNIT = re.compile(r"^(?P<name>[^\[(]*[^\[(\s])\s+[\[(](?P<unit>[^\])]+)[\])]$")
+_WITH_UNIT = re.compile(r"^(?P<name>[^\[(]*[^\[(\s])(?P<blank>\s*)[\[(](?P<unit>[^\])]+)[\])]$")
+_ATTACHED = frozenset(
+    [
+        "deg",
+        "rad",
+        "arcsec",
+        "arcmin",
+        "mas",
+        "mas/yr",
+        "km/s",
+        "m/s",
+        "kpc",
+        "pc",
+        "Mpc",
+        "AU",
+        "mag",
+        "dex",
+        "Gyr",
+        "Myr",
+        "yr",
+        "K",
+        "AA",
+        "Angstrom",
+        "nm",
+        "um",
+        "d",
+        "h",
+        "hourangle",
+        "Msun",
+    ]
+)
+"""Units that stand behind a name without a blank: with others, as in ``log(g)``, it may be a function."""
 
 
 def column_names(given: Sequence[str]) -> tuple[list[str], list[Note]]:
@@ -65,7 +96,7 @@ def described(
         if (
             not unit
             and behind
-            and is_unit(behind["unit"])
+            and (behind["unit"] in _ATTACHED or (behind["blank"] and is_unit(behind["unit"])))
             and behind["name"] not in names
             and behind["name"] not in kept
         ):

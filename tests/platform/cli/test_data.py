@@ -45,3 +45,32 @@ def test_export_writes_the_part_that_is_asked_for(command, small_lake, tmp_path)
     assert frame.columns == ["object_id", "logg"]
     assert frame["logg"].max() < 2.5
     assert frame.height == small_lake["stars"].table(where="logg < 2.5").collect().height
+
+
+def test_ingest_explain_says_who_claims_a_file_and_shows_its_rows_and_writes_nothing(command, lake, tmp_path):
+    (tmp_path / "stars.dat").write_text("# id GLON GLAT TEFF\n1 10.5 41.2 4800\n2 10.6 41.3 N/A\n")
+    (tmp_path / "page.csv").write_text("<html><title>503</title></html>")
+    said = command(f"ingest --explain {tmp_path / 'stars.dat'} {tmp_path / 'page.csv'} --lake {lake.url}")
+    assert said.status == 1
+    for words in (
+        "a text table of 4 columns",
+        "read by csv",
+        "teff",
+        "4800",
+        "converted from galactic",
+        "an HTML page (503)",
+    ):
+        assert words in " ".join(said.out.split())
+    said = command(f"ingest --explain {tmp_path / 'stars.dat'} --json")
+    assert said.status == 0
+    [explained] = json.loads(said.out)
+    assert explained["reader"] == "csv"
+    assert explained["rows"][1]["teff"] is None
+    assert [column["unit"] for column in explained["columns"] if column["name"] in ("ra", "teff")] == ["K", "deg"]
+    assert len(lake.catalog) == 0
+
+
+def test_ingest_without_a_name_is_refused_with_the_option_to_give(command, lake, survey_file):
+    said = command(f"ingest {survey_file} --lake {lake.url}")
+    assert said.status != 0
+    assert "--name" in said.err
