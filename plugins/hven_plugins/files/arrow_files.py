@@ -67,14 +67,14 @@ def arrow(path: str, **options: Any) -> Iterator[Batch]:
 def _schema(path: str) -> "pa.Schema":
     import pyarrow as pa
 
-    with pa.memory_map(path) as file:
+    with pa.OSFile(path) as file:
         return pa.ipc.open_file(file).schema if _is_file(path) else pa.ipc.open_stream(file).schema
 
 
 def _read(path: str) -> "Iterator[pa.RecordBatch]":
     import pyarrow as pa
 
-    with pa.memory_map(path) as file:
+    with pa.OSFile(path) as file:
         if _is_file(path):
             held = pa.ipc.open_file(file)
             for number in range(held.num_record_batches):

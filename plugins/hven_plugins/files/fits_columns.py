@@ -168,10 +168,13 @@ def series_of_column(column: FitsColumn, raw: NDArray[Any], heap: NDArray[np.uin
     return [series.cast(pl.String)] if column.as_text and not column.shape else [series]
 
 
-def is_beyond_64_bits(column: FitsColumn, raw: NDArray[Any]) -> bool:
+def may_be_beyond(column: FitsColumn) -> bool:
+    """Return whether a column is of unsigned whole numbers of 64 bits."""
+    return (column.form, column.zero) == ("K", 2**63) and not column.shape and not column.ragged
+
+
+def is_beyond(column: FitsColumn, raw: NDArray[Any]) -> bool:
     """Return whether an unsigned column of 64 bits holds numbers that no signed one does."""
-    if (column.form, column.zero) != ("K", 2**63) or column.shape or column.ragged:
-        return False
     known = raw if column.null is None else raw[raw != column.null]
     return bool(known.size and known.max() >= 0)
 

@@ -17,8 +17,9 @@ from hven_plugins.files.fits_columns import (
     FitsColumn,
     distinct_names,
     fits_columns,
-    is_beyond_64_bits,
+    is_beyond,
     is_one_row_of_vectors,
+    may_be_beyond,
     rows_dtype,
     series_of_column,
 )
@@ -167,17 +168,24 @@ def _binary_table(path: str, table: Hdu, frame: str) -> "Iterator[Piece]":
     dtype = rows_dtype(columns, width)
     if any(column.offset + column.width > width for column in columns):
         raise ValueError(f"its columns do not fit into rows of {width} bytes")
-    raw: NDArray[Any] = np.zeros(0, dtype)
-    heap: NDArray[np.uint8] = np.zeros(0, np.uint8)
-    if count and width:
-        raw = np.memmap(path, dtype, "r", table.start, (count,))
-        gap = int(header.get("THEAP", width * count))
-        if table.size > gap:
-            heap = np.memmap(path, np.uint8, "r", table.start + gap, (table.size - gap,))
+    gap = int(header.get("THEAP", width * count))
+
+    def rows_of(piece: slice) -> "NDArray[Any]":
+        # Read, not mapped: what is mapped stays in memory as long as the system pleases.
+        size = min(piece.stop, count) - piece.start
+        if not size or not width:
+            return np.zeros(0, dtype)
+        return np.fromfile(path, dtype, size, offset=table.start + piece.start * width)
+
+    def heap_now() -> "NDArray[np.uint8]":
+        if table.size <= gap or not any(column.ragged for column in columns):
+            return np.zeros(0, np.uint8)
+        return np.memmap(path, np.uint8, "r", table.start + gap, (table.size - gap,))
+
     step = max(1, BATCH_BYTES // max(width, 1))
     pieces = [slice(start, start + step) for start in range(0, count, step)] or [slice(0, 0)]
     columns = [
-        replace(column, as_text=any(is_beyond_64_bits(column, raw[f"c{i}"][piece]) for piece in pieces))
+        replace(column, as_text=may_be_beyond(column) and any(is_beyond(column, rows_of(p)[f"c{i}"]) for p in pieces))
         for i, column in enumerate(columns)
     ]
     notes += [_kept_as_text(column.name) for column in columns if column.as_text]
@@ -185,7 +193,7 @@ def _binary_table(path: str, table: Hdu, frame: str) -> "Iterator[Piece]":
     if is_transposed:
         notes.append(Note(f"one row of vectors was read as {columns[0].shape[0]} rows, as IDL writes tables", True))
     for piece in pieces:
-        rows = np.array(raw[piece])
+        rows, heap = rows_of(piece), heap_now()
         series = [one for i, c in enumerate(columns) for one in series_of_column(c, rows[f"c{i}"], heap)]
         if is_transposed:
             series = [_unpacked(one) for one in series]

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -40,10 +41,13 @@ def numpy_table(path: str, **options: Any) -> Iterator[Batch]:
                     expected="a structured array, or arrays of one number of rows with a name each",
                     hint="If they are images, name the reader numpy_images; else save them as columns of one length.",
                 )
+            rows = next(iter(names.values())).shape[0]
+            step = piece_rows(sum(prod(one.shape) * one.dtype.itemsize for one in names.values()), rows)
             arrays = _arrays(local, list(names))
-            rows = len(next(iter(arrays.values())))
-            step = piece_rows(sum(array.nbytes for array in arrays.values()), rows)
             for start in range(0, max(rows, 1), step):
+                if "" in names:
+                    # Mapped anew for each piece, because what was mapped stays in memory.
+                    arrays = _arrays(local, list(names))
                 frame, notes = array_frame({name: array[start : start + step] for name, array in arrays.items()})
                 told = [Column(name, "", ("object",)) for name in frame.columns]
                 yield table_batch(frame, told, path, "", [] if start else notes, **options)
