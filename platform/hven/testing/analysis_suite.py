@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hven.errors import HvenError, MissingColumnError, ParameterError, UnitError
-from hven.plugins import Analysis, bind, call, check_result, evaluate, lazily, named_columns
+from hven.plugins import Analysis, Input, bind, call, check_result, evaluate, lazily, named_columns
 from hven.schema import Schema
 from hven.testing.agreement import differences, misses, stated
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Result = dict[str, xr.Dataset]
 
 _WITHOUT_SCALE = {"", "dex", "mag", "any"}
+_SEVERAL, _TWO = 20, 2
 _SLACK = 16 * 2**20
 """Bytes that do not count: interpreters and libraries keep some for themselves."""
 
@@ -201,6 +202,18 @@ class AnalysisSuite:
                     left = np.isfinite(with_holes[part][column].values)
                     assert left.any(), f"{column} is lost to a few missing values"
 
+    def test_whole_numbers_with_nulls_give_what_their_float_twins_give(self) -> None:
+        """A column may be kept as whole numbers or flags, its nulls beside it: they are no zeros to the analysis."""
+        mock, _ = self.baseline()
+        pairs = {name: twins(given, mock.inputs[name], self.seed) for name, given in self.analysis.inputs.items()}
+        if all(whole is floats for whole, floats in pairs.values()):
+            pytest.skip("no input has a column of numbers over object")
+        whole, floats = (self.outcome({name: pair[side] for name, pair in pairs.items()}) for side in (0, 1))
+        if isinstance(whole, HvenError) or isinstance(floats, HvenError):
+            assert str(whole) == str(floats), "whole numbers are refused otherwise than floats"
+            return
+        self.assert_same(whole, floats)
+
     def test_it_meets_no_objects_at_all_with_a_named_error_or_an_empty_result(self) -> None:
         """An empty selection is told, not a traceback from the depths."""
         mock, _ = self.baseline()
@@ -321,6 +334,13 @@ class AnalysisSuite:
         """Return the checked result of the analysis on `inputs`, in memory."""
         return {part: data.compute() for part, data in evaluate(self.analysis, inputs, self.parameters).items()}
 
+    def outcome(self, inputs: "Inputs") -> "Result | HvenError":
+        """Return the result on `inputs`, or the named error with which they are refused."""
+        try:
+            return self.evaluate(inputs)
+        except HvenError as error:
+            return error
+
     def peak(self, inputs: "Inputs") -> int:
         """Return the most bytes that Python and NumPy held at once while the analysis was at it."""
         tracemalloc.start()
@@ -366,6 +386,52 @@ class AnalysisSuite:
     def assert_same(self, one: "Result", other: "Result") -> None:
         """Assert that two results agree within the tolerances of the suite."""
         assert not differences(one, other, self.rtol, self.atol)
+
+
+def twins(given: Input, data: "xr.Dataset", seed: int, several: int = _SEVERAL) -> "tuple[xr.Dataset, xr.Dataset]":
+    """Return data with whole numbers and flags for its numbers over objects, some of them null, and the same in floats.
+
+    Quantities become whole millionths of their unit. What has no scale (dex, magnitudes, pure numbers) is rounded
+    where that leaves `several` values (two, if there is no such column); other columns are the same in both twins. One
+    value in twelve is null.
+
+    Examples
+    --------
+    >>> import xarray as xr
+    >>> from hven.plugins import Table
+    >>> stars = xr.Dataset({"r_gal": ("object", np.linspace(4, 9, 50), {"units": "kpc"})})
+    >>> whole, floats = twins(Table(r_gal="kpc"), stars, seed=1)
+    >>> whole.r_gal.dtype, whole.r_gal.attrs["units"], bool(whole.r_gal_valid.all())
+    (dtype('int64'), '1e-06 kpc', False)
+    >>> int(floats.r_gal.isnull().sum()) == int((~whole.r_gal_valid).sum()) > 0
+    True
+    """
+    rng = np.random.default_rng(seed)
+    whole, floats = {}, {}
+    for key, variable in data.data_vars.items():
+        name = str(key)
+        wanted = given.variable(name)
+        is_named = given.named_by is not None and wanted is None
+        if variable.dims != ("object",) or variable.dtype.kind != "f" or given.takes_all:
+            continue
+        if not is_named and (wanted is None or wanted.unit is None):
+            continue
+        unit = str(variable.attrs.get("units", (wanted.unit if wanted else "") or ""))
+        has_scale = not is_named and wanted is not None and wanted.unit not in _WITHOUT_SCALE
+        values = np.asarray(variable.values, dtype=np.float64) * (1e6 if has_scale else 1.0)
+        rounded = np.round(values)
+        known = np.isfinite(values)
+        if len(np.unique(rounded[known])) < (_TWO if np.array_equal(rounded[known], values[known]) else several):
+            continue
+        known &= rng.random(len(values)) >= 1 / 12
+        attrs = {**variable.attrs, **({"units": f"1e-06 {unit}"} if has_scale else {})}
+        is_flag = set(np.unique(rounded[known])) <= {0.0, 1.0}
+        kept = np.where(known, rounded, 0).astype(bool if is_flag else np.int64)
+        whole |= {name: ("object", kept, attrs), f"{name}_valid": ("object", known)}
+        floats[name] = ("object", np.where(known, rounded, np.nan), attrs)
+    if not whole and several > _TWO:
+        return twins(given, data, seed, _TWO)
+    return (data.assign(whole), data.assign(floats)) if whole else (data, data)
 
 
 def watched(data: "xr.Dataset", size: int, touched: list[int]) -> "xr.Dataset":
