@@ -407,7 +407,8 @@ def twins(given: Input, data: "xr.Dataset", seed: int, several: int = _SEVERAL) 
     True
     """
     rng = np.random.default_rng(seed)
-    whole, floats = {}, {}
+    whole: dict[str, Any] = {}
+    floats: dict[str, Any] = {}
     for key, variable in data.data_vars.items():
         name = str(key)
         wanted = given.variable(name)
