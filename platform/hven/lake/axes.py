@@ -165,8 +165,7 @@ def _digest(values: "np.ndarray[Any, Any]") -> str:
     if values.dtype.kind == "f":
         # 0.0 and -0.0 are equal, and so are all NaN.
         floats = values.astype("<f8") + 0.0
-        floats[np.isnan(floats)] = np.nan
-        content = np.ascontiguousarray(floats).tobytes()
+        content = np.where(np.isnan(floats), np.nan, floats).tobytes()
     elif values.dtype.kind in "iub":
         content = np.ascontiguousarray(values.astype("<i8")).tobytes()
     else:

@@ -120,6 +120,17 @@ def test_a_dataset_for_a_table_in_another_unit_is_refused(lake):
     assert lake["stars"].table().collect()["d"].to_list() == [5.0, 6.0]
 
 
+def test_a_number_for_the_whole_dataset_is_an_axis_too(lake):
+    def made(first, scale):
+        return with_axis(first).assign(scale=((), scale, {"units": "kpc"}), survey=((), "apogee"))
+
+    with lake.transaction() as tx:
+        tx.write("spectra", made(0, 8.122))
+        tx.append("spectra", made(10, np.float32(8.0).astype(float) + 0.122))
+    with pytest.raises(DataRefusedError, match="'scale' has other values"), lake.transaction() as tx:
+        tx.append("spectra", made(20, 8.0))
+
+
 FLOATS = st.lists(st.floats(allow_infinity=False, width=32), min_size=1, max_size=4)
 
 
