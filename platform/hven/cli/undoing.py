@@ -42,6 +42,9 @@ def drop(
         return
     print_text(f"Dropped {', '.join(name)} (catalog {tx.commit_number}).")
     print_text(f"Until a vacuum, it comes back with: hven restore {name[0]} --at {before}")
+    left = [f"{one}_vectors" for one in name if f"{one}_vectors" in opened]
+    if left:
+        print_text(f"Its vectors are a dataset of their own, and stay: hven drop {' '.join(left)}")
 
 
 @verbs.command(rich_help_panel=PANEL)

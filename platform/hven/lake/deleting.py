@@ -16,11 +16,17 @@ from hven.lake.picking import pick_rows
 from hven.lake.where import parse_where
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import polars as pl
 
     from hven.catalog import Entry, Pin
     from hven.lake.source import Source
     from hven.sky import Region
+
+
+VECTORS = "_vectors"
+"""What follows the name of a table in the name of the dataset of its vectors."""
 
 
 def objects_meant(
@@ -46,6 +52,21 @@ def objects_meant(
             hint="To remove the whole dataset, drop it: tx.drop(name).",
         )
     return reduce(and_, conditions)
+
+
+def vectors_of(source: "Source", entries: "Mapping[str, Entry]") -> str:
+    """Return the dataset of the arrays that vectors of a table became, empty when there is none."""
+    name = f"{source.name}{VECTORS}"
+    has_ids = name in entries and {"object_id"} <= set(entries[name].columns) & set(source.frame_schema())
+    return name if source.is_table and has_ids else ""
+
+
+def same_objects(source: "Source", gone: "pl.Expr") -> "pl.Expr":
+    """Return the condition that is true in another dataset for the objects for which `gone` is true in this one."""
+    import polars as pl
+
+    ids = source.scan().filter(gone).select("object_id").collect()["object_id"]
+    return pl.col("object_id").is_in(ids.implode())
 
 
 def delete_from_arrays(source: "Source", gone: "pl.Expr", transaction: str) -> "Pin":

@@ -12,7 +12,7 @@ from hven.errors import ConflictError, DataRefusedError, DatasetNotFoundError, R
 from hven.lake import arrays, chain, tables
 from hven.lake.axes import check_attributes, check_axes, check_units
 from hven.lake.compaction import Compacted, compact_source
-from hven.lake.deleting import delete_from_arrays, objects_meant
+from hven.lake.deleting import VECTORS, delete_from_arrays, objects_meant, same_objects, vectors_of
 from hven.lake.describing import redescribed
 from hven.lake.incoming import (
     aligned,
@@ -203,7 +203,8 @@ class Transaction:
     def delete(self, name: str, where: "str | pl.Expr | None" = None, region: "Region | str | None" = None) -> int:
         """Remove the objects for which `where` is true and that lie in `region`, and return how many they were.
 
-        Files and segments without such objects stay untouched.
+        Files and segments without such objects stay untouched. The same objects leave the arrays that the vectors of a
+        table became (``NAME_vectors``).
 
         Raises
         ------
@@ -215,11 +216,15 @@ class Transaction:
         entry = self._claim(name)
         source = self._source(entry)
         gone = objects_meant(source, entry, where, region)
+        beside = vectors_of(source, self._base.entries)
+        theirs = same_objects(source, gone) if beside else None
         if source.is_table:
             self._change_table(entry, gone=gone)
         else:
             pin = delete_from_arrays(source, gone, self.id)
             self._set(name, pin, source.schema, entry.kind, entry.coverage, _edited(entry), like=entry)
+        if theirs is not None:
+            self.delete(beside, theirs)
         return int(entry.counts.rows - self._changes[name].counts.rows)  # type: ignore[union-attr]
 
     def compact(self, name: str, rows: int | None = None) -> Compacted | None:
@@ -250,7 +255,7 @@ class Transaction:
         self._changes[name] = None
 
     def restore(self, name: str, at: int | str) -> None:
-        """Bring a dataset back as it was at a catalog number or a release, dropped or changed since.
+        """Bring a dataset back as it was at a catalog number or a release, dropped or changed since, with its vectors.
 
         Raises
         ------
@@ -262,6 +267,9 @@ class Transaction:
         entry = entry_at(self.lake, check_name(name), at)
         self._claim(name, must_be_as_found=True)
         self._changes[name] = entry
+        beside, older = f"{name}{VECTORS}", self.lake.at(at).catalog
+        if beside in older and self._base.entries.get(beside) != older[beside]:
+            self.restore(beside, at)
 
     def describe(
         self,

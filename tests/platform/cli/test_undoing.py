@@ -94,3 +94,20 @@ def test_what_cannot_be_done_is_told_and_changes_nothing(at_lake, lake, text, co
     assert said.status == 1
     assert said.err.startswith(f"Error [{code}]")
     assert lake.number == 1
+
+
+def test_vectors_of_a_table_leave_and_come_back_with_its_objects(command, lake, tmp_path):
+    import numpy as np
+    from astropy.table import Table
+
+    table = Table(
+        {"source_id": [1, 2, 3], "ra": [1.0, 2.0, 3.0], "dec": [0.0] * 3, "mags": np.arange(12.0).reshape(3, 4)}
+    )
+    table.write(tmp_path / "stars.fits")
+    said = command(f"ingest {tmp_path / 'stars.fits'} --name vec --accept --lake {lake.url}")
+    assert said.status == 0, said.err
+    assert "Deleted 1 of 3" in command(f"delete vec --where 'source_id = 2' --yes --lake {lake.url}").out
+    assert sorted(lake["vec_vectors"].dataset()["mags"].values.tolist()) == [[0, 1, 2, 3], [8, 9, 10, 11]]
+    assert command(f"restore vec --at 1 --lake {lake.url}").status == 0
+    assert lake["vec_vectors"].dataset().sizes["object"] == 3
+    assert "hven drop vec_vectors" in command(f"drop vec --yes --lake {lake.url}").out
