@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from hven.compute.schedulers import check_address, client_of
 from hven.errors import ClusterError, HvenError, MissingDependencyError
@@ -203,7 +204,8 @@ def _borrowed(client: "Client", kind: str) -> Cluster:
         raise ClusterError(
             "the cluster has no workers", where=str(client.scheduler_info().get("address", "")), hint="Start some."
         )
-    return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "", _memory(client))
+    memory = _memory(client, frozenset(threads))
+    return Cluster(kind, client, sum(threads.values()), len(threads), client.dashboard_link or "", memory)
 
 
 def workers_lost(cluster: Cluster) -> int:
@@ -219,10 +221,18 @@ def workers_lost(cluster: Cluster) -> int:
     return sum(1 for event in told if event.get("action") == "remove-worker" and not event.get("expected"))
 
 
-def _memory(client: "Client") -> int:
+def _memory(client: "Client", workers: frozenset[str]) -> int:
     """Return the bytes of memory for a task on the smallest worker; 0 when the workers have no limit."""
-    limits = client.run(_own_memory)
-    return min((limit for limit in limits.values() if limit), default=0)
+    known, memory = _known_memory.get(client, (frozenset(), 0))
+    if known != workers:
+        limits = client.run(_own_memory)
+        memory = min((limit for limit in limits.values() if limit), default=0)
+        _known_memory[client] = workers, memory
+    return memory
+
+
+_known_memory: "WeakKeyDictionary[Client, tuple[frozenset[str], int]]" = WeakKeyDictionary()
+"""What was asked of the workers of a client, as long as they are the same: each run of a pipeline would ask again."""
 
 
 def _own_memory(dask_worker: Any) -> int:

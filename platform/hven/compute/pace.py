@@ -1,7 +1,7 @@
 """The pace of a run: how many blocks one task takes on, so that handing tasks over costs next to nothing.
 
-A task costs scheduler, worker and client a few milliseconds, whatever is in it. Blocks that are quicker than a second
-share one; towards the end tasks become shorter again, so that all workers end together.
+A task costs scheduler, worker and client a few milliseconds, whatever is in it. Blocks that are quicker than two
+seconds share one; towards the end tasks become shorter again, so that all workers end together.
 """
 
 from collections import deque
@@ -12,7 +12,7 @@ from hven.compute.forecast import FILLED
 from hven.compute.journal import Journal
 from hven.compute.task import Outcome
 
-_SECONDS = 1.0
+_SECONDS = 2.0
 """What a task takes at most when its blocks are quicker."""
 _RECENT = 8
 """How many blocks tell how quick they are; the first ones load libraries and compile."""

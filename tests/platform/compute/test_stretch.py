@@ -86,11 +86,11 @@ def paced(taken, memory=0, idle=0, grown=0, **journal):
     return pace
 
 
-def test_tasks_take_about_a_second_and_become_shorter_towards_the_end():
+def test_tasks_take_about_two_seconds_and_become_shorter_towards_the_end():
     assert paced([]).blocks(1_000) == 1, "nobody knows yet"
-    assert paced([0.1]).blocks(1_000) == 10
+    assert paced([0.1]).blocks(1_000) == 20
     assert paced([5.0]).blocks(1_000) == 1
-    assert paced([9.0, *[0.1] * 8]).blocks(1_000) == 10, "the first ones load libraries"
+    assert paced([9.0, *[0.1] * 8]).blocks(1_000) == 20, "the first ones load libraries"
     assert [paced([0.1]).blocks(left) for left in (40, 20, 8, 3, 1)] == [10, 5, 2, 1, 1]
 
 
@@ -101,7 +101,7 @@ def test_a_task_takes_no_more_than_may_be_lost():
 
 
 def test_a_task_takes_one_block_where_there_is_no_room_for_two():
-    assert paced([0.1], memory=1_000, idle=300, grown=200).blocks(1_000) == 10
+    assert paced([0.1], memory=1_000, idle=300, grown=200).blocks(1_000) == 20
     assert paced([0.1], memory=1_000, idle=300, grown=300).blocks(1_000) == 1
     tight = paced([0.1])
     error = TooLittleMemoryError("too little", hint="Use more.")
