@@ -108,9 +108,10 @@ def _pieces(
     count = 0
     for batch in chosen(local, **options):
         if batch.rows:
-            rows = normalise(with_folder_values(batch, folders) if folders else batch, count)
+            whole = with_folder_values(batch, folders) if folders else batch
+            rows = normalise(whole, count)
             count += batch.rows
-            yield Piece(replace(rows, notes=(*rows.notes, *batch.notes)), _texts(chosen, batch))
+            yield Piece(replace(rows, notes=(*rows.notes, *whole.notes)), _texts(chosen, batch))
     if not count:
         raise UnreadableFileError("the file has no rows", where=label(path), hint="Leave it out.")
 

@@ -1,6 +1,6 @@
 """Arrays of NumPy as columns of a table: single values, vectors, complex numbers, texts, and what is left out."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,10 +16,42 @@ BATCH_BYTES = 2**26
 """How much of a file is in memory at a time."""
 
 
-def array_frame(columns: Mapping[str, NDArray[Any]]) -> "tuple[pl.DataFrame, list[Note]]":
+def array_pieces(
+    read: Callable[[slice], Mapping[str, NDArray[Any]]], rows: int, nbytes: int
+) -> "Iterator[tuple[pl.DataFrame, list[Note]]]":
+    """Yield the rows of a table in bounded pieces, with columns of one type in all of them; notes come with the first.
+
+    Parameters
+    ----------
+    read
+        A function that gives the columns of a slice of rows.
+    rows
+        How many there are.
+    nbytes
+        How large the table is.
+
+    Examples
+    --------
+    >>> [frame.height for frame, _ in array_pieces(lambda rows: {"n": np.arange(5)[rows]}, 5, 40)]
+    [5]
+    """
+    step = piece_rows(nbytes, rows)
+    pieces = [slice(start, start + step) for start in range(0, max(rows, 1), step)]
+    wide = [name for name, array in read(slice(0, 1)).items() if array.dtype == np.uint64 and array.ndim == 1]
+    texts: set[str] = set()
+    for piece in pieces if wide and len(pieces) > 1 else ():
+        arrays = read(piece)
+        texts |= {name for name in wide if len(arrays[name]) and arrays[name].max() >= 2**63}
+    for number, piece in enumerate(pieces):
+        frame, notes = array_frame(read(piece), texts)
+        yield frame, [] if number else notes
+
+
+def array_frame(columns: Mapping[str, NDArray[Any]], texts: Collection[str] = ()) -> "tuple[pl.DataFrame, list[Note]]":
     """Return arrays (n,) or (n, ...) as a frame, in which vectors stay vectors, and a note on each that is left out.
 
-    Complex numbers become two columns, ``_real`` and ``_imag``. Fields of a structured array become columns.
+    Complex numbers become two columns, ``_real`` and ``_imag``; records one column for each of their fields. Whole
+    numbers of the columns `texts` become text.
 
     Examples
     --------
@@ -33,6 +65,9 @@ def array_frame(columns: Mapping[str, NDArray[Any]]) -> "tuple[pl.DataFrame, lis
     notes: list[Note] = []
     for name, array in columns.items():
         found = _series(name, array)
+        if name in texts:
+            notes.append(Note(f"column {name!r} has whole numbers beyond 2^63 - 1: kept as text", column=name))
+            found = [one.cast(pl.String) for one in found]
         if not found:
             notes.append(
                 Note(f"column {name!r} is left out: hven does not keep values of type {array.dtype}", True, name)
@@ -59,8 +94,8 @@ def _series(name: str, array: NDArray[Any]) -> "list[pl.Series]":
     if kind == "c":
         parts = ((f"{name}_real", array.real), (f"{name}_imag", array.imag))
         return [one for called, values in parts for one in _series(called, np.ascontiguousarray(values))]
-    if kind == "V" and array.dtype.names:
-        return []
+    if array.dtype.names:
+        return [one for field in array.dtype.names for one in _series(f"{name}_{field}", array[field])]
     if array.ndim == 1 and kind in "SUO":
         return _texts_or_lists(name, array)
     if array.ndim == 1:

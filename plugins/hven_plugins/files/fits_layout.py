@@ -113,7 +113,8 @@ def _strange(hdus: Sequence[Hdu]) -> Claim | None:
 def _image_refusal(hdus: Sequence[Hdu], name: str) -> Claim | None:
     images = _images(hdus)
     if not images:
-        return Claim("a FITS file without data", "layout", "no HDU has any", "it holds headers only", "Leave it out.")
+        what = "a FITS file without tables" if any(hdu.size for hdu in hdus) else "a FITS file without data"
+        return Claim(what, "layout", f"{len(hdus)} HDUs", "it holds no rows and no image", "Leave it out.")
     if _is_stack(hdus, name) or fits_mosaic_name(name):
         return None
     shown = _shapes(images)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import hven
 from hven import Batch, Column, Note
 from hven.errors import HvenError, MissingDependencyError, UnreadableFileError, did_you_mean
-from hven_plugins.files.array_columns import array_frame, piece_rows
+from hven_plugins.files.array_columns import array_pieces
 from hven_plugins.files.hdf5_layout import Hdf5Table, hdf5_layout, hdf5_table_claim, text_attribute
 from hven_plugins.files.image_batch import unreadable
 from hven_plugins.files.pandas_frames import pandas_pieces
@@ -124,24 +124,21 @@ def _pieces(file: Any, table: Hdf5Table) -> "Iterator[Piece]":
     if table.sort == "compound":
         dataset = file[table.path]
         told = _described_by_astropy(file, table)
-        step = piece_rows(dataset.dtype.itemsize * table.rows, table.rows)
+        size = dataset.dtype.itemsize * table.rows
         sources: Mapping[str, Any] = {}
     else:
         dataset, sources = None, {name: file[path] for name, path in table.columns.items()}
         told = [_described(name, one) for name, one in sources.items()]
-        step = piece_rows(sum(one.dtype.itemsize * one.size for one in sources.values()), table.rows)
-    first = True
-    for start in range(0, max(table.rows, 1), step):
-        rows = slice(start, start + step)
-        if dataset is not None:
-            block = dataset[rows]
-            arrays: dict[str, NDArray[Any]] = {name: block[name] for name in block.dtype.names}
-        else:
-            arrays = {name: one[rows] for name, one in sources.items()}
-        frame, notes = array_frame(arrays)
-        frame = _masked(frame)
-        yield frame, told, notes if first else []
-        first = False
+        size = sum(one.dtype.itemsize * one.size for one in sources.values())
+
+    def read(rows: slice) -> "dict[str, NDArray[Any]]":
+        if dataset is None:
+            return {name: one[rows] for name, one in sources.items()}
+        block = dataset[rows]
+        return {name: block[name] for name in block.dtype.names}
+
+    for frame, notes in array_pieces(read, table.rows, size):
+        yield _masked(frame), told, notes
 
 
 def _masked(frame: "pl.DataFrame") -> "pl.DataFrame":

@@ -1,5 +1,6 @@
 """What NPY and NPZ files hold: tables, stacks of images, spectra; from the headers of their arrays alone."""
 
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -142,5 +143,8 @@ def _headers(head: FileHead) -> dict[str, ArrayHeader] | None:
 def _header(file: IO[bytes]) -> ArrayHeader:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, dtype = read(file)
+    with warnings.catch_warnings():
+        # Of files that Python 2 wrote.
+        warnings.simplefilter("ignore", UserWarning)
+        shape, _, dtype = read(file)
     return ArrayHeader(shape, dtype)

@@ -10,7 +10,7 @@ import numpy as np
 import hven
 from hven import Batch, Column
 from hven.errors import UnreadableFileError
-from hven_plugins.files.array_columns import array_frame, piece_rows
+from hven_plugins.files.array_columns import array_pieces
 from hven_plugins.files.image_batch import unreadable
 from hven_plugins.files.numpy_layout import array_headers, numpy_table_claim, table_columns
 from hven_plugins.files.table_batch import table_batch
@@ -42,15 +42,16 @@ def numpy_table(path: str, **options: Any) -> Iterator[Batch]:
                     hint="If they are images, name the reader numpy_images; else save them as columns of one length.",
                 )
             rows = next(iter(names.values())).shape[0]
-            step = piece_rows(sum(prod(one.shape) * one.dtype.itemsize for one in names.values()), rows)
-            arrays = _arrays(local, list(names))
-            for start in range(0, max(rows, 1), step):
-                if "" in names:
-                    # Mapped anew for each piece, because what was mapped stays in memory.
-                    arrays = _arrays(local, list(names))
-                frame, notes = array_frame({name: array[start : start + step] for name, array in arrays.items()})
+            size = sum(prod(one.shape) * one.dtype.itemsize for one in names.values())
+            held = {} if "" in names else _arrays(local, list(names))
+
+            def read(piece: slice) -> "dict[str, np.ndarray[Any, Any]]":
+                # What was mapped stays in memory, so a large array is mapped anew for each piece.
+                return {name: array[piece] for name, array in (held or _arrays(local, list(names))).items()}
+
+            for frame, notes in array_pieces(read, rows, size):
                 told = [Column(name, "", ("object",)) for name in frame.columns]
-                yield table_batch(frame, told, path, "", [] if start else notes, **options)
+                yield table_batch(frame, told, path, "", notes, **options)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, SyntaxError) as error:
         if isinstance(error, hven.HvenError):
             raise

@@ -116,6 +116,22 @@ def test_a_large_table_comes_in_pieces(tmp_path, monkeypatch, reader):
     assert pl.concat([batch.parts[""] for batch in batches])["n"].to_list() == list(range(1000))
 
 
+def test_ids_beyond_64_bits_are_text_in_all_pieces_and_records_become_columns(tmp_path, monkeypatch):
+    monkeypatch.setattr("hven_plugins.files.array_columns.BATCH_BYTES", 800)
+    table = np.zeros(100, [("id", "u8"), ("at", [("x", "f4"), ("y", "f4")])])
+    table["id"][99] = 2**64 - 1
+    np.save(tmp_path / "a.npy", table)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["t"] = table
+    for reader, name in ((numpy_table, "a.npy"), (hdf5_table, "a.h5")):
+        batches = list(reader(str(tmp_path / name)))
+        assert len(batches) > 1
+        assert {tuple(batch.parts[""].schema.items()) for batch in batches} == {
+            (("id", pl.String()), ("at_x", pl.Float32()), ("at_y", pl.Float32()))
+        }
+        assert batches[-1].parts[""]["id"].to_list()[-1] == str(2**64 - 1)
+
+
 def test_astropy_tables_keep_units_descriptions_and_masks(tmp_path):
     table = Table({"teff": [5000.0, 6000.0], "n": MaskedColumn([1, 2], mask=[False, True]), "name": ["ab", "c"]})
     table["teff"].unit, table["teff"].description = "K", "How hot"

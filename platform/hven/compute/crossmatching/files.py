@@ -77,20 +77,25 @@ def find_hats(address: str) -> Hats | None:
 def find_parquet(source: "str | os.PathLike[str] | Sequence[str | os.PathLike[str]]") -> tuple[str, ...]:
     """Return the addresses of Parquet files: one file, a list of files, or all in a folder and below.
 
+    Of a Delta table, the files that its log names. Hidden files, and those that other programs left, are none of them.
+
     Raises
     ------
     UnreadableFileError
-        If there are none.
+        If there are none, or a Delta table marks rows of its files as deleted.
     """
     if not isinstance(source, str | os.PathLike):
         return tuple(address for one in source for address in find_parquet(one))
     store = Store.at(source)
     if store.url.endswith((".parquet", ".parq", ".pq")) and (store.local_path is None or store.local_path.is_file()):
         return (store.url,)
+    if store.get_or_none("_delta_log/00000000000000000000.json") is not None or _is_delta(store):
+        return _delta_files(store)
     try:
-        keys = [key for key in store.list("") if key.endswith((".parquet", ".parq", ".pq"))]
+        found = [key for key in store.list("") if key.endswith((".parquet", ".parq", ".pq"))]
     except FileNotFoundError:
-        keys = []
+        found = []
+    keys = [key for key in found if not any(part.startswith((".", "_")) for part in key.split("/"))]
     if not keys:
         raise UnreadableFileError(
             "there is no Parquet file and no HATS catalog",
@@ -99,6 +104,34 @@ def find_parquet(source: "str | os.PathLike[str] | Sequence[str | os.PathLike[st
             hint="Correct the path.",
         )
     return tuple(store.address(key) for key in keys)
+
+
+def _is_delta(store: Store) -> bool:
+    """Whether a local folder has a Delta log, of which the first entry may be gone."""
+    return store.local_path is not None and (store.local_path / "_delta_log").is_dir()
+
+
+def _delta_files(store: Store) -> tuple[str, ...]:
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError
+
+    if store.local_path is None:
+        raise UnreadableFileError(
+            "it is a Delta table in an object store", where=store.url, hint="Ingest it, and match the dataset."
+        )
+    try:
+        table = DeltaTable(str(store.local_path))
+        if "deletionVectors" in (table.protocol().reader_features or ()):
+            raise UnreadableFileError(
+                "the Delta table marks rows as deleted (deletion vectors)",
+                where=store.url,
+                hint="Rewrite it without deletion vectors (REORG TABLE ... APPLY (PURGE)).",
+            )
+        return tuple(sorted(table.file_uris()))
+    except DeltaError as error:
+        raise UnreadableFileError(
+            f"the Delta table cannot be read: {str(error).splitlines()[0]}", where=store.url, hint="Copy it whole."
+        ) from error
 
 
 def scan_files(addresses: Sequence[str]) -> "pl.LazyFrame":
