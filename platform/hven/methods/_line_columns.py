@@ -88,6 +88,18 @@ class Scale:
         return np.asarray(matrix)
 
 
+def error_edges(x_err: Array, n_bins: int) -> Array:
+    """Return the inner edges (n_bins - 1,) of bins of equal numbers of errors; fewer where many are the same."""
+    edges = np.quantile(x_err, np.linspace(0, 1, n_bins + 1)[1:-1]) if n_bins > 1 else np.zeros(0)
+    edges = np.unique(edges)
+    return np.asarray(edges[(edges > x_err.min()) & (edges <= x_err.max())]) if len(x_err) else edges
+
+
+def in_bins(data: Data, edges: Array) -> Data:
+    """Return `data` with the bin of each error of x, those at an edge above it."""
+    return data._replace(error_bin=np.searchsorted(edges, np.sqrt(data.x_var), side="right").astype(np.float64))
+
+
 def finite_columns(
     x: ArrayLike,
     y: ArrayLike,
@@ -136,5 +148,5 @@ def finite_columns(
             hint="Mark missing errors as NaN, then the object is left out.",
         )
     is_limit = (is_limit != 0).astype(np.float64)
-    data = Data(x, y, x_err**2, y_err**2, rho * x_err * y_err, weight, is_limit, w[finite])
+    data = Data(x, y, x_err**2, y_err**2, rho * x_err * y_err, weight, is_limit, w[finite], np.zeros(len(x)))
     return Data(*(v[weight > 0] for v in data)), finite

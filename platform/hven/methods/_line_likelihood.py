@@ -37,7 +37,7 @@ _BLOCK, _BENT_BLOCK = 1024, 64
 class Data(NamedTuple):
     """What the likelihood is made of: arrays of NumPy or JAX, (n,) and (n, m); `weight` is zero in the padding.
 
-    Where `is_limit` is not 0, y is an upper limit.
+    Where `is_limit` is not 0, y is an upper limit. `error_bin` says which prior of the true x an object has.
     """
 
     x: Any
@@ -48,6 +48,7 @@ class Data(NamedTuple):
     weight: Any
     is_limit: Any
     covariates: Any
+    error_bin: Any
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Layout:
 
     mean (slope and intercept of a line), coefficients of covariates, prior (means, log widths, logits), outliers (logit
     of twice the fraction, mean, log width), and last the intrinsic variance. `n_nodes` are those of the quadrature.
+    With several `n_bins` of the error of x each has a prior of its own: (components, bins) in a row.
     """
 
     n_components: int
@@ -64,10 +66,12 @@ class Layout:
     mean: Mean = LINE
     has_limits: bool = False
     n_nodes: int = 0
+    n_bins: int = 1
 
     @property
     def size(self) -> int:
-        return self.mean.size + self.n_covariates + 3 * self.n_components - 1 + 3 * self.outliers + 1
+        of_prior = self.n_bins * (3 * self.n_components - 1)
+        return self.mean.size + self.n_covariates + of_prior + 3 * self.outliers + 1
 
     @property
     def coefficients(self) -> slice:
@@ -76,15 +80,15 @@ class Layout:
     @property
     def means(self) -> slice:
         start = self.coefficients.stop
-        return slice(start, start + self.n_components)
+        return slice(start, start + self.n_components * self.n_bins)
 
     @property
     def log_widths(self) -> slice:
-        return slice(self.means.stop, self.means.stop + self.n_components)
+        return slice(self.means.stop, self.means.stop + self.n_components * self.n_bins)
 
     @property
     def logits(self) -> slice:
-        return slice(self.log_widths.stop, self.log_widths.stop + self.n_components - 1)
+        return slice(self.log_widths.stop, self.log_widths.stop + (self.n_components - 1) * self.n_bins)
 
     @property
     def outlier(self) -> slice:
@@ -131,30 +135,36 @@ def log_density(z: Any, data: Data, layout: Layout, basis: Basis = NO_BASIS) -> 
 
     p, variance = z[: layout.mean.size], z[layout.variance]
     shift = data.covariates @ z[layout.coefficients] if layout.n_covariates else 0.0
-    tau_var = TAU_FLOOR**2 + jnp.exp(2 * z[layout.log_widths])
-    log_weights = jax.nn.log_softmax(jnp.concatenate([jnp.zeros(1), z[layout.logits]]))
-    mu = z[layout.means][:, None]
+    k, bins = layout.n_components, layout.n_bins
+
+    def of_object(values: Any) -> Any:  # (k, bins) as each object has it: (k, n), or (k, 1) where there is one for all
+        return values[:, data.error_bin.astype(int)] if bins > 1 else values
+
+    tau_var = of_object(TAU_FLOOR**2 + jnp.exp(2 * z[layout.log_widths].reshape(k, bins)))
+    logits = jnp.concatenate([jnp.zeros((1, bins)), z[layout.logits].reshape(k - 1, bins)])
+    log_weights = of_object(jax.nn.log_softmax(logits, axis=0))
+    mu = of_object(z[layout.means].reshape(k, bins))
 
     def straight(residual: Any, **line: Any) -> Any:
         given = (data.x - mu, residual, data)
-        seen = log_gaussian(*given, tau_var=tau_var[:, None], **line)
+        seen = log_gaussian(*given, tau_var=tau_var, **line)
         if not layout.has_limits:
             return seen
-        return jnp.where(data.is_limit > 0, log_below(*given, tau_var=tau_var[:, None], **line), seen)
+        return jnp.where(data.is_limit > 0, log_below(*given, tau_var=tau_var, **line), seen)
 
     if layout.mean.kind == "line":
         by_component = straight(data.y - p[1] - p[0] * data.x - shift, slope=p[0], variance=variance)
     else:
         by_component = log_integral(
-            p, data, layout.mean, basis, prior=(mu, tau_var[:, None]), variance=variance, shift=shift,
+            p, data, layout.mean, basis, prior=(mu, tau_var), variance=variance, shift=shift,
             has_limits=layout.has_limits, n_nodes=layout.n_nodes,
         )  # fmt: skip
-    inside = jax.scipy.special.logsumexp(log_weights[:, None] + by_component, axis=0)
+    inside = jax.scipy.special.logsumexp(log_weights + by_component, axis=0)
     if not layout.outliers:
         return inside
     odds, mean, log_width = z[layout.outlier]
     broad = straight(data.y - mean, slope=0.0, variance=jnp.exp(2 * log_width))
-    outside = jax.scipy.special.logsumexp(log_weights[:, None] + broad, axis=0)
+    outside = jax.scipy.special.logsumexp(log_weights + broad, axis=0)
     fraction = 0.5 * jax.nn.sigmoid(odds)
     return jnp.logaddexp(jnp.log1p(-fraction) + inside, jnp.log(fraction) + outside)
 

@@ -86,5 +86,5 @@ def padded(data: Data) -> Data:
     import jax.numpy as jnp
 
     length = padded_length(len(data.x))
-    fills = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0)  # no weight, and variances that divide
+    fills = (0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)  # no weight, and variances that divide
     return Data(*(jnp.asarray(pad(v, length, f)) for v, f in zip(data, fills, strict=True)))

@@ -74,10 +74,12 @@ def start(data: Data, layout: Layout, knots: Array) -> Array:
     z = np.zeros(layout.size)
     of_mean = _start_of_mean(Data(*(v[data.is_limit == 0] for v in data)), layout, knots)
     z[: layout.mean.size], z[layout.coefficients], z[layout.variance] = of_mean
-    weights, means, variances = _mixture_of_x(data, layout.n_components)
-    z[layout.means] = means
-    z[layout.log_widths] = 0.5 * np.log(np.maximum(variances - TAU_FLOOR**2, TAU_FLOOR**2))
-    z[layout.logits] = np.log(weights[1:] / weights[0])
+    parts = [Data(*(v[data.error_bin == b] for v in data)) for b in range(layout.n_bins)]
+    mixtures = [_mixture_of_x(part if len(part.x) else data, layout.n_components) for part in parts]
+    weights, means, variances = (np.stack(values, axis=1) for values in zip(*mixtures, strict=True))  # (k, bins)
+    z[layout.means] = means.ravel()
+    z[layout.log_widths] = 0.5 * np.log(np.maximum(variances - TAU_FLOOR**2, TAU_FLOOR**2)).ravel()
+    z[layout.logits] = np.log(weights[1:] / weights[0]).ravel()
     if layout.outliers:
         fraction = 0.02
         z[layout.outlier] = np.log(2 * fraction / (1 - 2 * fraction)), 0.0, np.log(2.0)

@@ -5,14 +5,14 @@ the likelihood of a straight line itself.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError
-from hven.methods._line_columns import Scale, finite_columns
+from hven.methods._line_columns import Scale, error_edges, finite_columns, in_bins
 from hven.methods._line_likelihood import TAU_FLOOR, Data, Layout, densities
 from hven.methods._line_means import NO_BASIS, Basis, Mean, b_splines, basis_of
 from hven.methods._line_model import MOST_NODES, NODES, Model, padded
@@ -59,7 +59,9 @@ class EivFit:
     x0
         The abscissa at which the intercept stands.
     n_components, prior_weights, prior_means, prior_widths
-        The Gaussian mixture that the true x follow, each of shape (n_components,).
+        The Gaussian mixture that the true x follow, each of shape (n_components,); (bins, n_components) with bins.
+    error_edges
+        Inner edges of the bins of `x_err`, (bins - 1,).
     outlier_fraction, outlier_mean, outlier_width
         The broad component, NaN without one.
     ols
@@ -106,6 +108,7 @@ class EivFit:
     at_boundary: bool
     draws: Array
     is_exact: bool = False
+    error_edges: Array = field(default_factory=lambda: np.zeros(0))
 
     def value(self, name: str) -> float:
         """Return the value of one of `names`, as ``"knee"``."""
@@ -166,7 +169,7 @@ class EivFit:
         data, finite = finite_columns(
             x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=covariates, upper_limits=upper_limits
         )
-        unit, zero = float(self.prior_widths.min()), self.prior_means[0]  # every width is above the floor
+        unit, zero = float(self.prior_widths.min()), self.prior_means.flat[0]  # every width is above the floor
         mean = Mean(self.mean, self.degree, max(len(self.knots) - 2, 0))
         p, basis = self.values[: mean.size].copy(), NO_BASIS
         if self.mean == "spline":
@@ -179,7 +182,10 @@ class EivFit:
             p[1] -= (p[2] - slope) * max(self.x0 - knee, 0.0)
             p[2:4] = p[2] * unit, (knee - zero) / unit
         has_outliers = bool(np.isfinite(self.outlier_fraction))
-        layout = Layout(len(self.prior_means), data.covariates.shape[1], has_outliers, mean)
+        layout = Layout(
+            self.n_components, data.covariates.shape[1], has_outliers, mean, n_bins=len(self.error_edges) + 1
+        )
+        data = in_bins(data, self.error_edges)
         z = np.zeros(layout.size)
         z[: mean.size], z[layout.coefficients] = p, self.coefficients[: layout.n_covariates]
         if has_outliers:
@@ -203,6 +209,7 @@ def fit(
     x0: float = 0.0,
     rho: ArrayLike = 0.0,
     n_components: int | None = None,
+    error_bins: int = 1,
     outliers: bool = False,
     mean: Literal["line", "knee", "spline"] = "line",
     knots: int | ArrayLike = 3,
@@ -224,8 +231,10 @@ def fit(
     sum_j s_j B_j(x), straight beyond its outermost knots. A y that is an upper limit counts with the probability that
     a measurement with its error would have been lower, Phi((y - m(x)) / sqrt(sigma_int^2 + y_err^2)) integrated over x.
 
-    The likelihood takes each error as known and as saying nothing about the true x. Where the error is computed from
-    the observed value (a distance error that grows with distance) the slope keeps a bias of second order.
+    The likelihood takes each error as known. With one prior for all it also takes the error of x as saying nothing
+    about the true x: where errors grow with distance that is false, and the slope is over-corrected (-.066 for -.060
+    with distances good to 30 %). `error_bins` gives each bin of `x_err` a prior of its own, which takes this out. A
+    bias of second order remains where the error is computed from the observed value.
 
     Parameters
     ----------
@@ -239,6 +248,8 @@ def fit(
         Correlation of the errors of x and y, shape (n,) or one for all.
     n_components
         Gaussians in the prior of x, 1 to 3. None takes the number with the lowest BIC.
+    error_bins
+        Bins of equal numbers of objects by `x_err`, each with a prior of its own; of a line without chains only.
     outliers
         Adds a fraction (at most 0.5) of objects that do not follow the mean but a broad Gaussian in y.
     mean
@@ -281,14 +292,21 @@ def fit(
     (True, -0.4)
     """
     _refuse_unknown(n_components=n_components, mean=mean, errors=errors, degree=degree)
+    if error_bins < 1 or (error_bins > 1 and (mean != "line" or errors == "hmc")):
+        raise ParameterError(
+            f"error_bins is {error_bins} for a {mean} with errors={errors!r}", expected="1, or more for a line without"
+            " chains", hint="Leave error_bins away.",
+        )  # fmt: skip
     columns, finite = finite_columns(
         x, y, x_err=x_err, y_err=y_err, rho=rho, covariates=covariates, weights=weights, upper_limits=upper_limits
     )
+    edges = error_edges(np.sqrt(columns.x_var), error_bins)
+    columns = in_bins(columns, edges)
     places = _knots(columns.x, knots) if mean == "spline" else np.zeros(0)
     kind = Mean(mean, degree if mean == "spline" else 1, max(len(places) - 2, 0))
     layout = Layout(
         n_components or 1, columns.covariates.shape[1], outliers, kind, bool(columns.is_limit.any()),
-        n_nodes=0 if mean == "line" else NODES,
+        n_nodes=0 if mean == "line" else NODES, n_bins=len(edges) + 1,
     )  # fmt: skip
     _refuse_few(columns, layout)
     scale = Scale.of(columns, x0)
@@ -317,6 +335,7 @@ def fit(
         n_dropped=int(len(finite) - finite.sum()),
         converged=report.converged and is_integrated and is_reliable,
         is_exact=is_exact,
+        error_edges=edges,
     )
 
 
@@ -402,10 +421,10 @@ def log_density(
 
 def _fill_prior(z: Array, layout: Layout, prior: tuple[Any, Array, Array], sigma_int: float) -> None:
     """Put weights, means and widths of the components, and the intrinsic variance, into `z`."""
-    weights, means, widths = prior
-    z[layout.means] = means
-    z[layout.log_widths] = 0.5 * np.log(widths**2 - TAU_FLOOR**2)
-    z[layout.logits] = np.log(np.asarray(weights)[1:] / weights[0])
+    weights, means, widths = (np.atleast_2d(v).T for v in prior)  # (k, bins)
+    z[layout.means] = means.ravel()
+    z[layout.log_widths] = 0.5 * np.log(widths**2 - TAU_FLOOR**2).ravel()
+    z[layout.logits] = np.log(weights[1:] / weights[0]).ravel()
     z[layout.variance] = sigma_int**2
 
 
@@ -473,10 +492,8 @@ def _report(model: Model, maximum: Maximum, columns: Data, *, scale: Scale, draw
     unit = total * np.log(scale.x) + columns.weight @ seen * np.log(scale.y)
     is_inside = mean.kind != "knee" or columns.x.min() < values[3] < columns.x.max()
     slope_err, intercept_err = (float(np.sqrt(row @ mean_cov @ row)) for row in (to_slope[0], to_y[0]))
-    log_weights = np.concatenate([[0.0], z[layout.logits]])
+    weights, means, widths = _prior(z, layout)
     fraction, outlier_mean, width = z[layout.outlier] if layout.outliers else (np.nan, np.nan, np.nan)
-    order = np.argsort(z[layout.means])
-    weights = np.exp(log_weights - np.logaddexp.reduce(log_weights))
     return EivFit(
         mean=mean.kind,
         slope=float(to_slope[0] @ of_mean),
@@ -499,9 +516,9 @@ def _report(model: Model, maximum: Maximum, columns: Data, *, scale: Scale, draw
         n_dropped=0,
         x0=scale.x0,
         n_components=layout.n_components,
-        prior_weights=weights[order],
-        prior_means=(scale.x_mean + scale.x * z[layout.means])[order],
-        prior_widths=(scale.x * np.sqrt(TAU_FLOOR**2 + np.exp(2 * z[layout.log_widths])))[order],
+        prior_weights=weights,
+        prior_means=scale.x_mean + scale.x * means,
+        prior_widths=scale.x * widths,
         outlier_fraction=float(0.5 / (1 + np.exp(-fraction))),
         outlier_mean=float(scale.y_mean + scale.y * outlier_mean),
         outlier_width=float(scale.y * np.exp(width)),
@@ -510,3 +527,18 @@ def _report(model: Model, maximum: Maximum, columns: Data, *, scale: Scale, draw
         at_boundary=maximum.at_boundary,
         draws=draws,
     )
+
+
+def _prior(z: Array, layout: Layout) -> tuple[Array, Array, Array]:
+    """Return weights, means and widths of the prior in standardised units, means ascending: (k,), or (bins, k)."""
+    k, bins = layout.n_components, layout.n_bins
+    logits = np.concatenate([np.zeros((1, bins)), z[layout.logits].reshape(k - 1, bins)])
+    means, widths = (
+        z[layout.means].reshape(k, bins),
+        np.sqrt(TAU_FLOOR**2 + np.exp(2 * z[layout.log_widths])).reshape(k, bins),
+    )
+    weights = np.exp(logits - np.logaddexp.reduce(logits, axis=0))
+    order = np.argsort(means, axis=0)
+    ordered = [np.take_along_axis(v, order, axis=0).T for v in (weights, means, widths)]
+    first, second, third = (v[0] if bins == 1 else v for v in ordered)
+    return first, second, third

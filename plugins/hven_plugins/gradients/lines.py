@@ -20,6 +20,8 @@ SAME_RADIUS = "all stars at one radius"
 ALL_ERROR = "errors exceed the spread of radii"
 EXACT = "exactly on a line"
 MOST_COMPONENTS = 3
+MOST_BINS, _STARS_OF_BIN = 12, 100
+_EVEN, _SMALL = 1.3, 0.002
 
 NUMBERS = (
     "slope",
@@ -61,7 +63,8 @@ def fitted(population: Population, options: Options) -> dict[str, Any]:
     unknown = {
         "n_components": 0,
         **dict.fromkeys(NUMBERS, np.nan),
-        **{name: np.full(MOST_COMPONENTS, np.nan) for name in PRIOR},
+        **{name: np.full((MOST_BINS, MOST_COMPONENTS), np.nan) for name in PRIOR},
+        "prior_edge": np.full(MOST_BINS, np.nan),
     }
     row: dict[str, Any] = {"n": len(stars.feh), "fit": TOO_FEW, **unknown}
     if len(stars.feh) < options.n_min:
@@ -72,8 +75,10 @@ def fitted(population: Population, options: Options) -> dict[str, Any]:
     if reliability(x, x_err) == 0:
         return {**row, "fit": ALL_ERROR}
     heights = np.abs(stars.z_gal.values) if options.vertical else None
+    bins = 1 if options.errors == "hmc" else error_bins(x, x_err)
+    components = 1 if bins > 1 and options.n_components is None else options.n_components
     line = eiv.fit(
-        x, y, x_err, y_err, x0=options.r_ref, n_components=options.n_components, outliers=options.outliers,
+        x, y, x_err, y_err, x0=options.r_ref, n_components=components, error_bins=bins, outliers=options.outliers,
         covariates=heights, errors=options.errors, seed=options.seed,
     )  # fmt: skip
     told = (EXACT if line.is_exact else NO_SCATTER) if line.at_boundary else FITTED
@@ -169,11 +174,27 @@ def _of_blurred(fits: Any, at: int) -> dict[str, Any]:
     }
 
 
+def error_bins(r: Array, r_err: Array) -> int:
+    """Return in how many bins of their error the radii have a prior of their own: one where errors hardly differ.
+
+    A hundred stars make a bin, twelve bins at most.
+    """
+    low, high = np.quantile(r_err, [0.1, 0.9])
+    if not high > _EVEN * low or np.median(r_err) ** 2 < _SMALL * np.var(r):
+        return 1
+    return int(np.clip(len(r) // _STARS_OF_BIN, 1, MOST_BINS))
+
+
 def _prior(line: eiv.EivFit) -> dict[str, Array]:
-    """Return the mixture that the true radii follow, filled up with NaN."""
-    rest = np.full(MOST_COMPONENTS - line.n_components, np.nan)
+    """Return the mixtures that the true radii follow, (bins, components), filled up with NaN, and where bins begin."""
     values = (line.prior_weights, line.prior_means, line.prior_widths)
-    return {name: np.concatenate([v, rest]) for name, v in zip(PRIOR, values, strict=True)}
+    out = {name: np.full((MOST_BINS, MOST_COMPONENTS), np.nan) for name in PRIOR}
+    for name, value in zip(PRIOR, values, strict=True):
+        rows = np.atleast_2d(value)
+        out[name][: rows.shape[0], : rows.shape[1]] = rows
+    edge = np.full(MOST_BINS, np.nan)
+    edge[: len(line.error_edges) + 1] = [0.0, *line.error_edges]
+    return {**out, "prior_edge": edge}
 
 
 def refuse_blurring(variable: str, stars: Any, options: Options) -> None:

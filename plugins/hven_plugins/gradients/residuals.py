@@ -109,8 +109,9 @@ class Lines:
         Edges (k,), the upper one excluded.
     slope, intercept, r_ref, slope_z
         Of each line, (k,); `slope_z` is 0 without a vertical gradient.
-    weight, mean, width
-        The mixtures of the true radii, (k, components), NaN where there is none.
+    weight, mean, width, edge
+        The mixtures of the true radii in bins of the error that begin at `edge` (k, bins), each (k, bins, components);
+        NaN where there is none.
     z_max, r0, z_sun
         Largest height of the stars of the fit, infinite without one, and where the Sun is, in kpc.
     """
@@ -125,6 +126,7 @@ class Lines:
     weight: Array
     mean: Array
     width: Array
+    edge: Array
     z_max: float = np.inf
     r0: float = SOLAR.r0
     z_sun: float = SOLAR.z_sun
@@ -140,8 +142,9 @@ class Lines:
                 )  # fmt: skip
         slope = np.atleast_1d(column(gradients, "slope"))
         nothing: Any = np.full((len(slope), 1), np.nan)
+        no_prior: Any = np.full((len(slope), 1, 1), np.nan)
         weight, mean, width = (
-            column(gradients, name) if name in gradients else nothing
+            column(gradients, name) if name in gradients else no_prior
             for name in ("prior_weight", "prior_mean", "prior_width")
         )
         edges = {
@@ -158,9 +161,11 @@ class Lines:
             for name, otherwise in (("z_max_kpc", np.inf), ("r0_kpc", SOLAR.r0), ("z_sun_kpc", SOLAR.z_sun))
         )
         slope_z = np.atleast_1d(slope_z)
+        edge = column(gradients, "prior_edge") if "prior_edge" in gradients else 0 * weight[..., 0]
         return cls(
-            variable, low, high, slope, intercept, r_ref, slope_z, weight, mean, width, z_max=z_max, r0=r0, z_sun=z_sun
-        )
+            variable, low, high, slope, intercept, r_ref, slope_z, weight, mean, width, edge, z_max=z_max, r0=r0,
+            z_sun=z_sun,
+        )  # fmt: skip
 
     @property
     def needs_height(self) -> bool:
@@ -184,10 +189,15 @@ class Lines:
 
     def radius(self, i: int, r: Array, r_err: Array, which: str) -> tuple[Array, Array]:
         """Return the radius to take the line of population `i` at, and its error, (n,) both."""
-        known = np.isfinite(self.weight[i])
-        if which == "observed" or not known.any():
+        begins = self.edge[i][np.isfinite(self.weight[i]).any(axis=-1)]
+        if which == "observed" or not len(begins):
             return r, r_err
-        weight, mean, width = (v[i][known] for v in (self.weight, self.mean, self.width))
+        mine = np.maximum(np.searchsorted(begins, r_err, side="right") - 1, 0)
+        # what fills a mixture up has no weight
+        weight, mean, width = (
+            np.where(np.isfinite(v[i][mine]), v[i][mine], fill)
+            for v, fill in ((self.weight, 1e-300), (self.mean, 0.0), (self.width, 1.0))
+        )
         total = width**2 + r_err[:, None] ** 2
         height = np.log(weight) - 0.5 * np.log(total) - 0.5 * (r[:, None] - mean) ** 2 / total
         share = np.exp(height - height.max(axis=1, keepdims=True))

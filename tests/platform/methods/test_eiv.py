@@ -296,3 +296,57 @@ def test_textbook_lines_of_points_at_one_place_are_refused():
     with pytest.raises(DataRefusedError, match="not correlated"):
         eiv.deming([1.0, 1.0], [0.0, 2.0], 0.1, 0.1)
     assert eiv.deming([0.0, 1.0, 2.0], [3.0, 3.0, 3.0], 0.1, 0.1) == (0.0, 3.0)
+
+
+def disc(seed, share, n, *, observed):
+    """Return stars around the Sun with distances good to `share`, errors from the true or the observed distance."""
+    rng = np.random.default_rng(seed)
+    d, longitude = rng.gamma(3.0, 0.9, 4 * n), rng.uniform(0, 2 * np.pi, 4 * n)
+    r = np.hypot(8.122 - d * np.cos(longitude), d * np.sin(longitude))
+    kept = np.flatnonzero((r > 3) & (rng.random(4 * n) < np.exp(-(r - 3) / 4)))[:n]
+    d, longitude, r = d[kept], longitude[kept], r[kept]
+    y = 0.1 - 0.06 * (r - 8.122) + 0.06 * rng.normal(size=n) + 0.03 * rng.normal(size=n)
+    if observed:
+        d = np.maximum(d * (1 + share * rng.normal(size=n)), 0.02)
+        r = np.hypot(8.122 - d * np.cos(longitude), d * np.sin(longitude))
+    err = share * d * np.abs((d - 8.122 * np.cos(longitude)) / r)
+    return (r if observed else r + err * rng.normal(size=n)), y, err, np.full(n, 0.03)
+
+
+@pytest.mark.t1
+@pytest.mark.parametrize(
+    ("observed", "share", "most"), [(False, 0.1, 0.001), (False, 0.3, 0.0015), (True, 0.1, 0.0015), (True, 0.2, 0.0017)]
+)
+def test_errors_that_grow_with_distance_are_not_over_corrected(observed, share, most):
+    """Truth -.060; means of 10 samples of 3000 stars, scatter .001 each, with one prior and with one for each bin.
+
+    =======================  =========  ===========  ===========
+    errors from              distances  one prior    twelve bins
+    =======================  =========  ===========  ===========
+    the true distance        20 %       -.0633       -.0600
+    the true distance        30 %       -.0661       -.0600
+    the observed distance    10 %       -.0613       -.0601
+    the observed distance    20 %       -.0649       -.0611
+    the observed distance    30 %       -.0703       -.0626
+    =======================  =========  ===========  ===========
+    """
+    slopes = [
+        eiv.fit(*disc(seed, share, 3000, observed=observed), x0=8.122, n_components=1, error_bins=12).slope
+        for seed in range(10)
+    ]
+    assert abs(np.mean(slopes) + 0.06) < most
+    one = eiv.fit(*disc(0, share, 3000, observed=observed), x0=8.122, n_components=1)
+    assert one.slope < slopes[0]
+
+
+def test_bins_of_the_error_come_with_their_priors_and_their_density():
+    data = disc(0, 0.2, 600, observed=False)
+    line = eiv.fit(*data, x0=8.122, n_components=2, error_bins=3)
+    assert line.prior_weights.shape == line.prior_means.shape == line.prior_widths.shape == (3, 2)
+    assert line.prior_weights.sum(axis=1) == pytest.approx(np.ones(3))
+    assert (np.diff(line.error_edges) > 0).all()
+    assert line.log_density(*data).sum() == pytest.approx(line.loglike, rel=1e-9)
+    same = eiv.fit(data[0], data[1], 0.3, 0.03, n_components=1, error_bins=5)
+    assert len(same.error_edges) == 0
+    with pytest.raises(ParameterError, match="error_bins is 2"):
+        eiv.fit(*data, error_bins=2, mean="knee")
