@@ -167,4 +167,7 @@ def _described(name: str, column: Any) -> Column:
     meta = getattr(info, "meta", None) or {}
     unit = getattr(info, "unit", None)
     text = "" if unit is None else str(unit)
+    if text.replace(" ", "") in ("dex(Sun)", "dex(solar)", "[Sun]", "dex(---)", "dex(-)"):
+        # CDS writes so of abundances relative to the Sun, and of logarithms of plain numbers: both are dex.
+        text = "dex"
     return Column(name, "", ("object",), text, str(getattr(info, "description", "") or ""), str(meta.get("ucd") or ""))

@@ -1,5 +1,6 @@
 """Types of the columns of a text table, decided over all of its rows, and what is doubtful about them."""
 
+import re
 from collections import Counter
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["null", "bool", "int", "whole", "float", "text", "vector"]
 _MOST_WORDS = 200
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([, ']\d{3})+(\.\d+)?")
 _EXACT = 2**53
 _VECTOR = r"^[\[(]\s*[-+.\dnN][-+.\deEnulNaIif\s]*,[-+.\deEnulNaIif,\s]*[\])]$"
 
@@ -172,6 +174,10 @@ def column_type(facts: ColumnFacts, nulls: Collection[str] | None = None) -> Col
         words = {word.lower() for word in found}
         if unknown and words <= {"true", "false"}:
             return ColumnType("bool", text_nulls)
+        if found and all(_THOUSANDS.fullmatch(word) for word in found):
+            example = next(iter(found))
+            text = f"column {facts.name!r} has numbers with separators of thousands, such as {example!r}: kept as text"
+            return ColumnType("text", text_nulls, (Note(text, True, facts.name),))
         known = sum(times for word, times in facts.words.items() if word not in text_nulls)
         return ColumnType("text" if known or unknown else "null", text_nulls)
     notes: list[Note] = []

@@ -26,6 +26,8 @@ _PATTERNS = (
     "*.csv", "*.csv.gz", "*.tsv", "*.tsv.gz", "*.ecsv", "*.ecsv.gz", "*.psv", "*.tab", "*.tst", "*.dat", "*.cat",
 )  # fmt: skip
 
+_ERROR_NAMES = {"error", "message", "msg", "code", "status", "detail", "exception", "reason", "error_message", "errors"}
+
 
 def claim_text(head: FileHead) -> Claim | None:
     r"""Return what a file is as a text table; by its name alone where its lines have nothing in common.
@@ -133,6 +135,7 @@ def _batches(
         dialect = _with_given_names(dialect, names, path)
     if not dialect.names:
         raise _no_names(dialect, lines, path)
+    _refuse_error(dialect, lines, path)
     columns, notes = column_names(dialect.names)
     columns, told = described(columns, dialect.units, vizier_columns(comments, columns))
     passed, later = Passed(), Passed()
@@ -212,6 +215,16 @@ def _with_given_names(dialect: Dialect, names: Sequence[str], path: str) -> Dial
             hint="Correct the option.",
         )
     return replace(dialect, names=tuple(names), names_from="the option 'names'")
+
+
+def _refuse_error(dialect: Dialect, lines: Sequence[str], path: str) -> None:
+    """Refuse one row of a message and a code: what a service answers when it has no data."""
+    if len(lines) > dialect.skip + 1 or not dialect.names or not lines:
+        return
+    if {name.strip().lower() for name in dialect.names} <= _ERROR_NAMES:
+        raise UnreadableFileError(
+            f"a service answered with an error: {lines[-1].strip()[:200]}", where=path, hint="Ask it again."
+        )
 
 
 def _check_text_columns(columns: Sequence[str], text: Sequence[str], path: str) -> None:

@@ -225,6 +225,7 @@ def test_ids_that_were_rounded_before_are_no_identity_and_need_attention(tmp_pat
         ('a,b\n1,"x\n2,3\n', "quote|quotes|cut"),
         ("ERROR 1064 in the query\nnear line 3\ncolumn raa does not exist\n", "not a table"),
         ("# only\n# comments\n", "comments only"),
+        ("message,code\nToo many requests,429\n", "Too many requests"),
     ],
 )
 def test_what_is_cut_or_ragged_or_no_table_is_refused_by_name(tmp_path, content, words):
@@ -238,6 +239,12 @@ def test_repeated_names_repeated_headers_and_empty_rows_are_noted(tmp_path):
     assert rows(batch)[-1] == (5, 6, 7, 8)
     assert next(column.unit for column in batch.columns if column.name == "y") == "K"
     assert any("two columns are called 'x'" in str(note) for note in batch.notes)
+
+
+def test_numbers_with_separators_of_thousands_are_text_with_attention(tmp_path):
+    batch = read(tmp_path / "t.csv", 'id,v\n1,"1,234.5"\n2,"12,000"\n')
+    assert batch.parts[""]["v"].to_list() == ["1,234.5", "12,000"]
+    assert "separators of thousands" in attention(batch)[0]
 
 
 def test_vectors_written_as_text_are_vectors(tmp_path):
@@ -289,7 +296,7 @@ def test_text_is_claimed_by_its_content_and_prose_is_not(tmp_path):
         (tmp_path / name).write_text(content)
         claims[name] = claim_text(FileHead(str(tmp_path / name)))
     assert {name: claim and claim.strength for name, claim in claims.items()} == {
-        "t.txt": "format", "prose.txt": None, "p.csv": "name", "page.csv": None, "image.csv": None,
+        "t.txt": "format", "prose.txt": None, "p.csv": "name", "page.csv": None, "image.csv": "name",
         "ecsv.dat": "layout",
     }  # fmt: skip
 
