@@ -37,3 +37,31 @@ def test_a_wrong_option_ends_with_status_2(command):
 
 def test_without_arguments_the_help_is_shown(command):
     assert "Usage" in command("").out
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "told"),
+    [
+        (
+            PermissionError(13, "Permission denied", "/data/stars.csv"),
+            "storage-failed",
+            "Permission denied (/data/stars.csv)",
+        ),
+        (OSError("disc on fire"), "storage-failed", "disc on fire"),
+        (ZeroDivisionError("division by zero"), "hven-error", "ZeroDivisionError: division by zero"),
+        (KeyError(), "hven-error", "KeyError"),
+    ],
+    ids=lambda one: type(one).__name__,
+)
+def test_an_error_that_nobody_foresaw_is_one_line_with_a_code(command, monkeypatch, error, code, told):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("hven.cli.lakes.open_lake", fail)
+    said = command("ls")
+    assert said.status == 1
+    assert said.err.startswith(f"Error [{code}]: ")
+    assert told in said.err
+    assert "Traceback" not in said.err
+    with pytest.raises(type(error)):
+        command("ls --traceback")

@@ -184,3 +184,33 @@ def test_a_schema_that_is_garbage_or_gone_is_told(lake, stars):
         damage()
         with pytest.raises(errors.LakeFormatError, match="missing or damaged"):
             lake["stars"].schema["feh"]
+
+
+@pytest.mark.parametrize("place", ["file.txt/lake", "file.txt", "/proc/lake"])
+def test_a_lake_where_none_can_be_made_is_refused_with_a_code(tmp_path, place):
+    (tmp_path / "file.txt").write_text("a file")
+    with pytest.raises((errors.LakeExistsError, errors.StorageError)):
+        hven.create(tmp_path / place)
+    assert (tmp_path / "file.txt").read_text() == "a file"
+
+
+def test_a_folder_that_cannot_be_read_is_not_taken_for_missing_files(lake, stars, monkeypatch, tmp_path):
+    from pathlib import Path
+
+    with lake.transaction() as tx:
+        tx.write("stars", stars)
+    # What was read of the lake is remembered; nothing is of its copy.
+    fresh = hven.open(shutil.copytree(lake.url, tmp_path / "copy"))
+    shutil.rmtree(fresh.store.local_path / fresh["stars"].entry.pin.path / "_delta_log")
+    with pytest.raises(errors.LakeFormatError, match="hven drop"):
+        _ = fresh["stars"].source.parts
+    listed = Path.iterdir
+
+    def refuse(self):
+        if self.name == "_delta_log":
+            raise PermissionError(13, "Permission denied", str(self))
+        return listed(self)
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(errors.StorageError, match="Permission denied"):
+        _ = fresh["stars"].source.parts
