@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 verbs = typer.Typer(rich_markup_mode="markdown")
 PANEL = "Lakes"
-_FOR_MACHINES = frozenset({"key", "recipe", "received", "content"})
+_FOR_MACHINES = frozenset({"key", "recipe", "received", "content", "quality"})
 """Digests in a provenance, by which runs find their results; `--json` prints them."""
 
 
@@ -104,18 +104,23 @@ def show(
     at: AtOption = None,
     as_json: AsJson = False,
 ) -> None:
-    """Show a dataset: what it is, its columns with units, its versions and where it came from.
+    """Show a dataset: what it is, its columns with units and the quality of their values, its versions, its origin.
 
     Example: `hven show apogee --lake demo-lake`
     """
     from hven.catalog import spans_of
+    from hven.cli.quality_table import print_quality
+    from hven.ingest.quality_sheets import quality_sheet
 
-    handle = open_lake(lake, at)[name]
+    opened = open_lake(lake, at)
+    handle = opened[name]
     entry, versions = handle.entry, handle.versions()
+    sheet = quality_sheet(opened, entry)
     if as_json:
         columns = [{"name": c.name, "dtype": c.dtype, "dims": list(c.dims)} | c.attrs() for c in handle.schema]
         told = [{"number": v.number, "created": v.created, "message": v.message, "rows": v.rows} for v in versions]
-        print_json(entry.to_json() | {"schema_columns": columns, "versions": told})
+        quality = None if sheet is None else [column.to_json() for column in sheet.columns]
+        print_json(entry.to_json() | {"schema_columns": columns, "versions": told, "quality": quality})
         return
     print_text(f"{entry.name}: {entry.title}" if entry.title else entry.name)
     print_fields(
@@ -136,6 +141,8 @@ def show(
         ["column", "type", *["dims"] * dims, "unit", "description", "ucd"],
         ([c.name, c.dtype, *[", ".join(c.dims)] * dims, _unit_text(c), c.description, c.ucd] for c in handle.schema),
     )
+    if sheet is not None:
+        print_quality(sheet)
     print_table(
         ["catalog", "when", "objects", "message"],
         ([v.number, v.created, f"{v.rows:,}", v.message] for v in versions),

@@ -11,11 +11,13 @@ from hven.ingest.intake import Intake
 from hven.ingest.known_files import fingerprints, how_read, known_files, save_files
 from hven.ingest.progress import shown_progress
 from hven.ingest.provenance import provenance
+from hven.ingest.quality_sheets import quality_sheet, save_quality
 from hven.ingest.read_ahead import read_ahead
 from hven.ingest.reading import Piece, label, read_pieces
 from hven.ingest.report import IngestReport
 from hven.ingest.sink import Mode, Sink
 from hven.ingest.survey_file import SurveyFile, files_to_read
+from hven.schema import Quality, merged_quality
 
 if TYPE_CHECKING:
     from hven.lake import Lake
@@ -120,7 +122,9 @@ def ingest_files(
         sink.settle()
         gone = [number for file in intake.read for number in file.replaces]
         lists = save_files(lake, sink.entry, [intake.known(file, how) for file in intake.read if file.print], gone)
-        _describe(sink, intake, provenance(intake.read, intake.readers, options, intake.set_aside), lists)
+        sheet = sink.quality
+        kept = {"file_lists": lists, "quality": _keep_quality(lake, sink, sheet)}
+        _describe(sink, intake, provenance(intake.read, intake.readers, options, intake.set_aside), kept)
         tell(f"writing {name}", True)
     return IngestReport(
         tuple(sink.names.values()),
@@ -129,7 +133,7 @@ def ingest_files(
         tuple(intake.set_aside),
         sink.nulls,
         sum(written.repeats for written in sink.written),
-        (*found.notes, *intake.notes, *intake.closing_notes(files.skipped)),
+        (*found.notes, *intake.notes, *sheet.notes(), *intake.closing_notes(files.skipped)),
         tx.commit_number,
         skipped=tuple(map(label, files.skipped)),
         replaced=tuple(label(file.path) for file in intake.read if file.replaces),
@@ -146,7 +150,7 @@ def _reading(
     return read
 
 
-def _describe(sink: Sink, intake: Intake, told: dict[str, Any], lists: list[str]) -> None:
+def _describe(sink: Sink, intake: Intake, told: dict[str, Any], kept: dict[str, Any]) -> None:
     texts = intake.texts
     assert texts is not None  # noqa: S101 - something was read
     for part, dataset in sink.names.items():
@@ -154,7 +158,7 @@ def _describe(sink: Sink, intake: Intake, told: dict[str, Any], lists: list[str]
             before = sink.tx.entry(dataset).provenance  # type: ignore[union-attr]
             more = {"appended": [*before.get("appended", ()), told][-20:]}
             if not part:
-                more["file_lists"] = lists
+                more |= kept
             sink.tx.describe(dataset, provenance={**before, **more})
             continue
         title = f"{texts.title}: {part.replace('_', ' ')}" if part and texts.title else texts.title
@@ -164,7 +168,7 @@ def _describe(sink: Sink, intake: Intake, told: dict[str, Any], lists: list[str]
             survey=texts.survey,
             description=texts.description,
             citation=texts.citation,
-            provenance=told if part else {**told, "file_lists": lists, "parts": [p for p in sink.names if p]},
+            provenance=told if part else {**told, **kept, "parts": [p for p in sink.names if p]},
             identity=intake.identity,
         )
 
@@ -175,6 +179,14 @@ def _drop_parts(sink: Sink) -> None:
         dataset = f"{sink.name}_{part}"
         if part not in sink.names and dataset in sink.lake:
             sink.tx.drop(dataset)
+
+
+def _keep_quality(lake: "Lake", sink: Sink, sheet: Quality) -> str:
+    """Keep the quality sheet of the dataset as it is now, and return its name; none when rows go that it counts."""
+    if sink.entry is None:
+        return save_quality(lake, sheet)
+    before = None if sink.removes else quality_sheet(lake, sink.entry)
+    return "" if before is None else save_quality(lake, merged_quality([before, sheet]))
 
 
 def _nothing_new(

@@ -15,7 +15,7 @@ from hven.ingest.merging import arranged, array_digests, merged
 from hven.ingest.normalise import Rows
 from hven.ingest.object_ids import object_ids
 from hven.lake import FILE, HIDDEN, GrowingArrays, GrowingTable, grow, settle
-from hven.schema import Schema, check_name
+from hven.schema import Quality, Schema, check_name, merged_quality, quality_of
 
 if TYPE_CHECKING:
     import polars as pl
@@ -45,6 +45,8 @@ class Written:
         Ids of objects of the dataset that they replace, int64.
     nulls
         How many values are null, by column.
+    quality
+        The quality sheet of its table of objects.
     """
 
     segments: Mapping[str, str]
@@ -53,6 +55,7 @@ class Written:
     overlaps: int
     gone: "NDArray[np.int64]"
     nulls: Mapping[str, int]
+    quality: Quality
 
 
 @dataclass
@@ -160,6 +163,7 @@ class Sink:
             np.array([number for number, _ in several], np.int32), [one.objects.height for _, one in several]
         )
         nulls = {series.name: series.null_count() for series in rows.objects.iter_columns()}
+        quality = quality_of(rows.objects.drop("_healpix_29", strict=False), like.outline.columns)
         ids, told = self._numbered(rows)
         segments: dict[str, str] = {}
         try:
@@ -173,7 +177,7 @@ class Sink:
         except BaseException:
             self._forget(segments)
             raise
-        written = Written(segments, ids, **told, nulls=nulls)
+        written = Written(segments, ids, **told, nulls=nulls, quality=quality)
         self._mine.add(ids)
         if len(written.gone):
             self._known.remove(written.gone)
@@ -231,6 +235,16 @@ class Sink:
         for written in self.written:
             counts.update(written.nulls)
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def quality(self) -> Quality:
+        """The quality sheet of the rows that went in."""
+        return merged_quality(written.quality for written in self.written)
+
+    @property
+    def removes(self) -> bool:
+        """Whether rows that are there go."""
+        return any(len(written.gone) for written in self.written) or any(map(len, self._gone_files.values()))
 
     # ------------------------------------------------------------------ parts of the above
 

@@ -8,6 +8,7 @@ from hven.schema.fillers import Filler, fillers_of, find_fillers
 from hven.schema.kinds import KINDS, Kind
 from hven.schema.names import check_name
 from hven.schema.note import Note
+from hven.schema.quality import Quality, merged_quality, quality_of
 from hven.schema.sketches import NumberSketch
 from hven.schema.units import conversion_factor, is_same_quantity, parse_unit
 
@@ -21,6 +22,7 @@ __all__ = [
     "Kind",
     "Note",
     "NumberSketch",
+    "Quality",
     "Schema",
     "Sureness",
     "canonical_column",
@@ -36,7 +38,9 @@ __all__ = [
     "is_of_several_units",
     "is_same_quantity",
     "means",
+    "merged_quality",
     "parse_unit",
+    "quality_of",
     "read_name",
     "same_column",
 ]

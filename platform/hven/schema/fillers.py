@@ -6,7 +6,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -97,7 +97,24 @@ def find_fillers(values: "ArrayLike", name: str = "", unit: str = "") -> tuple[F
     return fillers_of(sketch, name, unit)
 
 
-def fillers_of(sketch: NumberSketch, name: str = "", unit: str = "") -> tuple[Filler, ...]:
+class Numbers(Protocol):
+    """What is known of a column's numbers: a `NumberSketch`, or what a quality sheet keeps of them."""
+
+    count: int
+    smallest: "NDArray[np.float64]"
+    largest: "NDArray[np.float64]"
+    repeated: dict[float, int]
+    is_whole: bool
+
+    @property
+    def distinct(self) -> int:
+        """The number of distinct values."""
+
+    def points(self) -> "tuple[NDArray[np.float64], NDArray[np.int64]]":
+        """Return values in ascending order with weights, that have the quantiles of the whole."""
+
+
+def fillers_of(sketch: Numbers, name: str = "", unit: str = "") -> tuple[Filler, ...]:
     """Return what `find_fillers` returns, of a column that was summarised batch by batch.
 
     Examples
@@ -215,13 +232,13 @@ class _Rest:
         return f"{self.low:.4g} to {self.high:.4g}"
 
 
-def _suspects(sketch: NumberSketch) -> Iterator[float]:
+def _suspects(sketch: Numbers) -> Iterator[float]:
     for value, count in sketch.repeated.items():
         if count > ATOM * sketch.count or (count > 1 and value <= 0) or is_code(value):
             yield value
 
 
-def _rest(sketch: NumberSketch, values: "NDArray[Any]", weights: "NDArray[Any]", without: list[float]) -> _Rest | None:
+def _rest(sketch: Numbers, values: "NDArray[Any]", weights: "NDArray[Any]", without: list[float]) -> _Rest | None:
     outer = np.concatenate([sketch.smallest, sketch.largest])
     codes = [v for v in sketch.repeated if is_code(v) and (v <= sketch.smallest[-1] or v >= sketch.largest[0])]
     edge = max(map(abs, without))
@@ -244,7 +261,7 @@ def _rest(sketch: NumberSketch, values: "NDArray[Any]", weights: "NDArray[Any]",
     )
 
 
-def _reason(value: float, sketch: NumberSketch, rest: _Rest | None, quantity: _Quantity) -> str:
+def _reason(value: float, sketch: Numbers, rest: _Rest | None, quantity: _Quantity) -> str:
     """Return why a value looks like a filler; empty when it does not."""
     count = sketch.repeated[value]
     share = count / sketch.count
