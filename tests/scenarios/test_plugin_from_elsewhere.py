@@ -56,7 +56,7 @@ def test_a_plugin_from_elsewhere_is_installed_discovered_and_run(installed, lake
     name = mine["brings"]["analyses"][0]
     assert name in hven_says(installed, "analyses")
     said = hven_says(installed, "run", name, "--lake", lake.url, "--input", "stars=stars", "--workers", "1", "--json")
-    assert json.loads(said)["state"] == "succeeded"
+    assert json.loads(said)["state"] == "succeeded with caveats", "all magnitudes are one"
     result = hven.open(lake.url)[name]
     assert result.table().collect()["object_id"].to_list() == stars["object_id"].to_list()
     assert result.entry.provenance["software"]["hven-colours"] == "0.3.0"

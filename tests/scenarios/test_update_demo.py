@@ -26,7 +26,7 @@ def analyse(lake):
     )
     hven.run(lake, spectral_colour, {"spectra": "apogee_xp_spectra"}, **SYNCHRONOUS, block_rows=BLOCK)
     done = hven.run_pipeline(lake, PIPELINE, **SYNCHRONOUS)
-    assert {step.name: step.state for step in done.steps} == {
+    assert {step.name: step.state.removesuffix(" with caveats") for step in done.steps} == {
         "apogee_distances": "up to date",
         **dict.fromkeys(("metallicity_gradients", "alpha_copula", "alpha_split"), "succeeded"),
     }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hven.compute.bound import BoundInput
     from hven.lake import Block
+    from hven.plugins import Analysis
 
     Values = NDArray[np.float64]
 
@@ -79,11 +80,15 @@ def some_values(inputs: "Mapping[str, xr.Dataset]", rows: int, most: int) -> "di
     return found
 
 
-def border_caveats(inputs: "Sequence[BoundInput]", sample: Sample, templates: "Mapping[str, xr.Dataset]") -> list[str]:
+def border_caveats(
+    analysis: "Analysis", inputs: "Sequence[BoundInput]", sample: Sample, templates: "Mapping[str, xr.Dataset]"
+) -> list[str]:
     """Return what is wrong with the inputs of an analysis, one sentence each.
 
     Parameters
     ----------
+    analysis
+        Declares which columns it needs.
     inputs
         As they are bound.
     sample
@@ -98,7 +103,9 @@ def border_caveats(inputs: "Sequence[BoundInput]", sample: Sample, templates: "M
         names = {name: bound.source for name, bound in given.binding.columns.items()}
         units = {str(key): str(v.attrs.get("units", "")) for key, v in templates[given.name].variables.items()}
         caveats += missing_errors(given.first.text, given.binding.absent, names)
-        caveats += column_caveats(columns, units, names)
+        declared = {name: analysis.inputs[given.name].variable(name) for name in columns}
+        optional = [name for name, v in declared.items() if v is None or v.is_pattern or not v.is_required]
+        caveats += column_caveats(columns, units, names, optional)
     return list(dict.fromkeys(caveats))
 
 
@@ -122,7 +129,10 @@ def is_of_missing_errors(caveat: str) -> bool:
 
 
 def column_caveats(
-    columns: "Mapping[str, Values]", units: Mapping[str, str], sources: Mapping[str, str]
+    columns: "Mapping[str, Values]",
+    units: Mapping[str, str],
+    sources: Mapping[str, str],
+    optional: Sequence[str] = (),
 ) -> Iterator[str]:
     """Give a caveat for each thing that is wrong with some columns.
 
@@ -134,6 +144,8 @@ def column_caveats(
         Of the columns.
     sources
         The dataset's names for them.
+    optional
+        Those that may well have one value only: labels, weights, what the analysis does not need.
 
     Examples
     --------
@@ -157,7 +169,7 @@ def column_caveats(
         if name.endswith(_ERROR):
             real = finite[~np.isin(finite, [filler.value for filler in fillers])]
             yield from _errors(real, columns.get(name.removesuffix(_ERROR)), name, called)
-        elif len(finite) > 1 and finite.min() == finite.max():
+        elif len(finite) > 1 and name not in optional and finite.min() == finite.max():
             yield f"One value only: all {len(finite):,} values of {called} are {finite[0]:g}."
 
 

@@ -306,7 +306,7 @@ class _Execution:
         known = self.run.record.get("border", []) if self.run.record["attempts"] > 1 else []
         if self.work.previous is not None:
             known = [*known, *self.work.previous.run.record.get("border", [])]
-        found = border_caveats(self.request.inputs, sample, self.request.templates)
+        found = border_caveats(self.request.analysis, self.request.inputs, sample, self.request.templates)
         self.run.record["border"] = list(dict.fromkeys([*known, *found]))
 
     def _note_border(self) -> None:
