@@ -43,8 +43,9 @@ def test_split_positions_of_a_machine_readable_table_are_put_together(tmp_path):
     header = (
         "Title: t\nAuthors: a\nTable: t\n" + "=" * 80 + "\nByte-by-byte Description of file: t.txt\n" + "-" * 80 + "\n"
         "   Bytes Format Units   Label    Explanations\n" + "-" * 80 + "\n"
-        "   1-  2 I2     h       RAh      Hour\n   4-  5 I2     min     RAm      Minute\n   7- 10 F4.1   s       RAs      Second\n"
-        "  12     A1     ---     DE-      Sign\n  13- 14 I2     deg     DEd      Degree\n  16- 17 I2     arcmin  DEm      Arcminute\n"
+        "   1-  2 I2     h       RAh      Hour\n   4-  5 I2     min     RAm      Minute\n"
+        "   7- 10 F4.1   s       RAs      Second\n  12     A1     ---     DE-      Sign\n"
+        "  13- 14 I2     deg     DEd      Degree\n  16- 17 I2     arcmin  DEm      Arcminute\n"
         "  19- 20 I2     arcsec  DEs      Arcsecond\n  22- 26 F5.2   [Sun]   [Fe/H]   ? Iron\n" + "-" * 80 + "\n"
     )  # fmt: skip
     (tmp_path / "t.txt").write_text(header + "00 30 00.0 -00 30 00 -1.25\n12 00 00.0 +10 30 00      \n")
