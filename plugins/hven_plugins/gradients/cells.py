@@ -10,6 +10,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MOST_PIXELS = 400
+_COMMON = 20.0
 OK, TOO_FEW, NO_SCATTER, CONSTANT = "ok", "too few stars", "errors exceed the scatter", "does not vary"
 
 
@@ -174,3 +175,60 @@ def mean_and_scatter(
         mean_err = np.where(few | constant, np.nan, 1 / np.sqrt(total))
     flag = np.select([few, constant, nothing_left], [TOO_FEW, CONSTANT, NO_SCATTER], OK)
     return Told(n, np.where(few, np.nan, centre), mean_err, scatter, scatter_err, flag)
+
+
+def means_and_noise(values: Array, group: Integers, n_groups: int) -> tuple[Array, Array]:
+    """Return the mean of each group of stars and its error by what the stars scatter, errors included, (g,) both.
+
+    The variance of a group is mixed with that of all groups, which counts like twenty stars: ten stars tell their own
+    so badly that groups with little of it by chance would pass for exact.
+
+    Examples
+    --------
+    >>> mean, err = means_and_noise(np.array([1.0, 3.0, 2.0, 2.0]), np.array([0, 0, 1, 1]), 2)
+    >>> mean.tolist(), err.round(2).tolist()
+    ([2.0, 2.0], [0.72, 0.69])
+    """
+    n = np.bincount(group, minlength=n_groups)
+    mean = np.bincount(group, values, n_groups) / np.maximum(n, 1)
+    squares = np.bincount(group, (values - mean[group]) ** 2, n_groups)
+    lost = np.maximum(n - 1, 0)
+    common = squares.sum() / max(lost.sum(), 1)
+    variance = (_COMMON * common + squares) / (_COMMON + lost)
+    return mean, np.sqrt(variance / np.maximum(n, 1))
+
+
+def honest_near_zero(scatter: Array, scatter_err: Array) -> Array:
+    """Return errors of scatters that, where these are hardly above zero, are as significant as their squares are.
+
+    To first order err = err(variance) / 2 scatter: noise whose variance is 1.5 errors above zero would be three errors
+    above zero itself. Near zero the factor 2 goes; far above it stays.
+
+    Examples
+    --------
+    >>> honest_near_zero(np.array([0.1, 0.1]), np.array([0.1, 0.005])).round(3).tolist()
+    [0.197, 0.005]
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.asarray(scatter_err * (1 + np.exp(-((scatter / scatter_err / 6) ** 2))))
+
+
+def limit_of_scatter(means: Array, errors: Array) -> float:
+    """Return the scatter about zero at which ln L has fallen by 1/2 from its value at none, where that is highest.
+
+    Examples
+    --------
+    >>> round(limit_of_scatter(np.zeros(50), np.ones(50)), 2)
+    0.14
+    """
+    from scipy.optimize import brentq
+
+    def fallen(scatter: float) -> float:
+        variance = scatter**2 + errors**2
+        gain = np.log(variance / errors**2) + means**2 / variance - (means / errors) ** 2
+        return float(0.5 * gain.sum() - 0.5)
+
+    high = float(errors.min())
+    while fallen(high) < 0:
+        high *= 2
+    return float(brentq(fallen, 0.0, high))
