@@ -19,11 +19,12 @@ from hven.schema import Note
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from hven.ingest.known_ids import KnownIds
     from hven.ingest.normalise import Rows
-    from hven.ingest.sink import Sink, Written
+    from hven.ingest.sink import Sink
     from hven.ingest.survey_file import SurveyFile
 
-SEGMENT_BYTES = 128 * 2**20
+SEGMENT_BYTES = 64 * 2**20
 """Rows are put together in memory up to about this size, and then written as one segment."""
 
 _NOT_THE_FILES_FAULT = (
@@ -39,7 +40,7 @@ class _Life:
     file: "SurveyFile"
     rows: int = 0
     notes: list[Note] = field(default_factory=list)
-    written: "list[Written]" = field(default_factory=list)
+    state: "tuple[int, KnownIds] | None" = None
     texts: Texts | None = None
     identity: tuple[str, ...] = ()
     error: HvenError | None = None
@@ -69,7 +70,11 @@ class Intake:
             life = self._lives[file.number] = _Life(file)
             if file.replaces:
                 self.sink.replace_files(file.replaces)
-        if life.error is not None or piece is None:
+        if life.error is not None:
+            return
+        if piece is None:
+            if life.state is not None:
+                self._close(life)
             return
         if isinstance(piece, ParameterError):
             raise piece
@@ -167,7 +172,13 @@ class Intake:
         self._pending = [one for one in self._pending if one[0] == number]
         self._write(whole)
         if self._size() > SEGMENT_BYTES:
+            life.state = life.state or self.sink.state()
             self.flush()
+
+    def _close(self, life: _Life) -> None:
+        """Write the rest of a file of which segments were written, so that it is whole, and cannot fail any more."""
+        self.flush()
+        life.state = None
 
     def _write(self, waiting: "list[tuple[int, Rows]]") -> None:
         """Write rows as one segment; when they cannot be kept, find the files that are to blame, and set them aside."""
@@ -176,7 +187,7 @@ class Intake:
         if not numbers:
             return
         try:
-            written = self.sink.write(waiting)
+            self.sink.write(waiting)
         except _NOT_THE_FILES_FAULT:
             raise
         except Exception as error:  # noqa: BLE001 - the border of one file: recorded whole, the others go on
@@ -186,14 +197,11 @@ class Intake:
             half = set(numbers[: len(numbers) // 2])
             self._write([one for one in waiting if one[0] in half])
             self._write([one for one in waiting if one[0] not in half])
-            return
-        if len(numbers) == 1:
-            self._lives[numbers[0]].written.append(written)
 
     def _set_aside(self, life: _Life, error: Exception) -> None:
         life.error = placed(error, life.file.path)
-        for written in life.written:
-            self.sink.drop(written)
-        life.written = []
+        if life.state is not None:
+            self.sink.go_back(life.state)
+            life.state = None
         self._pending = [one for one in self._pending if one[0] != life.file.number]
         self.sink.keep_files(life.file.replaces)

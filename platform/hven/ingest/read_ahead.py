@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from threading import Condition, Thread
 from typing import Any, Protocol, TypeVar
 
-AHEAD_BYTES = 64 * 2**20
+AHEAD_BYTES = 32 * 2**20
 """What is read ahead of the writing at most, in all; one piece of each thread comes on top."""
 
 _WINDOW = 64

@@ -35,8 +35,8 @@ class Written:
     ----------
     segments
         Its name, by part.
-    ids
-        Of its objects, int64, shape (n,).
+    rows
+        How many objects it has.
     repeats
         How many of them say of an object what this ingest says already.
     overlaps
@@ -50,7 +50,7 @@ class Written:
     """
 
     segments: Mapping[str, str]
-    ids: "NDArray[np.int64]"
+    rows: int
     repeats: int
     overlaps: int
     gone: "NDArray[np.int64]"
@@ -177,7 +177,7 @@ class Sink:
         except BaseException:
             self._forget(segments)
             raise
-        written = Written(segments, ids, **told, nulls=nulls, quality=quality)
+        written = Written(segments, len(ids), **told, nulls=nulls, quality=quality)
         self._mine.add(ids)
         if len(written.gone):
             self._known.remove(written.gone)
@@ -187,13 +187,18 @@ class Sink:
         self.written.append(written)
         return written
 
-    def drop(self, written: Written) -> None:
-        """Take back a segment that was written."""
-        self.written.remove(written)
-        self._forget(written.segments)
-        self._mine.remove(written.ids)
-        if len(written.gone):
-            self._known.add(written.gone)
+    def state(self) -> tuple[int, KnownIds]:
+        """Return where the ingest stands, for `go_back`."""
+        return len(self.written), self._mine.copy()
+
+    def go_back(self, state: tuple[int, KnownIds]) -> None:
+        """Take back the segments that were written since."""
+        count, self._mine = state
+        for written in self.written[count:]:
+            self._forget(written.segments)
+            if len(written.gone):
+                self._known.add(written.gone)
+        del self.written[count:]
 
     def replace_files(self, numbers: Iterable[int]) -> None:
         """Give free what came from files that are read again: their rows go when the ingest ends well."""
@@ -226,7 +231,7 @@ class Sink:
     @property
     def rows(self) -> int:
         """How many objects went in."""
-        return sum(len(written.ids) for written in self.written)
+        return sum(written.rows for written in self.written)
 
     @property
     def nulls(self) -> dict[str, int]:

@@ -51,7 +51,7 @@ def storable(series: "pl.Series") -> Kept:
 
     dtype = series.dtype
     if dtype in (pl.Float32, pl.Float64):
-        return Kept(series.fill_nan(None))
+        return Kept(series.fill_nan(None) if series.is_nan().any() else series)
     if dtype in (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Boolean, pl.String):
         return Kept(series)
     if dtype.is_integer():

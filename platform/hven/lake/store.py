@@ -102,7 +102,7 @@ class Store:
             return False
         return True
 
-    def put(self, key: str, content: bytes) -> None:
+    def put(self, key: str, content: bytes | memoryview) -> None:
         """Write a key whole, replacing what was there: readers see the old bytes or the new, never a part."""
         with _told(self.url, key):
             _open(self, writing=True).put(key, content)

@@ -76,7 +76,7 @@ def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.Data
     path = f"{segment}/{key}-{uuid.uuid4().hex[:12]}.parquet"
     buffer = io.BytesIO()
     frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
-    content = buffer.getvalue()
+    content = buffer.getbuffer()  # Not getvalue: a copy of a large file is much memory.
     store.put(f"{table}/{path}", content)
     return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame), allow_nan=False))
 
@@ -108,10 +108,10 @@ def tableable(frame: "pl.DataFrame", where: str) -> "pl.DataFrame":
     smaller: dict[Any, Any] = {pl.UInt8: pl.Int16, pl.UInt16: pl.Int32, pl.UInt32: pl.Int64, pl.UInt64: pl.Int64}
     kept = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.Boolean, pl.String)
     columns = []
-    for series in frame.with_columns(pl.selectors.float().fill_nan(None)).iter_columns():
+    for series in frame.iter_columns():
         dtype = series.dtype
         if dtype.is_float():
-            columns.append(series)
+            columns.append(series.fill_nan(None) if series.is_nan().any() else series)
         elif type(dtype) in smaller or dtype in smaller:
             try:
                 columns.append(series.cast(smaller[type(dtype)]))
