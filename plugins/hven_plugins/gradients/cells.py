@@ -63,7 +63,9 @@ class Pixels:
 def merged(count: Integers, n_min: int, levels: int) -> tuple[Integers, Integers]:
     """Return the cell of each pixel (ny, nx), numbered from 0, and how many pixels wide that cell is.
 
-    A quadtree: squares of 2^levels pixels are cut into four as long as each quarter that has stars at all has `n_min`.
+    From the bottom of a quadtree: pixels with `n_min` stars are cells; what is left over of a square of 2 pixels a side
+    is one cell once it has `n_min`, else it goes on to the square of 4, and so on up to 2^levels. A rich pixel does not
+    wait for a poor neighbour.
 
     Parameters
     ----------
@@ -79,25 +81,24 @@ def merged(count: Integers, n_min: int, levels: int) -> tuple[Integers, Integers
     ([[0, 1, 2, 2], [3, 4, 2, 2]], [[1, 1, 2, 2], [1, 1, 2, 2]])
     """
     rows, columns = count.shape
-    step = 2**levels
-    padded = np.zeros((-(-rows // step) * step, -(-columns // step) * step), dtype=np.int64)
-    padded[:rows, :columns] = count
-    sums = [padded]
-    for _ in range(levels):
-        sums.append(sums[-1].reshape(sums[-1].shape[0] // 2, 2, -1, 2).sum(axis=(1, 3)))
-    width = np.full(sums[-1].shape, step)
-    for level in range(levels, 0, -1):
-        quarters = sums[level - 1].reshape(sums[level].shape[0], 2, -1, 2)
-        rich = np.all((quarters >= n_min) | (quarters == 0), axis=(1, 3)) & (sums[level] > 0)
-        width = np.where(rich & (width == 2**level), 2 ** (level - 1), width)
-        width = width.repeat(2, axis=0).repeat(2, axis=1)
-    i, j = np.indices(padded.shape)
-    corner = (i // width * width) * padded.shape[1] + j // width * width
-    cell = np.unique(corner[:rows, :columns], return_inverse=True)[1].reshape(rows, columns)
+    i, j = np.indices(count.shape)
+    stride = 2**levels + columns
+    width = np.ones(count.shape, dtype=np.int64)
+    corner = i * stride + j
+    is_left = count < n_min
+    for level in range(1, levels + 1):
+        side = 2**level
+        square = i // side * stride + j // side
+        left = np.bincount(square.ravel(), np.where(is_left, count, 0).ravel())[square]
+        joins = is_left & ((left >= n_min) | (level == levels))
+        corner = np.where(joins, level * rows * stride + square, corner)
+        width = np.where(joins, side, width)
+        is_left &= ~joins
+    cell = np.unique(corner, return_inverse=True)[1].reshape(rows, columns)
     order = np.full(cell.max() + 1, rows * columns)
     np.minimum.at(order, cell.ravel(), np.arange(rows * columns))
     ranks = np.argsort(np.argsort(order))
-    return ranks[cell], width[:rows, :columns]
+    return ranks[cell], width
 
 
 class Told(NamedTuple):

@@ -94,8 +94,9 @@ def metallicity_maps(
     The stars bring the residuals of `metallicity_residuals`; each population (``pop_bin``) has its own maps. In each
     pixel mean and intrinsic scatter are those of maximum likelihood for stars with errors, N(mean, sigma_int^2 + e^2).
     ``flag`` says 'ok', 'too few stars' (fewer than `n_min`; all values null), 'errors exceed the scatter' (the
-    error-corrected variance is negative: `sigma_int` is null) or 'does not vary'. With `adaptive`, pixels are merged,
-    as squares of 2, 4, 8... a side, until each has `n_min` stars; the stars of a cell count once.
+    error-corrected variance is negative: `sigma_int` is null) or 'does not vary'. With `adaptive`, pixels with
+    fewer than `n_min` stars are merged with the others of a square of 2, 4, 8... a side until they have them; pixels
+    with enough stay. The stars of a cell count once.
 
     ``sigma_map`` is the dispersion of the map without its noise: maximum likelihood of N(0, sigma_map^2 + error^2) over
     the plain means of the cells, whose errors are by what their stars scatter, pooled over cells. In noise alone it is
