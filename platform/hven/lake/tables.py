@@ -290,10 +290,15 @@ def scan_parts(
     if not parts:
         return pl.LazyFrame(schema=columns)
     paths = [store.address(f"{table}/{part.path}") for part in parts]
-    options = dict(store.options) or None
-    # Some files have columns that are not the dataset's (`HIDDEN`).
-    lazy = pl.scan_parquet(paths, glob=False, n_rows=most, storage_options=options, extra_columns="ignore")
-    return lazy.select(list(columns))
+    # The columns are known, so that no footer is read to plan a query. Files may have more of them (`HIDDEN`).
+    return pl.scan_parquet(
+        paths,
+        glob=False,
+        n_rows=most,
+        schema=columns,
+        extra_columns="ignore",
+        storage_options=dict(store.options) or None,
+    )
 
 
 def scan_whole(store: Store, table: str, parts: Sequence[Part], columns: Sequence[str]) -> "pl.LazyFrame":
