@@ -63,7 +63,7 @@ def lake(tmp_path_factory):
 
 @pytest.mark.parametrize("what", BAD)
 def test_what_does_not_fit_is_refused_and_leaves_the_lake_as_it_was(lake, what, monkeypatch):
-    monkeypatch.setattr("hven.compute.clusters._PATIENCE", "1s")
+    monkeypatch.setattr("hven.compute.schedulers._PATIENCE", 1.0)
     asked, code = BAD[what]
     asked = {"analysis": trial.doubled, "inputs": {"stars": "stars"}, "cluster": "synchronous"} | asked
     chosen = {key: asked.pop(key) for key in ("where", "region", "columns") if key in asked}
