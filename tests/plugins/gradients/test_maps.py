@@ -280,7 +280,7 @@ def test_a_field_is_measured_beside_noise_of_any_kind():
 
 
 def test_adaptive_cells_are_more_than_fixed_pixels_give_and_not_fewer():
-    """870 stars 23 fixed pixels have ten, 16 adaptive cells had before, 40 now with 852 of the stars."""
+    """870 stars: 23 fixed pixels have ten, 16 adaptive cells had before, 40 now with 852 of the stars."""
     rng = np.random.default_rng(4)
     r, phi = rng.gamma(2.0, 0.6, 870), rng.uniform(0, 2 * np.pi, 870)
     x, y = -8.1 + r * np.cos(phi), r * np.sin(phi)
