@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hven.schema import find_fillers
+from hven.schema import Schema, find_fillers, is_of_several_units
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -103,6 +103,7 @@ def border_caveats(
         names = {name: bound.source for name, bound in given.binding.columns.items()}
         units = {str(key): str(v.attrs.get("units", "")) for key, v in templates[given.name].variables.items()}
         caveats += missing_errors(given.first.text, given.binding.absent, names)
+        caveats += assumed_units(given.schema, names)
         declared = {name: analysis.inputs[given.name].variable(name) for name in columns}
         optional = [name for name, v in declared.items() if v is None or v.is_pattern or not v.is_required]
         caveats += column_caveats(columns, units, names, optional)
@@ -121,6 +122,29 @@ def missing_errors(dataset: str, absent: Iterable[str], bound: Mapping[str, str]
         value = name.removesuffix(_ERROR)
         if name.endswith(_ERROR) and value in bound:
             yield f"Dataset {dataset!r} has no column {name!r}: the analysis ran without errors of {value!r}."
+
+
+def assumed_units(schema: Schema, bound: Mapping[str, str]) -> Iterator[str]:
+    """Give a caveat for each bound column whose unit no file said, where surveys use several.
+
+    Parameters
+    ----------
+    schema
+        Columns of the dataset.
+    bound
+        The analysis's names for columns, and the dataset's.
+
+    Examples
+    --------
+    >>> from hven.schema import Column
+    >>> stars = Schema((Column("distance", "float64", unit="kpc", assumed="unit"), Column("age", "float64", unit="Gyr")))
+    >>> list(assumed_units(stars, {"distance": "distance", "age": "age"}))
+    ["Unit assumed: the values of 'distance' are taken as kpc, as the file said no unit."]
+    """
+    for name, source in bound.items():
+        if source in schema and schema[source].assumed == "unit" and is_of_several_units(source):
+            unit = schema[source].unit
+            yield f"Unit assumed: the values of {_called(name, bound)} are taken as {unit}, as the file said no unit."
 
 
 def is_of_missing_errors(caveat: str) -> bool:

@@ -1,5 +1,6 @@
 """What all readers of tables share: which columns are meant, their units, what counts as missing, where rows are."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
@@ -143,6 +144,9 @@ def _renamed(data: "pl.DataFrame", columns: Mapping[str, str], where: str) -> di
 def _known(data: "pl.DataFrame", name: str, option: str, where: str) -> str:
     if name in data.columns:
         return name
+    alike = [column for column in data.columns if _plain(column) == _plain(name)]
+    if len(alike) == 1:  # 'feh' is '[Fe/H]' here: reports call columns by the names that the dataset has
+        return alike[0]
     columns = ", ".join(data.columns)
     raise MissingColumnError(
         f"option {option!r} names column {name!r}, which the file does not have",
@@ -151,6 +155,10 @@ def _known(data: "pl.DataFrame", name: str, option: str, where: str) -> str:
             name, data.columns, f"Its columns are: {columns if len(columns) < 1000 else columns[:1000]}."
         ),
     )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.casefold())
 
 
 def _without_sentinels(

@@ -133,3 +133,18 @@ def test_of_many_blocks_some_are_looked_at_all_over_the_sky():
     assert sampled_blocks(blocks[:5]) == {0, 1, 2, 3, 4}
     chosen = sorted(sampled_blocks(blocks))
     assert (len(chosen), chosen[0], chosen[-1]) == (16, 0, 999)
+
+
+def test_a_unit_that_no_file_said_is_a_caveat_of_every_run_on_the_column(tmp_path):
+    (tmp_path / "stars.csv").write_text("id,age,feh\n" + "".join(f"{i},{1 + i % 9},{i / 100}\n" for i in range(60)))
+    lake = hven.create(tmp_path / "lake")
+    hven.ingest_files(lake, tmp_path / "stars.csv", name="stars", progress=False)
+
+    @hven.analysis(stars=hven.Table(age="Gyr"), produces={"middle": "Gyr"})
+    def middle_age(stars):
+        """Mean age."""
+        return stars.age.mean().to_dataset(name="middle")
+
+    run = hven.run(lake, middle_age, {"stars": "stars"}, cluster="synchronous", progress=False)
+    assert run.state == "succeeded with caveats"
+    assert any("'age' are taken as Gyr" in caveat for caveat in run.caveats)

@@ -134,3 +134,13 @@ def test_the_same_table_gets_the_same_ids_from_every_kind_of_file(tmp_path, file
     hven.ingest_files(lake, tmp_path / file, name="stars")
     ids = lake["stars"].table(["object_id", "source_id"]).collect().sort("source_id")["object_id"]
     assert ids.to_list() == [94399454917175798, 4685547239164776627]
+
+
+def test_options_call_columns_by_the_names_that_the_dataset_and_its_notes_have(tmp_path):
+    path = tmp_path / "stars.csv"
+    path.write_text("ID,AGE,FE_H\n1,4000,-0.1\n2,5000,-9999\n")
+    lake = hven.create(tmp_path / "lake")
+    options = {"units": {"age": "Myr"}, "sentinels": {"feh": [-9999]}}
+    hven.ingest_files(lake, path, name="stars", options=options)
+    table = lake["stars"].table(["age", "feh"]).collect().sort("age")
+    assert table.rows() == [(4.0, -0.1), (5.0, None)]
