@@ -217,7 +217,9 @@ def _failure_row(failure: dict[str, Any]) -> list[Any]:
 
 
 def _input_text(told: dict[str, Any]) -> str:
-    columns = ", ".join(f"{wanted} = {column}" for wanted, column in told["columns"].items())
+    # Columns that were bound under another name: as was asked for, or as the same column by its spelling.
+    bound = {wanted: one["source"] for wanted, one in told.get("bound", {}).items() if one["source"] != wanted}
+    columns = ", ".join(f"{wanted} = {column}" for wanted, column in (told["columns"] | bound).items())
     catalogs = ", ".join(f"{leg['name']} as in catalog {leg['catalog']}" for leg in told["legs"])
     narrowed = [f"where {told['where']}"] * bool(told["where"]) + [f"in {told['region']}"] * bool(told["region"])
     derived = ", ".join(f"{name} = {text}" for name, text in told.get("with", {}).items())

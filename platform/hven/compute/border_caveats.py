@@ -137,7 +137,8 @@ def assumed_units(schema: Schema, bound: Mapping[str, str]) -> Iterator[str]:
     Examples
     --------
     >>> from hven.schema import Column
-    >>> stars = Schema((Column("distance", "float64", unit="kpc", assumed="unit"), Column("age", "float64", unit="Gyr")))
+    >>> distance = Column("distance", "float64", unit="kpc", assumed="unit")
+    >>> stars = Schema((distance, Column("age", "float64", unit="Gyr")))
     >>> list(assumed_units(stars, {"distance": "distance", "age": "age"}))
     ["Unit assumed: the values of 'distance' are taken as kpc, as the file said no unit."]
     """

@@ -74,3 +74,20 @@ def hven_fingerprint():
     import sys
 
     return f"{sys.version_info.major}.{sys.version_info.minor}:{'0' * 32}"
+
+
+def test_a_run_prints_which_columns_stand_for_wanted_ones(command, tmp_path):
+    lake = hven.create(tmp_path / "spelled")
+    stars = pl.DataFrame({"object_id": [1, 2, 3], "FE_H": [0.1, 0.2, 0.4], "FE_H_ERR": [0.1, 0.1, 0.2]})
+    with lake.transaction("stars") as tx:
+        tx.write("stars", stars)
+
+    @hven.analysis(stars=hven.Table(feh="dex", optional={"feh_err": "dex"}), produces={"middle": "dex"})
+    def weighted_feh(stars):
+        """Mean of [Fe/H], weighted by its errors."""
+        weights = stars.feh_err**-2
+        return ((stars.feh * weights).sum() / weights.sum()).to_dataset(name="middle")
+
+    run = hven.run(lake, weighted_feh, {"stars": "stars"}, cluster="synchronous", progress=False)
+    printed = command(f"runs show {run.id} --lake {lake.url}").stdout
+    assert "feh = FE_H, feh_err = FE_H_ERR" in " ".join(printed.split())
