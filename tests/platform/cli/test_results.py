@@ -89,5 +89,5 @@ def test_a_run_prints_which_columns_stand_for_wanted_ones(command, tmp_path):
         return ((stars.feh * weights).sum() / weights.sum()).to_dataset(name="middle")
 
     run = hven.run(lake, weighted_feh, {"stars": "stars"}, cluster="synchronous", progress=False)
-    printed = command(f"runs show {run.id} --lake {lake.url}").stdout
+    printed = command(f"runs show {run.id} --lake {lake.url}").out
     assert "feh = FE_H, feh_err = FE_H_ERR" in " ".join(printed.split())
