@@ -1,4 +1,4 @@
-"""Verbs that bring data in and out: ingest, export."""
+"""Verbs that bring data in and out: ingest, upsert, export."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -75,6 +75,36 @@ def ingest(
         options=options,
         again=again,
     )
+    _end(report, accept=accept, as_json=as_json)
+
+
+@verbs.command(rich_help_panel=PANEL)
+def upsert(
+    name: Annotated[str, typer.Argument(help="The dataset.")],
+    files: Annotated[list[str], typer.Argument(help="Files with new rows, or better ones.")],
+    reader: Annotated[
+        str | None, typer.Option(help="The reader; by default the one that knows the content of a file.")
+    ] = None,
+    option: Options = None,
+    accept: Annotated[bool, typer.Option("--accept", help="Exit with 0 also when notes need attention.")] = False,
+    lake: LakeOption = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add the rows of files to a dataset; rows of objects that are there replace theirs, which keep their ids.
+
+    The same as `hven ingest --mode upsert`.
+
+    Example: `hven upsert stars corrected-*.fits --lake my-survey`
+    """
+    from hven.ingest import ingest_files
+
+    options = split_assignments(option or [], "--option")
+    report = ingest_files(open_lake(lake), files, name=name, reader=reader, mode="upsert", options=options)
+    _end(report, accept=accept, as_json=as_json)
+
+
+def _end(report: "IngestReport", *, accept: bool, as_json: bool) -> None:
+    """Print what came of an ingest, and end with the exit status that it has."""
     if as_json:
         print_json(report)
     else:

@@ -3,6 +3,8 @@ import json
 import polars as pl
 import pytest
 
+import hven
+
 
 @pytest.fixture
 def survey_file(tmp_path):
@@ -74,3 +76,29 @@ def test_ingest_without_a_name_is_refused_with_the_option_to_give(command, lake,
     said = command(f"ingest {survey_file} --lake {lake.url}")
     assert said.status != 0
     assert "--name" in said.err
+
+
+def test_upsert_replaces_rows_of_objects_that_are_there_and_notes_decide_the_exit_status(
+    command, lake, survey_file, tmp_path
+):
+    assert command(f"ingest {survey_file} --name stars --lake {lake.url}").status == 0
+    ids = dict(lake["stars"].table(["source_id", "object_id"]).collect().iter_rows())
+    better = tmp_path / "better.csv"
+    better.write_text("source_id,ra,dec,teff\n8,20.0,2.0,5100.0\n9,30.0,3.0,6000.0\n")
+    said = command(f"upsert stars {better} --lake {lake.url}")
+    assert said.status == 0, said.out + said.err
+    now = hven.open(lake.url)["stars"].table().collect().sort("source_id")
+    assert now["teff"].to_list() == [4800.0, 5100.0, 6000.0]
+    assert dict(zip(now["source_id"], now["object_id"], strict=True)).items() >= ids.items()
+    odd = tmp_path / "odd.csv"
+    odd.write_text("source_id,ra,dec,teff\n10,40.0,4.0,none of it\n")
+    assert command(f"upsert stars {odd} --lake {lake.url}").status == 1  # text where numbers were: set aside
+    doubtful = tmp_path / "doubtful.csv"
+    doubtful.write_text("source_id,ra,dec,distance\n1,10.0,1.0,1.5\n2,20.0,2.0,2.5\n")
+    said = command(f"ingest {doubtful} --name far --lake {lake.url}")
+    assert said.status == 3
+    assert "Needs attention" in said.out
+    assert command(f"ingest {doubtful} --name farther --accept --lake {lake.url}").status == 0
+    nothing = command(f"ingest {doubtful} --name farther --mode append --lake {lake.url}")
+    assert nothing.status == 0
+    assert "no commit was made" in nothing.out
