@@ -313,6 +313,8 @@ class Sink:
 
     def _numbered(self, rows: Rows) -> "tuple[NDArray[np.int64], dict[str, Any]]":
         """Return the ids of rows, and what is to be told of them."""
+        import polars as pl
+
         none = np.empty(0, np.int64)
         if "object_id" in rows.objects.columns:
             return self._own_ids(rows.objects["object_id"].to_numpy())
@@ -320,9 +322,11 @@ class Sink:
         content = rows.objects.with_columns(array_digests(identity, rows.parts))
         known = [self._known, self._mine]
         made = object_ids(identity, content, known)
-        is_there = self._known.contain(made.first)
+        # Rows without any identity are objects of their own: nothing says that two of them are one.
+        is_known = ~identity.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
+        is_there = self._known.contain(made.first) & is_known
         told = {
-            "repeats": int(np.count_nonzero(self._mine.contain(made.first) | (made.number > 0))),
+            "repeats": int(np.count_nonzero((self._mine.contain(made.first) | (made.number > 0)) & is_known)),
             "overlaps": int(np.count_nonzero(is_there)),
             "gone": none,
         }

@@ -222,3 +222,14 @@ def test_the_list_of_files_is_kept_beside_the_catalog_and_put_together_when_it_i
     assert number == 26
     assert len(str(entry.to_json())) < 20_000
     assert str(tmp_path) not in lake.catalog.to_json().decode()
+
+
+def test_rows_without_an_identity_are_objects_of_their_own_and_replace_none(tmp_path):
+    (tmp_path / "a.csv").write_text("source_id,ra,dec\n7,10,1\n,11,1\n,12,1\n")
+    (tmp_path / "b.csv").write_text("source_id,ra,dec\n7,10.5,1\n,13,1\n")
+    lake = hven.create(tmp_path / "lake")
+    first = hven.ingest_files(lake, tmp_path / "a.csv", name="stars", progress=False)
+    assert (first.rows, first.repeats) == (3, 0)
+    hven.ingest_files(lake, tmp_path / "b.csv", name="stars", mode="upsert", progress=False)
+    table = lake["stars"].table(["source_id", "ra"]).collect().sort("ra")
+    assert table.rows() == [(7, 10.5), (None, 11.0), (None, 12.0), (None, 13.0)]
