@@ -256,4 +256,4 @@ def _called(name: str, sources: Mapping[str, str]) -> str:
 
 
 def _of(count: int, of: int) -> str:
-    return f"{count:,} of {of:,} values ({100 * count / of:.2g} %)"
+    return f"{count:,} of {of:,} values ({100 * count / of:.3g} %)"
