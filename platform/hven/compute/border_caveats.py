@@ -256,4 +256,10 @@ def _called(name: str, sources: Mapping[str, str]) -> str:
 
 
 def _of(count: int, of: int) -> str:
-    return f"{count:,} of {of:,} values ({100 * count / of:.3g} %)"
+    return f"{count:,} of {of:,} values ({_percent(count, of)} %)"
+
+
+def _percent(count: int, of: int) -> str:
+    """Return a share in per cent: whole from one per cent on, but never 100 of a part."""
+    share = 100 * count / of
+    return f"{share:.2g}" if share < 1 else f"{min(share, 99.4) if count < of else share:.0f}"
