@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from hven.compute.bound import BoundInput, bind_selections
+from hven.compute.bound import BoundInput, Leg, bind_selections
 from hven.compute.reading import template
 from hven.compute.selection import Selection, select
 from hven.errors import NameRefusedError, ParameterError, ReadOnlyError, TooFewObjectsError
@@ -118,13 +118,23 @@ class Request:
         return {
             given.name: self.selections[given.name].to_json()
             | {
-                "legs": [leg.to_json() | {"asked": leg.text, "catalog": leg.number} for leg in given.legs],
+                "legs": [
+                    leg.to_json() | {"asked": leg.text, "catalog": leg.number, **_described(leg, given)}
+                    for leg in given.legs
+                ],
                 "bound": given.binding.to_json(),
                 "where_key": given.where_key,
                 "shape": given.shape,
             }
             for given in self.inputs
         }
+
+
+def _described(leg: Leg, given: BoundInput) -> dict[str, Any]:
+    """Return the columns of a dataset by their digest, and in which units those are that are taken in."""
+    schema, own = leg.source.schema, {*leg.flat, *leg.deep}
+    units = {name: schema[name].unit for name in given.binding.sources if name in own and name in schema}
+    return {"schema": schema.digest, "units": units}
 
 
 def make_request(

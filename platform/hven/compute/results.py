@@ -3,6 +3,8 @@
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from hven.compute.bound import IDENTITY
 from hven.errors import ResultRefusedError
 from hven.lake.axes import Axes, axes_of
@@ -99,6 +101,14 @@ def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":
                 f"variable {key!r} of {where} is over ({', '.join(map(str, variable.dims))})",
                 expected="the dimension 'object'",
                 hint="A per_object analysis says something of each object. Leave it out, or declare per_object=False.",
+            )
+    for key in ("object_id", "source_id"):
+        given = aligned.ids[key].values if key in part.variables and key in aligned.ids else None
+        if given is not None and not np.array_equal(part[key].values[: aligned.rows], given):
+            raise ResultRefusedError(
+                f"{key!r} of {where} is not that of the objects that the analysis was given, in their order",
+                expected="every object, in the order in which it was given",
+                hint="Put the objects back into their order, or leave the ids out: hven adds them.",
             )
     part = part.drop_vars([key for key, variable in part.coords.items() if not variable.dims])
     # Neighbours have results of their own, where they are not neighbours.

@@ -11,6 +11,7 @@ from hven.compute.selection import Reference, select
 from hven.errors import DataRefusedError, HvenError
 from hven.lake import Lake
 from hven.lake import open as open_lake
+from hven.lake.source import load_schema
 from hven.plugins import Analysis, is_other_source, pin_paths, source_fingerprint
 
 if TYPE_CHECKING:
@@ -161,10 +162,10 @@ def _causes(lake: Lake, catalog: "Catalog", recipe: Recipe, *, is_exact: bool) -
         yield f"{made['blocks']['failed']:,} of {made['blocks']['total']:,} blocks failed"
     if any(catalog[name].provenance.get("edited") for name in recipe.datasets):
         yield "the result was changed by hand"
-    changed = list(_changed_datasets(catalog, made["inputs"]))
+    changed = list(_changed_datasets(lake, catalog, made["inputs"]))
     if changed:
         note = confirmation_of(lake, recipe.run)
-        changed = list(_changed_datasets(catalog, note.inputs)) if note is not None else changed
+        changed = list(_changed_datasets(lake, catalog, note.inputs)) if note is not None else changed
     if changed and is_exact:
         changed = _changed_columns(lake, recipe, changed)
     yield from changed
@@ -172,11 +173,11 @@ def _causes(lake: Lake, catalog: "Catalog", recipe: Recipe, *, is_exact: bool) -
         yield from _parameter_causes(lake, recipe)
 
 
-def _changed_datasets(catalog: "Catalog", inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+def _changed_datasets(lake: Lake, catalog: "Catalog", inputs: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     for given in inputs.values():
         for reference, leg in zip(select(given["datasets"]).datasets, given["legs"], strict=True):
             if not reference.version:
-                yield from _dataset_causes(catalog, reference, leg)
+                yield from _dataset_causes(lake, catalog, reference, leg)
 
 
 def _changed_columns(lake: Lake, recipe: Recipe, changed: list[str]) -> list[str]:
@@ -219,9 +220,10 @@ def _columns_text(columns: list[str]) -> str:
     return f"column{'s' if len(columns) > 1 else ''} {names}"
 
 
-def _dataset_causes(catalog: "Catalog", reference: Reference, leg: Mapping[str, Any]) -> Iterator[str]:
+def _dataset_causes(lake: Lake, catalog: "Catalog", reference: Reference, leg: Mapping[str, Any]) -> Iterator[str]:
     try:
-        there = open_lake(reference.url).catalog if reference.url else catalog
+        home = open_lake(reference.url) if reference.url else lake
+        there = home.catalog if reference.url else catalog
     except HvenError as error:
         yield f"the lake of dataset {str(reference)!r} does not open: {error.what}"
         return
@@ -229,6 +231,12 @@ def _dataset_causes(catalog: "Catalog", reference: Reference, leg: Mapping[str, 
         yield f"dataset {leg['name']!r} is gone"
     elif not _has_same_objects(there[leg["name"]], leg["pin"]):
         yield f"dataset {leg['name']!r} has changed since catalog {leg['catalog']}"
+    elif leg.get("schema", now := there[leg["name"]].schema) != now:
+        # The values are the same, and were described anew: what is converted from another unit is another number.
+        for column in load_schema(home.store, now):
+            was = leg["units"].get(column.name, column.unit)
+            if was != column.unit:
+                yield f"column {column.name!r} of dataset {leg['name']!r} is in {column.unit!r} now, and was in {was!r}"
 
 
 def _parameter_causes(lake: Lake, recipe: Recipe) -> Iterator[str]:

@@ -83,3 +83,19 @@ def test_a_notebook_gives_an_analysis_what_a_run_gives_it(lake, is_lazy):
     for one, other in zip(*results, strict=True):
         assert one.equals(other)
     assert int(np.isnan(results[0][0].seen_teff.values).sum()) == integers["teff"].null_count()
+
+
+def test_objects_that_come_back_in_another_order_are_refused_and_never_given_others_values(tmp_path):
+    @hven.analysis(stars=hven.Table(object_id=None, teff="K"), produces={"hot": "K"}, per_object=True)
+    def sorts(stars):
+        """Return the stars in the order of their temperatures."""
+        return stars.sortby("teff").rename(teff="hot")
+
+    lake = hven.create(tmp_path / "lake")
+    with lake.transaction("stars") as tx:
+        tx.write("stars", pl.DataFrame({"object_id": range(6), "teff": [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]}))
+    with pytest.raises(hven.errors.HvenError, match="'object_id' of the result is not that of the objects"):
+        hven.run(lake, sorts, {"stars": "stars"}, cluster="synchronous")
+    with lake.transaction("in order") as tx:
+        tx.write("stars", pl.DataFrame({"object_id": range(6), "teff": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]}))
+    assert hven.run(lake, sorts, {"stars": "stars"}, cluster="synchronous").state == "succeeded"

@@ -192,3 +192,32 @@ def test_retention_leaves_what_a_confirmation_stands_upon(lake):
     lake.vacuum(keep=1, grace=timedelta(0), dry_run=False)
     assert open_run(lake, first.id).state == "succeeded"
     assert (causes(lake, "mean_feh"), lake["mean_feh"].table().collect().height) == ((), 1)
+
+
+@hven.analysis(stars=hven.Table(distance="kpc"), produces={"far": "kpc"}, per_object=True)
+def each_far(stars):
+    """Return the distance of each star."""
+    return stars[["distance"]].rename(distance="far")
+
+
+@hven.analysis(stars=hven.Table(distance="kpc"), produces={"far": "kpc"})
+def farthest(stars):
+    """Return the largest distance."""
+    return stars[["distance"]].max().rename(distance="far")
+
+
+@pytest.mark.parametrize("analysis", [each_far, farthest], ids=lambda one: one.name)
+def test_another_unit_of_a_column_that_is_taken_makes_a_result_stale_and_another_text_does_not(lake, analysis):
+    rewrite_all = pl.DataFrame({"object_id": range(9), "distance": np.linspace(1, 2, 9), "age": np.ones(9)})
+    with lake.transaction("stars") as tx:
+        tx.write("stars", rewrite_all)
+    hven.run(lake, analysis, STARS, output="far", cluster="synchronous")
+    with lake.transaction("words, and the unit of another column") as tx:
+        tx.describe("stars", units={"age": "Myr"}, descriptions={"distance": "From parallaxes"}, force=True)
+    assert causes(lake, "far") == ()
+    with lake.transaction("they are in pc") as tx:
+        tx.describe("stars", units={"distance": "pc"}, force=True)
+    assert causes(lake, "far") == ("column 'distance' of dataset 'stars' is in 'pc' now, and was in 'kpc'",)
+    hven.run(lake, analysis, STARS, output="far", cluster="synchronous")
+    assert float(lake["far"].dataset().far.max()) == pytest.approx(0.002)
+    assert causes(lake, "far") == ()
