@@ -4,7 +4,8 @@ import re
 from typing import TYPE_CHECKING
 
 from hven.errors import DatasetNotFoundError, HvenError, MissingColumnError, QueryError, did_you_mean
-from hven.lake.sql_text import check_query, first_line
+from hven.lake.sql_text import calculates, check_query, first_line, tokens_of
+from hven.lake.where import narrow_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +23,16 @@ def run_query(lake: "Lake", text: str) -> "pl.LazyFrame":
 
     names = dict.fromkeys(check_query(text, lake.url))
     context = pl.SQLContext(register_globals=False, eager=False)
+    is_calculation = calculates(tokens_of(text))
     without: dict[str, HvenError] = {}
     for name in names:
         if name not in lake:
             continue
         try:
-            context.register(name, lake[name].table())
+            table = lake[name].table()
+            if is_calculation:  # in 64 bits: Polars would let 16-bit numbers overflow
+                table = table.with_columns(pl.col(list(narrow_columns(table.collect_schema()))).cast(pl.Int64))
+            context.register(name, table)
         except HvenError as error:
             # A map has no columns over objects; that is said when the query takes it for a table.
             without[name] = error

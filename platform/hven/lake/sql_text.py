@@ -5,7 +5,7 @@ both, functions are those of a list: what is not in it may read a file (``read_c
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,15 @@ _NOT_IN_QUERIES = frozenset(_WORDS_NOT_IN_QUERIES.split())
 
 _OF_THE_CLOCK = frozenset(("current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "now"))
 
+_ARITHMETIC = frozenset(("+", "-", "*", "/", "//", "%", "&", "|", "~"))
+
+_WORDS_OF_EXPRESSIONS = """
+    and as between bigint boolean case cast date double else end escape false float from ilike in int integer is
+    like not null or precision real regexp rlike smallint text then timestamp tinyint true varchar when xor
+"""
+_KEYWORDS = frozenset(_WORDS_OF_EXPRESSIONS.split())
+"""Words that are no columns unless they stand in quotes."""
+
 _ADVICE = "Write it as in SQL, for example: logg > 2.3 AND teff < 5000."
 _QUERY_ADVICE = "Write one query, for example: SELECT COUNT(*) FROM stars WHERE feh < 0."
 
@@ -116,8 +125,10 @@ class _Place:
         return self.error(what, where=self.where, expected=expected, hint=hint or self.advice)
 
 
-def sql_expression(text: str, where: str = "", *, is_condition: bool = True) -> "pl.Expr":
+def sql_expression(text: str, where: str = "", *, is_condition: bool = True, narrow: Collection[str] = ()) -> "pl.Expr":
     """Return the Polars expression of a SQL text, once it is known to be one and to open nothing.
+
+    Whole numbers are calculated with in 64 bits: in the 16 bits in which a column may be kept, 200 * 200 is -25536.
 
     Parameters
     ----------
@@ -127,6 +138,8 @@ def sql_expression(text: str, where: str = "", *, is_condition: bool = True) -> 
         For errors.
     is_condition
         What errors call it: a condition, or an expression.
+    narrow
+        Columns of whole numbers of less than 64 bits.
 
     Raises
     ------
@@ -154,6 +167,8 @@ def sql_expression(text: str, where: str = "", *, is_condition: bool = True) -> 
                 f'Write an expression of one row. A column of that name is written "{token.text}".',
             )
     _check_functions(tokens, SCALAR_FUNCTIONS | OTHER_FUNCTIONS, place)
+    if narrow and calculates(tokens):
+        text = _widened(tokens, narrow)
     try:
         return pl.sql_expr(text)
     except pl.exceptions.PolarsError as error:
@@ -198,6 +213,43 @@ def check_query(text: str, where: str = "") -> list[str]:
         )
     _check_functions(tokens, SCALAR_FUNCTIONS | OTHER_FUNCTIONS, place)
     return [token.name for token in words]
+
+
+def calculates(tokens: Sequence[Token]) -> bool:
+    """Return whether a text computes numbers, rather than only compare or choose columns.
+
+    Examples
+    --------
+    >>> [calculates(tokens_of(text)) for text in ("a > 2", "a * a > 2", "SELECT * FROM t", "SELECT SUM(a) FROM t")]
+    [False, True, False, True]
+    """
+    known = SCALAR_FUNCTIONS | OTHER_FUNCTIONS
+    for before, token, after in zip([Token("", ""), *tokens], tokens, [*tokens[1:], Token("", "")], strict=False):
+        is_operand = before.kind in {"word", "quoted", "number"} or before.text in {")", "]"}
+        is_operand = is_operand and before.text.lower() not in {"select", "distinct"}
+        if token.text in _ARITHMETIC and (is_operand or token.text == "-"):
+            return True
+        if token.kind == "word" and token.text.lower() in known and after.text == "(":
+            return True
+    return False
+
+
+def tokens_of(text: str) -> list[Token]:
+    """Return the tokens of a query that `check_query` has let pass."""
+    return list(_tokens(text.strip().removesuffix(";"), _Place(QueryError, "", _QUERY_ADVICE)))
+
+
+def _widened(tokens: Sequence[Token], narrow: Collection[str]) -> str:
+    """Return a text in which each narrow column is cast to 64 bits where it stands."""
+    words = []
+    for token, after in pairwise([*tokens, Token("", "")]):
+        is_column = token.kind == "quoted" or (token.kind == "word" and token.text.lower() not in _KEYWORDS)
+        if is_column and token.name in narrow and after.text != "(":
+            quoted = token.name.replace('"', '""')
+            words.append(f'CAST("{quoted}" AS BIGINT)')
+        else:
+            words.append(token.text)
+    return " ".join(words)
 
 
 def first_line(error: BaseException) -> str:

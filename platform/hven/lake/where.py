@@ -43,7 +43,7 @@ def parse_where(where: "str | pl.Expr", columns: "pl.Schema", dataset: str = "")
     import polars as pl
 
     place = f"dataset {dataset!r}" if dataset else ""
-    expression = _expression(where, place)
+    expression = _expression(where, columns, place)
     names = list(dict.fromkeys(expression.meta.root_names()))
     check_columns(names, columns, dataset)
     rows = pl.DataFrame(schema=columns)
@@ -99,7 +99,7 @@ def parse_column(text: str, columns: "pl.Schema", dataset: str = "") -> "tuple[p
     import polars as pl
 
     place = f"dataset {dataset!r}" if dataset else ""
-    expression = sql_expression(text, place, is_condition=False)
+    expression = sql_expression(text, place, is_condition=False, narrow=narrow_columns(columns))
     names = list(dict.fromkeys(expression.meta.root_names()))
     check_columns(names, columns, dataset)
     rows = pl.DataFrame(schema=columns)
@@ -135,7 +135,21 @@ def _looks_at_other_rows(rows: "pl.DataFrame", condition: "pl.Expr") -> bool:
     return plan.lstrip().startswith("FILTER")
 
 
-def _expression(where: Any, place: str) -> "pl.Expr":
+def narrow_columns(columns: "pl.Schema") -> frozenset[str]:
+    """Return the columns of whole numbers of less than 64 bits, which overflow in calculations.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> sorted(narrow_columns(pl.Schema({"id": pl.Int64, "visits": pl.Int16, "teff": pl.Float32})))
+    ['visits']
+    """
+    import polars as pl
+
+    return frozenset(name for name, dtype in columns.items() if dtype.is_integer() and dtype != pl.Int64)
+
+
+def _expression(where: Any, columns: "pl.Schema", place: str) -> "pl.Expr":
     import polars as pl
 
     if isinstance(where, pl.Expr):
@@ -147,7 +161,7 @@ def _expression(where: Any, place: str) -> "pl.Expr":
             expected="SQL text or a Polars expression",
             hint=_ADVICE,
         )
-    return sql_expression(where, place)
+    return sql_expression(where, place, narrow=narrow_columns(columns))
 
 
 def _check_types(expression: "pl.Expr", rows: "pl.DataFrame") -> None:

@@ -25,7 +25,7 @@ def asked(lake):
         ("SELECT COUNT(*) FROM stars", [(3,)]),
         ("select feh from stars order by feh nulls last limit 2;", [(-0.3,), (0.1,)]),
         (
-            'SELECT s.name, g.ra FROM stars s JOIN "gaia.stars-2" g ON s.object_id = g.object_id',
+            'SELECT s.name, g.ra FROM stars s JOIN "gaia.stars-2" g ON s.object_id = g.object_id ORDER BY 2',
             [("a", 10.0), ("b", 20.0)],
         ),
         (
