@@ -163,17 +163,18 @@ class Sink:
             np.array([number for number, _ in several], np.int32), [one.objects.height for _, one in several]
         )
         nulls = {series.name: series.null_count() for series in rows.objects.iter_columns()}
-        quality = quality_of(rows.objects.drop("_healpix_29", strict=False), like.outline.columns)
         ids, told = self._numbered(rows)
         segments: dict[str, str] = {}
         try:
-            # Arrays are put in order while the table is written.
-            with ThreadPoolExecutor(1) as aside:
+            # Arrays are put in order, and columns summed up, while the table is written.
+            with ThreadPoolExecutor(2) as aside:
+                sheet = aside.submit(quality_of, rows.objects.drop("_healpix_29", strict=False), like.outline.columns)
                 ordered = arranged(rows, ids, files, aside)
                 for part in self.names:
                     held: Any = ordered.parts.get(part, ordered.objects)
                     data = held.result() if isinstance(held, Future) else held
                     segments[part] = self._growth(part, data).add(data)
+                quality = sheet.result()
         except BaseException:
             self._forget(segments)
             raise

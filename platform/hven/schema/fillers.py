@@ -160,7 +160,7 @@ def is_code(value: float) -> bool:
     if size >= _HUGE:
         power = np.log10(size)
         return bool(abs(power - round(power)) < 1e-6 or _is_limit(value))
-    return _nines(size) >= 2 and size > 9.9 + 1e-6
+    return size > 9.9 + 1e-6 and _nines(size) >= 2
 
 
 def _nines(size: float) -> int:

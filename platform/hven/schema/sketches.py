@@ -62,6 +62,7 @@ class NumberSketch:
     _levels: "dict[int, NDArray[np.float64]]" = field(default_factory=dict, repr=False)
     _hashes: "NDArray[np.uint64]" = field(default_factory=lambda: np.empty(0, np.uint64), repr=False)
     _turn: int = field(default=0, repr=False)
+    _exact: int | None = field(default=None, repr=False)
 
     def update(self, values: "ArrayLike") -> None:
         """Take in values of any shape and numeric dtype; NaN counts as missing."""
@@ -80,6 +81,7 @@ class NumberSketch:
         distinct, counts = ordered[starts], np.diff(np.r_[starts, ordered.size])
         self.count += flat.size
         self.is_whole = self.is_whole and bool((distinct == np.trunc(distinct)).all())
+        self._exact = None if self._levels else distinct.size
         self._take_extremes(distinct)
         self._take_repeated(distinct, counts)
         self._take_hashes(_hashed(distinct))
@@ -88,6 +90,7 @@ class NumberSketch:
 
     def merge(self, other: "NumberSketch") -> None:
         """Take in what another sketch has seen."""
+        self._exact = None if self.count and other.count else self._exact or other._exact  # noqa: SLF001 - of one kind
         self.count += other.count
         self.nulls += other.nulls
         self.positive_infinities += other.positive_infinities
@@ -104,9 +107,11 @@ class NumberSketch:
 
     @property
     def distinct(self) -> int:
-        """The number of distinct finite values: exact up to `REPEATED`, else an estimate to about 3 %."""
+        """The number of distinct finite values: exact up to `REPEATED` and of a single batch, else to about 3 %."""
         if self.is_complete:
             return len(self.repeated)
+        if self._exact is not None:
+            return self._exact
         if self._hashes.size < _HASHES:
             return int(self._hashes.size)
         return round((_HASHES - 1) / (float(self._hashes[-1]) / 2.0**64))
@@ -141,20 +146,24 @@ class NumberSketch:
         self.largest = np.unique(np.concatenate([self.largest, distinct[-EXTREMES:]]))[-EXTREMES:]
 
     def _take_repeated(self, distinct: "NDArray[np.float64]", counts: "NDArray[Any]") -> None:
-        known = np.fromiter(self.repeated, np.float64, len(self.repeated))
-        before = np.fromiter(self.repeated.values(), np.int64, len(self.repeated))
-        values, which = np.unique(np.concatenate([known, distinct]), return_inverse=True)
-        totals = np.zeros(values.size, np.int64)
-        np.add.at(totals, which, np.concatenate([before, counts]))
+        values, totals = distinct, counts
+        if self.repeated:
+            known = np.fromiter(self.repeated, np.float64, len(self.repeated))
+            before = np.fromiter(self.repeated.values(), np.int64, len(self.repeated))
+            values, which = np.unique(np.concatenate([known, distinct]), return_inverse=True)
+            totals = np.zeros(values.size, np.int64)
+            np.add.at(totals, which, np.concatenate([before, counts]))
         if values.size > REPEATED:
             self.is_complete = False
-            kept = np.argpartition(totals, -REPEATED)[-REPEATED:]
+            kept = _most_frequent(totals)
             values, totals = values[kept], totals[kept]
         self.repeated = dict(zip(values.tolist(), totals.tolist(), strict=True))
 
     def _take_hashes(self, hashes: "NDArray[np.uint64]") -> None:
         if self._hashes.size == _HASHES:
             hashes = hashes[hashes < self._hashes[-1]]
+        if hashes.size > _HASHES:  # Those of one batch are distinct, so that no more of it can be among the smallest.
+            hashes = np.partition(hashes, _HASHES)[:_HASHES]
         if hashes.size:
             self._hashes = np.unique(np.concatenate([self._hashes, hashes]))[:_HASHES]
 
@@ -191,6 +200,20 @@ def weighted_quantiles(
     # As np.quantile does: the first value at 0 and the last at 1.
     first, last = middles[0], middles[-1]
     return np.interp(first + shares * (last - first), middles, values) if total else np.full(shares.shape, np.nan)
+
+
+def _most_frequent(totals: "NDArray[Any]") -> "NDArray[np.intp]":
+    """Return the places of the `REPEATED` largest totals of ascending values.
+
+    Among values that occur once, those at both ends go first: codes for "missing" are there.
+    """
+    several = np.flatnonzero(totals > 1)
+    room = REPEATED - several.size
+    if room <= 0:
+        return several[np.argpartition(totals[several], -REPEATED)[-REPEATED:]]
+    single = np.flatnonzero(totals == 1)
+    low = room // 2
+    return np.concatenate([several, single[:low], single[single.size - (room - low) :]])
 
 
 def _offset(level: int) -> int:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hven.schema.sketches import EXTREMES, NumberSketch
+from hven.schema.sketches import EXTREMES, REPEATED, NumberSketch
 
 
 def _sketch(batches, *, by_merge=False):
@@ -55,3 +55,22 @@ def test_small_columns_have_the_quantiles_of_numpy():
     values = np.random.default_rng(6).normal(size=500)
     shares = [0.01, 0.16, 0.5, 0.84, 0.99]
     assert np.allclose(_sketch([values]).quantiles(shares), np.quantile(values, shares))
+
+
+def test_of_many_values_that_occur_once_those_at_both_ends_are_kept():
+    values = np.r_[np.random.default_rng(0).normal(size=20_000), -9999.0, 1e20, [5.0] * 3]
+    sketch = NumberSketch()
+    sketch.update(values)
+    assert sketch.repeated[5.0] == 3
+    assert sketch.repeated[-9999.0] == sketch.repeated[1e20] == 1
+    assert len(sketch.repeated) == REPEATED
+
+
+def test_distinct_values_of_a_single_batch_are_counted_and_of_several_estimated():
+    values, one, two = np.arange(50_000.0), NumberSketch(), NumberSketch()
+    one.update(values)
+    assert one.distinct == 50_000
+    two.update(values + 25_000)
+    one.merge(two)
+    assert one.distinct == pytest.approx(75_000, rel=0.15)
+    assert one.distinct != 50_000
