@@ -1,6 +1,7 @@
 """Batch ingest: many survey files into a lake, as one commit."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -14,6 +15,7 @@ from hven.ingest.provenance import provenance
 from hven.ingest.quality_sheets import quality_sheet, save_quality
 from hven.ingest.read_ahead import read_ahead
 from hven.ingest.reading import Piece, label, read_pieces
+from hven.ingest.reading_processes import process_count, reading_processes
 from hven.ingest.report import IngestReport
 from hven.ingest.sink import Mode, Sink
 from hven.ingest.survey_file import SurveyFile, files_to_read
@@ -108,9 +110,13 @@ def ingest_files(
         known, number = known_files(lake, sink.entry)
         files = files_to_read(named, prints, how, known, number, again=again, replaces=mode == "append")
         intake = Intake(sink)
-        for file, piece in read_ahead(files.new, [_reading(chosen, options, folders)]):
-            tell(f"reading {label(file.path)}", isinstance(piece, Exception) or piece is None)
-            intake.take(file, piece)
+        count = process_count(len(files.new), chosen, options, plugins())
+        with reading_processes(count, chosen, options, folders, plugins()) as processes:
+            reads = (_reading(chosen, options, folders), *processes)
+            with closing(read_ahead(files.new, reads, stop=[one.close for one in processes])) as ahead:
+                for file, piece in ahead:
+                    tell(f"reading {label(file.path)}", isinstance(piece, Exception) or piece is None)
+                    intake.take(file, piece)
         tell(f"writing {name}", False)
         intake.flush()
         if intake.texts is None:

@@ -1,7 +1,7 @@
 """Reading ahead: while rows of one file are written, the next are read, as far as a budget of memory allows."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from threading import Condition, Thread
 from typing import Any, Protocol, TypeVar
 
@@ -25,8 +25,11 @@ Item = TypeVar("Item", bound=Sized)
 
 
 def read_ahead(
-    files: Sequence[File], reads: Sequence[Callable[[File], Iterable[Item]]], budget: int = AHEAD_BYTES
-) -> Iterator[tuple[File, Item | Exception | None]]:
+    files: Sequence[File],
+    reads: Sequence[Callable[[File], Iterable[Item]]],
+    budget: int = AHEAD_BYTES,
+    stop: Sequence[Callable[[], None]] = (),
+) -> Generator[tuple[File, Item | Exception | None], None, None]:
     """Give what is read of each file, in the order of the files; after the last of a file None, or why it ended early.
 
     Parameters
@@ -34,9 +37,12 @@ def read_ahead(
     files
         What to read.
     reads
-        Functions that give the pieces of a file; each runs in a thread of its own, and takes the next file in turn.
+        Functions that give the pieces of a file; each runs in a thread of its own, and takes the next file in turn. One
+        with a method `is_ready` is asked first, which may take time, and takes no file when it says no.
     budget
         Bytes that may wait to be taken.
+    stop
+        What makes reads that are under way end, when nothing more is taken.
 
     Examples
     --------
@@ -59,6 +65,8 @@ def read_ahead(
         yield from ahead.consume()
     finally:
         ahead.close()
+        for end in stop:
+            end()
         for thread in threads:
             thread.join()
 
@@ -79,6 +87,8 @@ class _Ahead:
 
     def produce(self, read: Callable[[Any], Iterable[Any]]) -> None:
         """Read one file after the other, as long as there are any."""
+        if hasattr(read, "is_ready") and not read.is_ready():
+            return
         while (index := self._begin()) is not None:
             try:
                 for piece in read(self.files[index]):

@@ -1,6 +1,6 @@
 """Reading: one survey file, piece by piece, in hven's own words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,7 +55,7 @@ class Piece:
 
 def read_pieces(
     path: str | None, reader: "Reader | None", options: Mapping[str, Any], folders: "Mapping[str, Value] | None" = None
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Give the rows of a file, as many at a time as its reader hands on.
 
     Parameters
