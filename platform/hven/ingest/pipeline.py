@@ -112,7 +112,8 @@ def ingest_files(
         intake = Intake(sink)
         count = process_count(len(files.new), chosen, options, plugins())
         with reading_processes(count, chosen, options, folders, plugins()) as processes:
-            reads = (_reading(chosen, options, folders), *processes)
+            reads: list[Callable[[SurveyFile], Iterator[Piece]]] = [_reading(chosen, options, folders)]
+            reads += processes
             with closing(read_ahead(files.new, reads, stop=[one.close for one in processes])) as ahead:
                 for file, piece in ahead:
                     tell(f"reading {label(file.path)}", isinstance(piece, Exception) or piece is None)
