@@ -108,7 +108,7 @@ def with_ids(part: "xr.Dataset", aligned: "Aligned", name: str) -> "xr.Dataset":
             raise ResultRefusedError(
                 f"{key!r} of {where} is not that of the objects that the analysis was given, in their order",
                 expected="every object, in the order in which it was given",
-                hint="Put the objects back into their order, or leave the ids out: hven adds them.",
+                hint="Put the objects back into their order, or leave the ids out: they are added for you.",
             )
     part = part.drop_vars([key for key, variable in part.coords.items() if not variable.dims])
     # Neighbours have results of their own, where they are not neighbours.

@@ -182,9 +182,8 @@ class EivFit:
             p[1] -= (p[2] - slope) * max(self.x0 - knee, 0.0)
             p[2:4] = p[2] * unit, (knee - zero) / unit
         has_outliers = bool(np.isfinite(self.outlier_fraction))
-        layout = Layout(
-            self.n_components, data.covariates.shape[1], has_outliers, mean, n_bins=len(self.error_edges) + 1
-        )
+        components = np.atleast_2d(self.prior_weights).shape[1]
+        layout = Layout(components, data.covariates.shape[1], has_outliers, mean, n_bins=len(self.error_edges) + 1)
         data = in_bins(data, self.error_edges)
         z = np.zeros(layout.size)
         z[: mean.size], z[layout.coefficients] = p, self.coefficients[: layout.n_covariates]

@@ -149,7 +149,8 @@ def metallicity_gradients(
     z_max
         Leaves out stars farther from the plane, if given.
     deblur
-        Takes errors of the age or temperature into account, ``age_err`` or ``teff_err``.
+        Takes errors of the age or temperature into account, ``age_err`` or ``teff_err``. All radii then have one prior
+        whatever their errors: where errors grow with distance, slopes come out too steep by some per cent.
     errors
         'information' takes errors from the observed information, 'hmc' from the posterior, sampled; the latter takes
         minutes and holds where the likelihood is not Gaussian. Values are those of maximum likelihood either way.
