@@ -12,6 +12,7 @@ from hven.schema import Column, describe, parse_unit
 if TYPE_CHECKING:
     import polars as pl
 
+_VALID = "_valid"
 _NAMED = re.compile(r"\s*([^\W\d]\w*)\s*(?:\[([^\]]*)\])?\s*")
 
 
@@ -93,7 +94,7 @@ def derive(told: Mapping[str, str], columns: "pl.Schema", dataset: str) -> tuple
     Raises
     ------
     WhereError
-        For what is no expression of one row, or has the name of a column that is there.
+        For what is no expression of one row, or has the name of a column that is there, or of its ``<c>_valid``.
     MissingColumnError, UnitError
         For unknown columns and units.
 
@@ -109,6 +110,7 @@ def derive(told: Mapping[str, str], columns: "pl.Schema", dataset: str) -> tuple
 
     place = f"dataset {dataset!r}" if dataset else ""
     found: dict[str, Derived] = {}
+    names = {named_with_unit(key, place)[0] for key in told}
     for key, text in told.items():
         name, unit = named_with_unit(key, place)
         if name in columns or name in found:
@@ -117,6 +119,14 @@ def derive(told: Mapping[str, str], columns: "pl.Schema", dataset: str) -> tuple
                 where=place,
                 expected="another name for the derived column",
                 hint="Choose one, and say with columns= for which column of the analysis it stands.",
+            )
+        value = name.removesuffix(_VALID)
+        if value != name and (value in columns or value in names):
+            raise WhereError(
+                f"{name!r} would say which values of column {value!r} are there",
+                where=place,
+                expected=f"a name that does not end in {_VALID!r}",
+                hint="Choose another name, and say with columns= for which column of the analysis it stands.",
             )
         expression, dtype = parse_column(text, columns, dataset)
         if dtype.is_numeric():

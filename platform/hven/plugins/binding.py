@@ -221,6 +221,13 @@ def named_columns(given: "Input", parameters: Mapping[str, Any]) -> tuple[str, .
 def _bound(variable: "Variable | None", column: Column, where: str) -> Bound:
     if variable is not None and column.dims not in variable.dims:
         raise _wrong_dims(column, variable.dims, where)
+    if variable is not None and variable.unit == ANY and column.dtype == "string":
+        raise DataRefusedError(
+            f"column {column.name!r} is text",
+            where=where,
+            expected="numbers",
+            hint="Bind another column, or ingest this one as numbers.",
+        )
     if variable is None or variable.unit is None or variable.unit == ANY:
         return Bound(column.name, 1.0, column.unit, variable is not None and variable.unit == ANY)
     return Bound(column.name, unit_factor(column, variable.unit, where), variable.unit)

@@ -92,7 +92,7 @@ def column_sources(
             continue
         found = find_column(name, fitting)
         if name.endswith(_ERR) and value in sources:
-            found = tuple(column for column in found if _is_error_of(column, sources[value]) or _is_spelled(column))
+            found = tuple(column for column in found if _may_be_error_of(column, sources[value], schema))
         if len(found) > 1:
             raise _ambiguous(name, found, where)
         if found:
@@ -122,7 +122,12 @@ def _is_error_of(error: str, value: str) -> bool:
     return read_name(error).value.casefold().strip("_[]") == value.casefold().strip("_[]")
 
 
-def _is_spelled(error: str) -> bool:
+def _may_be_error_of(error: str, value: str, schema: Schema) -> bool:
+    """Return whether a column is the error of `value`: by its name, or by its spelling when no other column has it."""
+    if _is_error_of(error, value):
+        return True
+    if any(_is_error_of(error, column.name) for column in schema if column.name not in (value, error)):
+        return False
     return read_name(error).sureness <= Sureness.SPELLING
 
 

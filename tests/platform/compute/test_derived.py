@@ -114,6 +114,8 @@ def test_a_result_with_derived_columns_is_stale_when_what_they_are_made_of_chang
         ({"feh": "1"}, errors.WhereError, "names no column"),
         ({"feh": "DATE '2020-01-01'"}, errors.WhereError, "gives Date"),
         ({"feh": "metals", "teff": "metals"}, errors.WhereError, "already"),
+        ({"feh": "metals", "metals_valid": "teff > 0"}, errors.WhereError, "'metals_valid' would say"),
+        ({"feh": "metals", "feh_valid": "teff > 0"}, errors.WhereError, "'feh_valid' would say"),
         ({"fe/h": "metals"}, errors.WhereError, "cannot name"),
         ({"feh": "metals + 'a'"}, errors.WhereError, "feh|metals"),
     ],

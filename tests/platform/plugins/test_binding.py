@@ -379,3 +379,14 @@ def test_a_word_with_two_meanings_is_taken_when_its_unit_says_so_and_offered_whe
     )
     with pytest.raises(MissingColumnError, match=r"--column INPUT\.h_mag=H"):
         bind(Table(h_mag="mag"), APOGEE)
+
+
+def test_errors_of_another_column_are_not_those_of_the_one_that_is_taken():
+    three = Schema(tuple(Column(name, "float32", unit="dex") for name in ("feh", "FE_H", "FE_H_ERR")))
+    binding = bind(Table(feh="dex", optional={"feh_err": "dex"}), three)
+    assert (binding.sources, binding.absent) == (("feh",), ("feh_err",))
+
+
+def test_text_is_no_number_of_any_unit():
+    with pytest.raises(DataRefusedError, match="'name' is text"):
+        bind(Table(name="any"), STARS)
