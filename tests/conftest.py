@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+import signal
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,9 @@ settings.load_profile("hven")
 
 # Tests run side by side: no two of them want one port. Clusters of a whole session start before any test does.
 os.environ["HVEN_DASHBOARD_PORT"] = "0"
+
+# A shell starts what it puts in the background with Ctrl-C ignored, and so are all the processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

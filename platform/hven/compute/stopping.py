@@ -28,20 +28,25 @@ def stoppable_by_default() -> Iterator[None]:
 def interrupt() -> bool:
     """Interrupt the main thread, as Ctrl-C does: a run that goes on there ends, and can be resumed.
 
-    Where the system lets us it is a real signal, which ends a wait in its middle. A program that does not want to hear
-    of Ctrl-C is left alone.
+    Where the system lets us it is a real signal, which ends a wait in its middle. In what a script or ``nohup`` put in
+    the background Ctrl-C is ignored: there it is SIGTERM, if a run is what handles it. A program that wants to hear of
+    neither is left alone.
 
     Returns
     -------
     bool
         Whether it was done.
     """
-    if not callable(signal.getsignal(signal.SIGINT)):
+    if callable(signal.getsignal(signal.SIGINT)):
+        number = signal.SIGINT
+    elif signal.getsignal(signal.SIGTERM) is _stop:
+        number = signal.SIGTERM
+    else:
         return False
     if hasattr(signal, "pthread_kill"):
-        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
     else:
-        _thread.interrupt_main()
+        _thread.interrupt_main(number)
     return True
 
 
@@ -51,12 +56,13 @@ def _handled(*numbers: signal.Signals) -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: Any) -> None:  # noqa: ARG001 - as signals are handled
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = {number: signal.signal(number, stop) for number in numbers}
+    before = {number: signal.signal(number, _stop) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _stop(number: int, frame: Any) -> None:  # noqa: ARG001 - as signals are handled
+    raise KeyboardInterrupt(signal.Signals(number).name)

@@ -164,12 +164,33 @@ def test_in_other_threads_nothing_is_handled():
     assert seen == [before]
 
 
-def test_a_program_that_ignores_control_c_is_not_interrupted():
+@pytest.fixture
+def ignoring_control_c():
+    """Ignore Ctrl-C, as processes do that a script or ``nohup`` put in the background."""
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ignoring_control_c")
+def test_a_program_that_ignores_control_c_is_not_interrupted():
+    assert not interrupt()
+    heard = []
+    before = signal.signal(signal.SIGTERM, lambda *_: heard.append("mine"))
     try:
-        assert not interrupt()
+        with stoppable_by_default():
+            assert not interrupt(), "SIGTERM is the program's own"
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(signal.SIGTERM, before)
+    assert not heard
+
+
+@pytest.mark.usefixtures("ignoring_control_c")
+def test_a_run_in_the_background_is_interrupted_on_request_and_by_no_control_c():
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"), stoppable_by_default():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert interrupt()
+        time.sleep(600)
 
 
 def test_a_run_of_another_machine_on_an_object_store_is_not_computed_twice_at_once(lake, monkeypatch):
