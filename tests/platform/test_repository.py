@@ -209,6 +209,11 @@ def test_asking_the_command_for_help_loads_nothing_heavy():
     assert len(loaded - loaded_by("")) < 500
 
 
+def test_the_list_of_analyses_loads_no_numerical_engine():
+    loaded = loaded_by("import hven.plugins\nassert hven.plugins.plugins().analyses")
+    assert not {"bokeh", "dask.array", "distributed", "equinox", "jax", "matplotlib", "mocpy", "optax"} & loaded
+
+
 def test_no_file_is_longer_than_600_lines():
     long = {
         str(path.relative_to(ROOT)): text.count("\n")

@@ -7,7 +7,7 @@ import xarray as xr
 from pydantic import Field
 
 import hven
-from hven.methods import diffusion, nets
+from hven.methods import diffusion
 from hven.mocks import Mock
 from hven_plugins.generative.sampling import model_of, synthetic_images
 from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
@@ -109,6 +109,8 @@ def image_diffusion_train(
     DataRefusedError
         A band has one value only.
     """
+    from hven.methods import nets
+
     data = training_set(images, theta, n_min, _TRAIN)
     net = nets.UNet(
         data.x.shape[1], data.x.shape[2:], n_theta=data.theta.shape[1], base=base, multipliers=multipliers,

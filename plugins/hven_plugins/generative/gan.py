@@ -7,7 +7,7 @@ import xarray as xr
 from pydantic import Field
 
 import hven
-from hven.methods import gan, nets
+from hven.methods import gan
 from hven.mocks import Mock
 from hven_plugins.generative.sampling import model_of, synthetic_images
 from hven_plugins.generative.toy_fields import toy_conditions, toy_fields
@@ -89,6 +89,8 @@ def image_gan_train(
     DataRefusedError
         A band has one value only.
     """
+    from hven.methods import nets
+
     data = training_set(images, theta, n_min, _TRAIN)
     options: dict[str, Any] = {
         "n_theta": data.theta.shape[1], "base": base, "most": most, "periodic": periodic, "seed": seed,
