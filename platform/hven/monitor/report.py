@@ -46,12 +46,21 @@ def report_html(run: "Run", figures: Mapping[str, bytes], sections: Sequence[Dra
         "report.html.jinja",
         run=run,
         record=run.record,
+        where=_where(run.record.get("cluster") or {}),
         doc=analysis.doc if analysis is not None else None,
         figures=inline(figures),
         sections=[(section, inline(section.figures)) for section in sections],
         results=_previews(run),
         units=_units(run),
     )
+
+
+def _where(cluster: Mapping[str, Any]) -> str:
+    """Return where a run was computed: in the process that asked for it, or on so many workers."""
+    if cluster.get("kind") == "synchronous":
+        return "in one process"
+    workers = cluster.get("workers", 1)
+    return f"on {workers:,} {'worker' if workers == 1 else 'workers'}"
 
 
 def _previews(run: "Run") -> dict[str, dict[str, Any]]:

@@ -108,3 +108,18 @@ def test_the_page_is_well_formed(stars):
     text, _ = page_of(run)
     body = re.search(r"<body>.*</body>", text, re.DOTALL)[0]
     ET.fromstring(re.sub(r"<(img|br|meta)([^>]*)>", r"<\1\2/>", body))
+
+
+def test_a_report_counts_in_words_and_shows_markup_as_code(stars):
+    @hven.analysis(stars=hven.Table(feh="dex"), produces={"mean": "dex"})
+    def mean(stars):
+        """Mean of ``feh``, one number."""
+        return xr.Dataset({"mean": ("population", [float(stars.feh.mean())])}, attrs={"caveats": "No `feh_err`."})
+
+    run = hven.run(stars, mean, {"stars": "stars"}, cluster="synchronous")
+    text, page = page_of(run)
+    assert "1 row in all" in page.text
+    assert "in one process" in page.text
+    assert "Mean of <code>feh</code>, one number." in text
+    assert "It has no <code>feh_err</code>." in text
+    assert 'class="state succeeded with caveats"' in text
