@@ -157,17 +157,17 @@ def test_a_run_killed_just_before_its_commit_commits_when_run_again(survey, monk
 
 
 def test_a_run_killed_just_after_its_commit_does_not_commit_again(survey, monkeypatch):
-    from hven.compute import runner
+    from hven.compute import execution
 
     asked = (survey, trial.doubled, {"stars": "stars"})
-    published = runner.publish_blocks
+    published = execution.publish_blocks
 
     def publish_and_die(*arguments):
         published(*arguments)
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "publish_blocks", publish_and_die)
+        patched.setattr(execution, "publish_blocks", publish_and_die)
         with pytest.raises(Killed):
             hven.run(*asked, cluster="synchronous", block_rows=1_000)
     number = survey.number

@@ -109,7 +109,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("kind", ["table", "arrays"])
 def test_an_update_killed_around_its_commit_commits_once(tmp_path, calls, monkeypatch, kind):
-    from hven.compute import runner
+    from hven.compute import execution
 
     lake = hven.create(tmp_path / "lake")
     make, name = (make_stars, "stars") if kind == "table" else (make_spectra, "spectra")
@@ -118,7 +118,7 @@ def test_an_update_killed_around_its_commit_commits_once(tmp_path, calls, monkey
     with lake.transaction() as tx:
         tx.write(name, make(0, 300))
     hven.run(*asked, cluster="synchronous", block_rows=BLOCK)
-    publish = runner.publish_blocks
+    publish = execution.publish_blocks
 
     def publish_and_die(*given):
         publish(*given)
@@ -126,7 +126,7 @@ def test_an_update_killed_around_its_commit_commits_once(tmp_path, calls, monkey
 
     deaths = [
         ("hven.lake.transaction.chain.publish", lambda *_: (_ for _ in ()).throw(Killed())),
-        ("hven.compute.runner.publish_blocks", publish_and_die),
+        ("hven.compute.execution.publish_blocks", publish_and_die),
     ]
     for step, (place, death) in enumerate(deaths, 1):
         with lake.transaction() as tx:

@@ -201,7 +201,7 @@ def test_a_run_of_another_machine_on_an_object_store_is_not_computed_twice_at_on
         tx.write("stars", make_stars(0, 30))
     asked = (lake, trial.doubled, {"stars": "stars"})
     with monkeypatch.context() as patched:
-        patched.setattr("hven.compute.runner.publish_blocks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+        patched.setattr("hven.compute.execution.publish_blocks", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
         with pytest.raises(KeyboardInterrupt):
             hven.run(*asked, cluster="synchronous")
     [run] = hven.runs(lake)

@@ -234,12 +234,12 @@ def test_a_result_changed_by_hand_is_made_right_again(lake, calls):
 
 
 def test_a_result_that_was_replaced_while_it_was_updated_is_not_published_over(lake, calls, monkeypatch):
-    from hven.compute import runner
+    from hven.compute import execution
 
     first(lake, calls)
     with lake.transaction() as tx:
         tx.append("stars", make_stars(COUNT, 100))
-    publish = runner.publish_blocks
+    publish = execution.publish_blocks
 
     def meanwhile(*given):
         with lake.transaction() as tx:
@@ -247,7 +247,7 @@ def test_a_result_that_was_replaced_while_it_was_updated_is_not_published_over(l
         return publish(*given)
 
     with monkeypatch.context() as patched:
-        patched.setattr(runner, "publish_blocks", meanwhile)
+        patched.setattr(execution, "publish_blocks", meanwhile)
         with pytest.raises(errors.ConflictError, match=r"gone.*Run it again"):
             update(lake, calls)
     run, _ = update(lake, calls)

@@ -84,7 +84,7 @@ def test_a_firing_and_its_runs_name_each_other_however_they_end(lake, rule, star
         assert told["schedule"] == {"name": firing.schedule, "firing": 1}
     add_star(lake, 7)
     with monkeypatch.context() as patched:
-        patched.setattr("hven.compute.runner.compute_whole", killed)
+        patched.setattr("hven.compute.execution.compute_whole", killed)
         with pytest.raises(Killed):
             tick(lake, start, **HERE)
     died = [f for name in ("sound", "broken") for f in firings(lake, name) if f.outcome == "running"]
