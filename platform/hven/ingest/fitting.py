@@ -8,6 +8,7 @@ import numpy as np
 
 from hven.errors import DataRefusedError
 from hven.ingest.normalise import MADE, Rows
+from hven.schema import Note
 
 if TYPE_CHECKING:
     import polars as pl
@@ -108,6 +109,36 @@ def fitted(rows: Rows, like: Like) -> Rows:
         for name, part in rows.parts.items()
     }
     return replace(rows, objects=cast(rows.objects, like.types), parts=parts)
+
+
+def unit_notes(rows: Rows, like: Like) -> tuple[Note, ...]:
+    """Return notes on columns that have a unit here and none before, or none here and one before.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> from hven.schema import Column
+    >>> stars = pl.DataFrame({"id": [1], "size": [2.0]})
+    >>> like = Like.of(Rows(stars, {}, {"size": Column("size", "", unit="pc")}, ("id",)))
+    >>> unit_notes(Rows(stars, {}, {"size": Column("size", "")}, ("id",)), like)[0].text
+    "column 'size' has no unit in one file and is in pc before: its values are taken as pc"
+    """
+    notes = []
+    for name, column in rows.columns.items():
+        before = like.outline.columns.get(name)
+        if before is None or column.unit == before.unit or (column.unit and before.unit):
+            continue
+        values = rows.objects[name] if name in rows.objects.columns else None
+        if values is None or not values.dtype.is_numeric() or values.null_count() == values.len():
+            continue
+        if before.unit:
+            text = f"has no unit in one file and is in {before.unit} before: its values are taken as {before.unit}"
+        else:
+            text = (
+                f"is in {column.unit} in one file and has no unit before: its values are kept as they are, without unit"
+            )
+        notes.append(Note(f"column {name!r} {text}", True, name))
+    return tuple(notes)
 
 
 def outline_of(rows: Rows) -> Rows:

@@ -91,7 +91,7 @@ class Intake:
         life.texts = life.texts or piece.texts
         life.identity = life.identity or (rows.identity if piece.texts.has_identity else ())
         life.rows += rows.objects.height
-        life.notes += piece.rows.notes
+        life.notes += rows.notes
         self._pending.append((file.number, rows))
         if self._size() > SEGMENT_BYTES:
             self._make_room(life)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from hven.errors import DataRefusedError, NameRefusedError
-from hven.ingest.fitting import Like, fitted, outline_in_lake, widened
+from hven.ingest.fitting import Like, fitted, outline_in_lake, unit_notes, widened
 from hven.ingest.known_ids import KnownIds
 from hven.ingest.merging import arranged, array_digests, merged
 from hven.ingest.normalise import Rows
@@ -146,7 +146,9 @@ class Sink:
             self.like, self.names, self._kinds = widened(like, rows), names, dict(kinds)
             self._has_identity = has_identity
         else:
-            self.like = widened(self.like, rows)
+            like = self.like
+            self.like = widened(like, rows)
+        rows = replace(rows, notes=(*rows.notes, *unit_notes(rows, like)))
         return fitted(rows, self.like) if self.adds else rows
 
     def write(self, several: Sequence[tuple[int, Rows]]) -> Written:

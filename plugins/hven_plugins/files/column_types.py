@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Literal
 
 from hven import Note
 from hven_plugins.files.exact_ids import is_id
-from hven_plugins.files.words import NULLS, NUMBER, NUMBER_NULLS
+from hven_plugins.files.words import INFINITE, NULLS, NUMBER, NUMBER_NULLS, is_nearly_number
 
 if TYPE_CHECKING:
     import polars as pl
 
 Kind = Literal["null", "bool", "int", "whole", "float", "text", "vector"]
 _MOST_WORDS = 200
-_THOUSANDS = re.compile(r"[+-]?\d{1,3}([, ']\d{3})+(\.\d+)?")
+_THOUSANDS = re.compile(r"[+-]?\d{1,3}([, ']\d{3})+(\.\d+)?|[+-]?\d{1,3}(\.\d{3})+(,\d+)?")
+_POINTS_OF_THOUSANDS = r"^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?$"
+_MOSTLY = 0.8
 _EXACT = 2**53
+_MINUS = "\u2212"
 _VECTOR = r"^[\[(]\s*[-+.\dnN][-+.\deEnulNaIif\s]*,[-+.\deEnulNaIif,\s]*[\])]$"
 
 
@@ -35,6 +38,8 @@ class ColumnFacts:
     minus_zeros: int = 0
     largest: int = 0
     odd_exponents: bool = False
+    minus_signs: bool = False
+    overflows: int = 0
     words: Counter[str] = field(default_factory=Counter)
     other_words: int = 0
     hours: int = 0
@@ -47,9 +52,14 @@ class ColumnFacts:
 
         texts = texts.drop_nulls()
         texts = texts.filter(texts != "")
-        if self.decimal_comma:
-            texts = _points(texts)
         self.values += texts.len()
+        if texts.str.contains(_MINUS, literal=True).any():
+            self.minus_signs = True
+            texts = _plain_minus(texts)
+        if self.decimal_comma:
+            grouped = texts.str.contains(_POINTS_OF_THOUSANDS)
+            self._take_words(texts.filter(grouped))
+            texts = _points(texts.filter(~grouped))
         ints = texts.cast(pl.Int64, strict=False)
         self.ints += (count := texts.len() - ints.null_count())
         if count:
@@ -64,6 +74,7 @@ class ColumnFacts:
         floats = rest.cast(pl.Float64, strict=False)
         is_float = (floats.is_not_null() & floats.is_not_nan()).fill_null(value=False)
         self.floats += int(is_float.sum())
+        self.overflows += int((floats.is_infinite() & ~rest.str.contains(INFINITE)).fill_null(value=False).sum())
         if is_float.any():
             whole = rest.str.contains(r"^[+-]?\d+$")
             self.huge += int(whole.sum())
@@ -84,10 +95,13 @@ class ColumnFacts:
             self.other_words += vectors.len()
             rest = rest.filter(~rest.str.contains(_VECTOR))
         self.hours = max(self.hours, _largest_hour(rest))
-        for word, times in rest.value_counts(sort=True).head(_MOST_WORDS).iter_rows():
+        self._take_words(rest)
+
+    def _take_words(self, texts: "pl.Series") -> None:
+        for word, times in texts.value_counts(sort=True).head(_MOST_WORDS).iter_rows():
             if word in self.words or len(self.words) < _MOST_WORDS:
                 self.words[word] += times
-        self.other_words += rest.len()
+        self.other_words += texts.len()
 
     @property
     def numbers(self) -> int:
@@ -104,6 +118,7 @@ class ColumnType:
     notes: tuple[Note, ...] = ()
     decimal_comma: bool = False
     odd_exponents: bool = False
+    minus_signs: bool = False
     length: int = 0
 
     def cast(self, texts: "pl.Series") -> "pl.Series":
@@ -129,6 +144,8 @@ class ColumnType:
             ).to_series()
         if self.kind == "vector":
             return _as_vectors(texts, self.length)
+        if self.minus_signs:
+            texts = _plain_minus(texts)
         if self.decimal_comma:
             texts = _points(texts)
         if self.kind == "int":
@@ -179,8 +196,9 @@ def column_type(facts: ColumnFacts, nulls: Collection[str] | None = None) -> Col
             text = f"column {facts.name!r} has numbers with separators of thousands, such as {example!r}: kept as text"
             return ColumnType("text", text_nulls, (Note(text, True, facts.name),))
         known = sum(times for word, times in facts.words.items() if word not in text_nulls)
-        return ColumnType("text" if known or unknown else "null", text_nulls)
-    notes: list[Note] = []
+        notes = _text_notes(facts, found, unknown)
+        return ColumnType("text" if known or unknown else "null", text_nulls, tuple(notes))
+    notes = []
     if unknown:
         alone = next(iter(found)) if len(found) == 1 and sum(found.values()) == unknown else ""
         is_word = bool(alone) and not any(character.isdigit() for character in alone) and nulls is None
@@ -207,19 +225,31 @@ def column_type(facts: ColumnFacts, nulls: Collection[str] | None = None) -> Col
     elif kind == "float" and (facts.huge or facts.largest > _EXACT):
         text = f"column {facts.name!r} mixes fractions with whole numbers beyond 2^53, which are rounded"
         notes.append(Note(text, True, facts.name))
+    if facts.overflows:
+        text = f"column {facts.name!r}: {_counted(facts.overflows)} too large for numbers of 64 bits: kept as infinite"
+        notes.append(Note(text, True, facts.name))
     seen = {word: facts.words[word] for word in facts.words if word in missing and word not in text_nulls}
     for word, times in seen.items():
         if nulls is None and word not in found:
             notes.append(
                 Note(f"column {facts.name!r}: {word!r} ({_counted(times)}) is taken as missing", column=facts.name)
             )
-    return ColumnType(kind, missing, tuple(notes), facts.decimal_comma, facts.odd_exponents)
+    return ColumnType(kind, missing, tuple(notes), facts.decimal_comma, facts.odd_exponents, facts.minus_signs)
 
 
 def _text_notes(facts: ColumnFacts, found: dict[str, int], unknown: int) -> list[Note]:
+    if not unknown:
+        return []
     share = facts.numbers / (facts.numbers + unknown)
     if share <= 0.5:
-        return []
+        nearly = {word: times for word, times in found.items() if is_nearly_number(word)}
+        if is_id(facts.name) or sum(nearly.values()) + facts.numbers < _MOSTLY * (sum(found.values()) + facts.numbers):
+            return []
+        examples = ", ".join(repr(word) for word in list(nearly)[:3])
+        text = (
+            f"column {facts.name!r} is kept as text: its values are numbers with something beside them, as {examples}"
+        )
+        return [Note(text, True, facts.name)]
     examples = ", ".join(repr(word) for word in list(found)[:3])
     return [
         Note(
@@ -233,6 +263,11 @@ def _text_notes(facts: ColumnFacts, found: dict[str, int], unknown: int) -> list
 
 def _counted(times: int) -> str:
     return f"{times:,} value{'s' * (times != 1)}"
+
+
+def _plain_minus(texts: "pl.Series") -> "pl.Series":
+    """Return texts in which the minus signs of print are those of the keyboard."""
+    return texts.str.replace_all(_MINUS, "-", literal=True)
 
 
 def _points(texts: "pl.Series") -> "pl.Series":

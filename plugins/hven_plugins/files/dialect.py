@@ -44,6 +44,8 @@ class Dialect:
         Whether comments stand behind values.
     spans
         First and last place of each column at fixed places.
+    rule
+        The line that parts the names from the rows; it may stand below the rows again.
     """
 
     separator: str
@@ -57,6 +59,7 @@ class Dialect:
     decimal_comma: bool = False
     trailing_comments: bool = False
     spans: tuple[tuple[int, int], ...] = ()
+    rule: str = ""
     width: int = 0
     consistency: float = 1.0
 
@@ -169,7 +172,8 @@ def _words(line: str, quote: str) -> list[str]:
 
 def _best(rows: Sequence[str], comments: Sequence[str], separator: str, comment: str) -> Dialect | None:
     """Return the dialect under which most lines have one number of clean values."""
-    bars = len(rows) > 1 and all(row.strip().startswith("|") and row.strip().endswith("|") for row in rows)
+    barred = [row for row in rows if not _RULE.match(row) or row.strip().startswith("|")]
+    bars = len(barred) > 1 and all(row.strip().startswith("|") and row.strip().endswith("|") for row in barred)
     if bars:
         rows = [row.strip()[1:-1] for row in rows]
         separator = separator or "|"
@@ -255,16 +259,19 @@ def _with_names(found: Dialect, rows: Sequence[str], comments: Sequence[str]) ->
     body = list(rows[start:])
     rule = next((index for index, row in enumerate(body[1:4], 1) if _RULE.match(row)), 0)
     table = [fields_of(row) for row in body if not _RULE.match(row)]
+    if any(is_number(value) for row in table[1:rule] for value in row):
+        rule = 0  # what stands above it is no line of units: it is a row without values
+    found = replace(found, rule=body[rule].strip() if rule else "")
     found = replace(found, decimal_comma=_has_decimal_commas(found.separator, table))
     if rule and len(table[0]) == found.width:
-        units = table[1] if rule == 2 else []
+        units = next((row for row in table[1:rule] if _all_units(row)), table[1] if rule == 2 else [])
         skip = start + rule + 1
         return replace(found, names=tuple(table[0]), units=tuple(_as_units(units)), skip=skip)
-    if _has_names_of_rows(found.width, table):
-        return replace(found, names=("row", *table[0]), skip=start + 1)
     if found.width > 1 and not any(row[-1] for row in table if len(row) == found.width):
         found = replace(found, width=found.width - 1)
         table = [row[:-1] if len(row) > found.width else row for row in table]
+    if _has_names_of_rows(found.width, table):
+        return replace(found, names=("row", *table[0]), skip=start + 1)
     head = table[0]
     if len(head) == found.width + 1 and not head[-1]:
         head = head[:-1]
@@ -371,8 +378,10 @@ def _has_decimal_commas(separator: str, table: Sequence[Sequence[str]]) -> bool:
         return False
     values = [value for row in table for value in row]
     commas = sum(re.fullmatch(r"[+-]?\d+,\d+([eE][+-]?\d+)?", value) is not None for value in values)
-    points = sum("." in value and is_number(value) for value in values)
-    return commas > 0 and points == 0
+    points = [value for value in values if "." in value and is_number(value)]
+    if any(re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+,\d+|[+-]?\d{1,3}(\.\d{3}){2,}", value) for value in values):
+        points = [value for value in points if not re.fullmatch(r"[+-]?\d{1,3}(\.\d{3})+", value)]
+    return commas > 0 and not points
 
 
 def _at_fixed_places(rows: Sequence[str], comment: str) -> Dialect | None:
@@ -399,5 +408,11 @@ def _at_fixed_places(rows: Sequence[str], comment: str) -> Dialect | None:
     numbers = sum(is_number(value) for row in table[1:] for value in row)
     if any(" " in name for name in head) or numbers < 0.2 * len(spans) * (len(table) - 1):
         return None
-    rules = next((index for index, row in enumerate(rows[1:4], 1) if _RULE.match(row)), 0)
-    return Dialect("", comment, "", tuple(head), skip=max(1, rules + 1), spans=tuple(spans), width=len(spans))
+    start = 1 if _RULE.match(rows[0]) else 0
+    body = rows[start:]
+    rules = next((index for index, row in enumerate(body[1:4], 1) if _RULE.match(row)), 0)
+    if any(is_number(value) for row in table[1:rules] for value in row):
+        rules = 0
+    rule = body[rules].strip() if rules else ""
+    skip = start + rules + 1
+    return Dialect("", comment, "", tuple(head), skip=skip, spans=tuple(spans), rule=rule, width=len(spans))

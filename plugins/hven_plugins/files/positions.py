@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from hven import Column, Note
 from hven.errors import DataRefusedError
-from hven_plugins.files.sexagesimal import degrees, is_hours, joined
+from hven_plugins.files.sexagesimal import PATTERN, degrees, is_hours, joined
 from hven_plugins.files.sky_frames import read_frame, to_icrs
+from hven_plugins.files.words import MISSING
 
 if TYPE_CHECKING:
     import polars as pl
@@ -98,7 +99,8 @@ def find_pair(
 ) -> Pair | None:
     """Return the columns of positions of a table: by the UCD of the main position, by name, by any UCD of a position.
 
-    Columns of numbers go before columns of texts.
+    Columns of numbers go before columns of texts; right ascensions written as hours, minutes and seconds go before
+    galactic and ecliptic longitudes, which tables give in few digits beside them.
 
     Examples
     --------
@@ -116,7 +118,7 @@ def find_pair(
     found += [(names[a], names[b], f) for a, b, f in PAIRS if a in names and b in names]
     found += [(ucds[a], ucds[b], f) for a, b, f in other if a in ucds and b in ucds]
     found = [one for one in found if _can_be(data, one)]
-    found.sort(key=lambda one: sum(data[name].dtype.is_numeric() for name in one[:2]) < 2)
+    found.sort(key=lambda one: _rank(data, one))
     if not found:
         return None
     longitude, latitude, frame = found[0]
@@ -164,6 +166,19 @@ def _can_be(data: "pl.DataFrame", pair: tuple[str, str, str]) -> bool:
     if not all(data[name].dtype.is_numeric() for name in pair[:2]):
         return False
     return bool(data[pair[0]].is_between(-180, 360).all() and data[pair[1]].is_between(-90, 90).all())
+
+
+def _rank(data: "pl.DataFrame", pair: tuple[str, str, str]) -> int:
+    """Return how good two columns are as a position: the lower the better."""
+    import polars as pl
+
+    is_equatorial = (read_frame(pair[2]) if pair[2] else "icrs").partition(" ")[0] in _EQUATORIAL
+    if all(data[name].dtype.is_numeric() for name in pair[:2]):
+        return 0 if is_equatorial else 2
+    texts = [data[name].drop_nulls().head(1000) for name in pair[:2] if data[name].dtype == pl.String]
+    shares = [float(column.str.strip_chars().str.contains(PATTERN).mean() or 0) for column in texts]  # type: ignore[arg-type]
+    are_angles = all(share > 0.5 for share in shares)
+    return 1 if is_equatorial and texts and are_angles else 3
 
 
 def with_joined_parts(data: "pl.DataFrame", columns: list[Column]) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
@@ -216,6 +231,7 @@ def in_icrs(
         column = known.get(name, Column(name, ""))
         values, noted = _degrees(data[name], column, is_right_ascension=is_first and is_equatorial)
         if values is not None:
+            noted = [*noted, *_unread(data[name], values, where, refuse=refuse)]
             data = data.with_columns(values)
             known[name] = replace(column, unit="deg")
         notes += noted
@@ -284,6 +300,32 @@ def _degrees(values: "pl.Series", column: Column, *, is_right_ascension: bool) -
         note = Note(f"column {name!r} is converted from {unit} to degrees", column=name)
         return values.cast(pl.Float64) * factor, [note]
     return values, []
+
+
+def _unread(texts: "pl.Series", values: "pl.Series", where: str, *, refuse: bool) -> list[Note]:
+    """Refuse texts that are no angles, or return a note on them."""
+    import polars as pl
+
+    if texts.dtype != pl.String:
+        return []
+    bare = texts.str.strip_chars()
+    lost = values.is_null() & bare.is_not_null() & ~bare.is_in(sorted(MISSING)).fill_null(value=False)
+    count = int(lost.sum())
+    if not count:
+        return []
+    row = int(lost.arg_max() or 0)
+    text = (
+        f"column {texts.name!r}: {count:,} of {texts.len():,} values are no angle, such as {texts[row]!r} in row {row}"
+    )
+    if refuse:
+        raise DataRefusedError(
+            text,
+            where=where,
+            expected="degrees, or hours or degrees, minutes and seconds, as 12:34:56.7",
+            hint="Correct the values, leave the rows out (option unplaced=drop), or read the file without position:"
+            " position=[].",
+        )
+    return [Note(f"{text}: null", True, texts.name)]
 
 
 def _without_impossible(

@@ -66,6 +66,12 @@ def degrees(texts: "pl.Series", unit: str, *, is_right_ascension: bool) -> "tupl
         factor, reason = _hours_or_degrees(part["text"], unit, name, parts["whole"])
         if reason:
             notes.append(Note(f"column {name!r} is {reason}", column=name))
+    count = int(parts["plain"].is_not_null().sum())
+    if count and is_right_ascension and is_hours(unit):
+        parts = parts.with_columns(pl.col("plain") * 15.0)
+    elif count and factor != 1.0 and count < parts.height:
+        text = f"column {name!r}: {count:,} values are plain numbers among hours, minutes and seconds: taken as degrees"
+        notes.append(Note(text, True, name))
     found = parts.select(pl.coalesce(pl.col("angle") * factor, "plain").alias(name)).to_series()
     return found, notes
 

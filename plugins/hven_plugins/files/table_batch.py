@@ -113,7 +113,11 @@ def table_batch(
         data, described, placed, noted = in_icrs(data, described, pair, frame, where, refuse=unplaced == "refuse")
         notes += noted
         if unplaced == "drop":
+            whole = data.height
             data = data.drop_nulls(placed).drop_nans([n for n in placed if data[n].dtype.is_float()])
+            if data.height < whole:
+                text = f"{whole - data.height:,} of {whole:,} rows have no position: left out (unplaced=drop)"
+                notes.append(Note(text, column="ra"))
     return Batch(
         {"": data},
         tuple(described),

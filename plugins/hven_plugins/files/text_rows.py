@@ -124,6 +124,8 @@ def _plain_lines(text: str, dialect: Dialect, passed: Passed, path: str) -> str:
     for end in _ENDS:
         if text.rstrip().endswith(end):
             text = text.rstrip()[: -len(end)]
+    if dialect.rule and dialect.rule in text:
+        text = re.sub(rf"(?m)^[ \t]*{re.escape(dialect.rule)}[ \t]*\n?", "", text)
     if dialect.bars:
         text = re.sub(r"(?m)^[ \t]*\|[-=+:| ]+\|[ \t]*\n?|^[ \t]*\+[-=+ ]+\+[ \t]*\n?", "", text)
         text = re.sub(r"(?m)^[ \t]*\||\|[ \t]*$", "", text)

@@ -42,6 +42,33 @@ def is_number(text: str) -> bool:
     return _NUMBER.match(text) is not None or _INFINITE.match(text) is not None
 
 
+_PLAIN = r"[+\-\u2212]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_GROUPED = r"[+\-\u2212]?\d{1,3}(?:[, '\u2019\u00a0\u202f_]\d{3})+(?:\.\d+)?|[+\-\u2212]?\d{1,3}(?:\.\d{3})+,\d+"
+_NEARLY = re.compile(
+    rf"(?:[<>\u2264\u2265~\u2248]=?\s*{_PLAIN}|{_PLAIN}\s*(?:%|[:?*\u2020]|(?:\u00b1|\+/-|\+-)\s*{_PLAIN})"
+    rf"|{_GROUPED}|[+\-\u2212]?\d+,\d+(?:[eE][+-]?\d+)?|0[xX][0-9a-fA-F]+)"
+)
+_WITH_UNIT = re.compile(rf"{_PLAIN}(?P<blank>\s*)(?P<unit>[^\W\d_][^\d\s]*)")
+
+
+def is_nearly_number(text: str) -> bool:
+    """Return whether a text is a number with something beside it: a limit, a per cent sign, an error, a unit.
+
+    Examples
+    --------
+    >>> [is_nearly_number(text) for text in ("<-2.5", "50%", "50+/-3", "50 pc", "1,234.5", "0x1F")]
+    [True, True, True, True, True, True]
+    >>> [is_nearly_number(text) for text in ("5000", "12:30", "2020-01-01", "1.2.3", "5A", "3C 273", "G2V")]
+    [False, False, False, False, False, False, False]
+    """
+    if _NEARLY.fullmatch(text) is not None:
+        return True
+    match = _WITH_UNIT.fullmatch(text)
+    if match is None or not (match["blank"] or len(match["unit"]) > 1):
+        return False
+    return not is_number(text) and is_unit(match["unit"])
+
+
 @lru_cache(maxsize=4096)
 def is_unit(text: str) -> bool:
     """Return whether a text is a unit, or says that there is none.
