@@ -1,6 +1,6 @@
 """The runner: one run from its request to its commit, with its record and whoever listens."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from hven.errors import (
     RunBusyError,
     RunStateError,
 )
-from hven.lake import Lake
+from hven.lake import Block, Lake
 from hven.plugins import Analysis, source_fingerprint
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 CHECKPOINT = (5.0, 64)
 """Seconds, and blocks, that a killed run loses at most."""
+
+_SMALL = 64 * 2**20
+"""Bytes of a single block that no worker is started for: the start takes some seconds of processor time."""
 
 
 def run(
@@ -67,8 +70,8 @@ def run(
     output
         Name of the dataset to make; the analysis's name by default.
     cluster
-        ``"local"`` (processes on this machine), ``"cuda"``, ``"synchronous"`` (this process), the address of a Dask
-        scheduler, or a Dask client.
+        ``"local"`` (processes on this machine; a single small block is computed in this process), ``"cuda"``,
+        ``"synchronous"`` (this process), the address of a Dask scheduler, or a Dask client.
     workers
         How many to start, where workers are started; by default one a core, none in vain.
     block_rows
@@ -149,8 +152,8 @@ def carry_out(
             return work.run
         work.journal.seconds, work.journal.blocks = checkpoint_seconds, checkpoint_blocks
         todo = work.todo
-        hands = workers or default_workers(len(todo))
-        with cluster_for(cluster if todo or not work.blocks else "synchronous", hands) as at_hand:
+        used = _worth_starting(cluster, workers, work, todo)
+        with cluster_for(used, workers or default_workers(len(todo))) as at_hand:
             if work.run is None and todo and request.analysis.per_object and request.chosen_rows is None:
                 rows = check_fits(work, forecast(work, bytes_of_object(request.inputs, request.templates)), at_hand)
                 if rows != work.rows:
@@ -162,6 +165,19 @@ def carry_out(
             work.journal.folder = f"{this.folder}/journal"
             with present(lake.store, this.folder) as presence:
                 return Execution(this, work, at_hand, todo, presence).go()
+
+
+def _worth_starting(asked: "str | Client", workers: int | None, work: Work, todo: Sequence[Block]) -> "str | Client":
+    """Return the cluster that is worth its start: this process where nothing, or one small block, is to be computed.
+
+    Workers that are asked for by their number are started in any case.
+    """
+    if not todo and work.blocks:
+        return "synchronous"
+    if asked != "local" or workers is not None or len(todo) > 1:
+        return asked
+    size = sum(block.rows for block in todo) * bytes_of_object(work.request.inputs, work.request.templates)
+    return "synchronous" if size <= _SMALL else asked
 
 
 def _check_goes_on(work: Work, only: Run | None) -> None:

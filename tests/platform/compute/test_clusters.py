@@ -6,7 +6,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import dask
@@ -15,9 +15,10 @@ import pytest
 import hven
 import trial_analyses as trial
 from hven import errors
-from hven.compute import schedulers
+from hven.compute import clusters, runner, schedulers
 from hven.compute.clusters import cluster_for
 from hven.compute.window import WorkerLost, each_outcome
+from simulated import make_stars
 
 
 def test_workers_of_a_local_cluster_have_one_thread_everywhere(workers):
@@ -198,3 +199,25 @@ def test_the_port_of_the_dashboard_is_the_one_that_is_asked_for(monkeypatch):
     monkeypatch.setenv("HVEN_DASHBOARD_PORT", "eight")
     with pytest.raises(errors.ClusterError, match="HVEN_DASHBOARD_PORT"):
         clusters._dashboard_port()
+
+
+def test_a_single_small_block_starts_no_workers_unless_they_are_asked_for(lake, monkeypatch, tmp_path):
+    with lake.transaction() as tx:
+        tx.write("stars", make_stars(0, 600))
+    doubled = (lake, trial.doubled, {"stars": "stars"}, {"folder": str(tmp_path)})
+    assert hven.run(*doubled, output="alone").record["cluster"]["kind"] == "synchronous"
+    whole = hven.run(lake, trial.mean_feh, {"stars": "stars"}, {"least": 3})
+    assert whole.record["cluster"]["kind"] == "synchronous"
+    started = []
+
+    def start(asked, workers):
+        started.append((asked, workers))
+        return nullcontext(clusters.Cluster("synchronous"))
+
+    monkeypatch.setattr(runner, "cluster_for", start)
+    hven.run(*doubled, output="by_blocks", block_rows=300)
+    hven.run(*doubled, output="by_a_worker", workers=1)
+    monkeypatch.setattr(runner, "_SMALL", 600)
+    hven.run(*doubled, output="large")
+    assert [asked for asked, _ in started] == ["local"] * 3
+    assert started[1][1] == started[2][1] == 1
