@@ -139,6 +139,14 @@ def test_workers_leave_the_interrupt_to_the_run(workers):
     assert set(workers.run(signal.getsignal, signal.SIGINT).values()) == {signal.SIG_IGN}
 
 
+def test_any_other_process_that_imports_the_module_still_hears_the_interrupt():
+    # What starts in the background may not hear it to begin with.
+    code = "import hven.compute.worker_signals, signal; assert callable(signal.getsignal(signal.SIGINT))"
+    subprocess.run(
+        [sys.executable, "-c", f"import signal; signal.signal(2, signal.default_int_handler); {code}"], check=True
+    )
+
+
 def test_a_script_without_its_guard_is_told_where_it_belongs(survey, tmp_path):
     script = """
         import sys, hven, trial_analyses
