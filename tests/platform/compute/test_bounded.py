@@ -6,7 +6,7 @@ from pathlib import Path
 
 import hven
 import unreal
-from hven.compute import blocks, runner
+from hven.compute import blocks, execution
 from hven.compute.clusters import Cluster
 from hven.compute.window import each_outcome
 from hven.lake import BLOCK_ROWS
@@ -23,7 +23,7 @@ def test_scheduler_and_client_hold_little_of_a_block_that_is_done(tmp_path, work
 
     monkeypatch.setattr(blocks, "compute_patiently", partial(unreal.done_at_once, cells=4))
     monkeypatch.setattr(blocks.BlockWork, "_take", lambda *given: known.append(len(scheduler.tasks)) or take(*given))
-    monkeypatch.setattr(runner, "publish_blocks", publish)
+    monkeypatch.setattr(execution, "publish_blocks", publish)
     few, many = 160, 1_600
     for count in (unreal.BLOCKS_A_FILE, few, many):
         unreal.write_unreal(lake, f"stars_{count}", count)
