@@ -23,6 +23,7 @@ AnyPath = str | os.PathLike[str]
 _LEFTOVERS = ("_SUCCESS", "_metadata", "_common_metadata", "_committed_", "_started_", "Thumbs.db", "desktop.ini")
 _LEFTOVER_FOLDERS = ("__MACOSX", "__pycache__", "_temporary", "lost+found", "$RECYCLE.BIN")
 _BACKUPS = ("~", ".bak", ".swp", ".tmp", ".part", ".crdownload")
+_LAKE = "hven.json"
 _SHOWN = 5
 
 
@@ -48,6 +49,8 @@ class _PassedOver:
 
     leftovers: list[str] = field(default_factory=list)
     others: list[str] = field(default_factory=list)
+    special: list[str] = field(default_factory=list)
+    lakes: list[str] = field(default_factory=list)
 
     def notes(self) -> Iterator[Note]:
         """Yield one sentence on each sort."""
@@ -58,6 +61,11 @@ class _PassedOver:
             kinds = Counter(Path(name).suffix or Path(name).name for name in self.others).most_common(_SHOWN)
             shown = ", ".join(f"{count} {kind}" for kind, count in kinds)
             yield Note(f"passed over, because no reader knows such names ({len(self.others)} files): {shown}")
+        if self.special:
+            shown = ", ".join(self.special[:_SHOWN]) + ", ..." * (len(self.special) > _SHOWN)
+            yield Note(f"passed over, because pipes, sockets and devices are no files of data: {shown}")
+        if self.lakes:
+            yield Note(f"passed over, because they are lakes of hven: {', '.join(self.lakes[:_SHOWN])}")
 
 
 def find_files(paths: AnyPath | Sequence[AnyPath], reader: "Reader | None" = None) -> Found:
@@ -122,6 +130,11 @@ def is_leftover(name: str) -> bool:
     )
 
 
+def _is_special(path: AnyPath) -> bool:
+    """Return whether a path is there and is neither a file nor a folder: reading it may wait for ever."""
+    return Path(path).exists() and not Path(path).is_file() and not Path(path).is_dir()
+
+
 def _finds_its_file(reader: "Reader") -> bool:
     return next(iter(signature(reader.function).parameters.values())).default is not Parameter.empty
 
@@ -137,6 +150,13 @@ def _files_of(path: str, reader: "Reader | None", passed: _PassedOver) -> Iterab
     readers = [reader] if reader is not None else list(plugins().readers.values())
     if Path(path).is_dir():
         return list(_inside(path, readers, passed, set()))
+    if _is_special(path):
+        raise UnreadableFileError(
+            "this is a pipe, a socket or a device, no file",
+            where=path,
+            expected="a file that can be read more than once",
+            hint="Write its content into a file, and ingest that.",
+        )
     if not glob.has_magic(path) or Path(path).exists():
         return _unpacked(path)
     fitting = sorted(glob.glob(path, recursive=True))  # noqa: PTH207 - patterns may be absolute
@@ -156,12 +176,17 @@ def _inside(folder: str, readers: "list[Reader]", passed: _PassedOver, seen: set
     if real in seen:
         return
     seen.add(real)
+    if len(seen) > 1 and (Path(folder) / _LAKE).is_file():
+        passed.lakes.append(folder)
+        return
     if foreign_folder(folder) is not None or any(one.claims and one.claim(FileHead(folder)) for one in readers):
         yield folder
         return
     for one in sorted(Path(folder).iterdir(), key=str):
         if is_leftover(one.name):
             passed.leftovers.append(str(one))
+        elif _is_special(one):
+            passed.special.append(str(one))
         elif one.is_dir():
             yield from _inside(str(one), readers, passed, seen)
         elif any(reader.matches(plain_name(str(one))) or reader.matches(str(one)) for reader in readers):

@@ -10,7 +10,7 @@ from hven.ingest.file_units import canonical_factor, canonical_unit, standard_un
 from hven.ingest.storable import storable
 from hven.ingest.vectors import PART as VECTORS
 from hven.ingest.vectors import split_vectors
-from hven.schema import Column, Note, dataset_to_frame, describe, is_of_several_units
+from hven.schema import Column, Note, dataset_to_frame, describe, is_of_several_units, is_same_quantity
 from hven.sky import healpix_29
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hven.plugins import Batch
 
 MADE = ("object_id", "_healpix_29")
+_RANGES = {"ra": (0, 360), "dec": (-90, 90)}
 
 
 @dataclass(frozen=True)
@@ -91,9 +92,11 @@ def normalise(batch: "Batch", first: int = 0) -> Rows:
     frame, arrays = _split(table)
     frame, vectors, said = split_vectors(frame, told, first)
     units = {column.name: column.unit for column in batch.columns}
-    names = new_names(frame.columns, batch.position, units)
+    names, doubts = new_names(frame.columns, batch.position, units), []
+    if batch.position is None:
+        names, doubts = _without_false_positions(frame, names, units)
     objects, columns, notes = _in_our_words(frame, names, told)
-    notes += [*rivals(frame.columns, units), *said]
+    notes += [*rivals(frame.columns, units), *doubts, *said]
     identity = tuple(names[name] for name in batch.identity if name in names) or tuple(
         c for c in objects.columns if c not in MADE
     )
@@ -160,6 +163,29 @@ def _in_our_words(
             notes.append(Note(f"column {name!r} has no unit in the file: its values are taken as {unit}", True, name))
         kept.append(values.alias(name))
     return pl.DataFrame(kept), columns, notes
+
+
+def _without_false_positions(
+    frame: "pl.DataFrame", names: Mapping[str, str], units: Mapping[str, str]
+) -> tuple[dict[str, str], list[Note]]:
+    """Return names under which no column passes for a right ascension or declination that has other values or units."""
+    kept, notes = dict(names), []
+    for old, new in names.items():
+        if new not in _RANGES or not frame[old].dtype.is_numeric():
+            continue
+        low, high = _RANGES[new]
+        unit = standard_unit(units.get(old, ""))
+        is_angle = not unit or unit == "h" or is_same_quantity(unit, "deg")
+        values = frame[old].drop_nulls()
+        if values.dtype.is_float():
+            values = values.drop_nans()
+        if is_angle and (values.is_empty() or bool(values.is_between(low, high).all())):
+            continue
+        taken = {name.lower() for name in kept.values()}
+        kept[old] = f"{new}_file_2" if f"{new}_file" in taken else f"{new}_file"
+        text = f"column {old!r} is no position in degrees: it is kept as {kept[old]!r}"
+        notes.append(Note(text, True, kept[old]))
+    return kept, notes
 
 
 def _kind(values: "pl.Series") -> str:

@@ -328,8 +328,13 @@ class Sink:
         # Rows without any identity are objects of their own: nothing says that two of them are one.
         is_known = ~identity.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
         is_there = self._known.contain(made.first) & is_known
+        repeat = (self._mine.contain(made.first) | (made.number > 0)) & is_known
+        if not self._has_identity and any(hasattr(part, "data_vars") for part in rows.parts.values()):
+            # Nothing but their content tells rows apart, and of that the arrays were compared with those beside only.
+            repeat &= ~content.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()
+            is_there[:] = False
         told = {
-            "repeats": int(np.count_nonzero((self._mine.contain(made.first) | (made.number > 0)) & is_known)),
+            "repeats": int(np.count_nonzero(repeat)),
             "overlaps": int(np.count_nonzero(is_there)),
             "gone": none,
         }

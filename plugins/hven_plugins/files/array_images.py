@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hven
-from hven import Batch
+from hven import Batch, Note
 from hven.errors import UnreadableFileError, did_you_mean
 from hven_plugins.files.hdf5_layout import hdf5_images_claim, hdf5_layout, is_stack
 from hven_plugins.files.hdf5_tables import opened_hdf5
 from hven_plugins.files.image_batch import image_batch, unreadable
 from hven_plugins.files.numpy_layout import numpy_images_claim
+
+_ONLY = "images"
+"""What the array of an NPY file is called."""
+
+_WORDS = ("image", "img", "stamp", "cutout", "cut-out", "picture", "thumb", "galax", "stack")
 
 
 @hven.reader(
@@ -108,7 +114,23 @@ def _stack(arrays: Mapping[str, NDArray[Any]], path: str, images: str, options: 
         name: array for name, array in arrays.items()
         if name != chosen and (name in wanted or (array.ndim in (1, 2) and len(array) == n and pixels.ndim > 2))
     }  # fmt: skip
-    return image_batch(pixels, {_plain(name, wanted): array for name, array in beside.items()}, path, **options)
+    batch = image_batch(pixels, {_plain(name, wanted): array for name, array in beside.items()}, path, **options)
+    return replace(batch, notes=(*batch.notes, *_doubts(pixels, chosen, path, has_columns=bool(beside), **options)))
+
+
+def _doubts(
+    pixels: NDArray[Any], name: str, path: str, *, has_columns: bool, layout: str, **_: Any
+) -> tuple[Note, ...]:
+    """Return a note on planes that nothing but their shape calls images of objects."""
+    words = f"{Path(path).name} {name if name != _ONLY else ''}".lower()
+    if layout != "auto" or pixels.ndim != 3 or has_columns or any(word in words for word in _WORDS):
+        return ()
+    shape = " x ".join(map(str, pixels.shape))
+    text = (
+        f"an array of {shape} is taken for images, each the image of one object, because of its shape alone;"
+        " say layout=nyx if it is, and leave it out if its planes are channels or maps of one object"
+    )
+    return (Note(text, needs_attention=True),)
 
 
 def _plain(name: str, wanted: set[str]) -> str:
@@ -119,4 +141,4 @@ def _plain(name: str, wanted: set[str]) -> str:
 def _arrays(path: str) -> dict[str, NDArray[Any]]:
     with Path(path).open("rb") as file:
         held = np.load(file, allow_pickle=False)
-        return {"images": held} if isinstance(held, np.ndarray) else {name: np.asarray(held[name]) for name in held}
+        return {_ONLY: held} if isinstance(held, np.ndarray) else {name: np.asarray(held[name]) for name in held}

@@ -1,5 +1,6 @@
 """Tables of astropy as Polars frames."""
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,12 +34,13 @@ def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column], list[Note]]"
     for name in table.colnames:
         values = table[name]
         if name in places:
-            pair = _position_names(name, table.colnames, alone=len(places) == 1)
-            for called, angle in zip(pair, (values.icrs.ra, values.icrs.dec), strict=True):
-                kept.append(series_of(called, np.asarray(angle.deg)))
-                columns.append(Column(called, "", ("object",), "deg", f"ICRS position of {name}"))
+            parts = _position_parts(name, values, table.colnames, alone=len(places) == 1)
+            for called, (numbers, unit) in parts.items():
+                kept.append(series_of(called, np.ma.asarray(numbers)))
+                columns.append(Column(called, "", ("object",), unit, f"ICRS position of {name}"))
             frame = getattr(values, "name", "icrs")
-            notes.append(Note(f"column {name!r} ({frame} positions) is kept as {pair[0]!r} and {pair[1]!r}, ICRS"))
+            *first, last = map(repr, parts)
+            notes.append(Note(f"column {name!r} ({frame} positions) is kept as {', '.join(first)} and {last}, ICRS"))
             continue
         if hasattr(values, "isot"):
             notes.append(Note(f"column {name!r} is kept as text, ISO 8601, scale {values.scale}", column=name))
@@ -47,11 +49,23 @@ def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column], list[Note]]"
     return pl.DataFrame(kept), columns, notes
 
 
-def _position_names(name: str, taken: list[str], *, alone: bool) -> tuple[str, str]:
-    lower = [other.lower() for other in taken]
-    if alone and "ra" not in lower and "dec" not in lower:
-        return "ra", "dec"
-    return f"{name}_ra", f"{name}_dec"
+def _position_parts(name: str, places: Any, taken: list[str], *, alone: bool) -> dict[str, tuple[Any, str]]:
+    """Return what a column of positions says, ICRS: right ascension and declination, distances, motions, by name."""
+    there = places.icrs
+    found = {"ra": (there.ra.deg, "deg"), "dec": (there.dec.deg, "deg")}
+    if getattr(there.distance.unit, "physical_type", "dimensionless") != "dimensionless":
+        found["distance"] = (there.distance.value, str(there.distance.unit))
+    if there.data.differentials:
+        motions = {"pmra": ("pm_ra_cosdec", "mas/yr"), "pmdec": ("pm_dec", "mas/yr")}
+        motions["radial_velocity"] = ("radial_velocity", "km/s")
+        for called, (part, unit) in motions.items():
+            try:
+                found[called] = (getattr(there, part).to_value(unit), unit)
+            except (AttributeError, TypeError, ValueError):  # motions on the sky alone, or velocities alone
+                continue
+    lower = {other.lower() for other in taken if other != name}
+    is_plain = alone and not lower & set(found)
+    return {called if is_plain else f"{name}_{called}": part for called, part in found.items()}
 
 
 def series_of(name: str, values: Any, missing: Any = None) -> "pl.Series":
@@ -95,11 +109,14 @@ def _times(name: str, values: Any) -> "pl.Series":
     import polars as pl
 
     masked = np.atleast_1d(np.asarray(getattr(values, "mask", False)))
+    values = values.copy()
+    values.precision = 9  # astropy prints three digits of a second unless it is asked for more
     texts = np.atleast_1d(np.asarray(getattr(values.isot, "unmasked", values.isot)))
     if texts.ndim != 1:
         return _of_lists(name, len(texts))
     gone = np.broadcast_to(masked, texts.shape)
-    known = [None if is_masked else str(text) for text, is_masked in zip(texts, gone, strict=True)]
+    fine = [re.sub(r"(\.\d{3}\d*?)0+$", r"\1", str(text)) for text in texts]
+    known = [None if is_masked else text for text, is_masked in zip(fine, gone, strict=True)]
     return pl.Series(name, known, dtype=pl.String)
 
 

@@ -23,8 +23,10 @@ from hven_plugins.files.fits_columns import (
     rows_dtype,
     series_of_column,
 )
+from hven_plugins.files.fits_frames import epoch_notes, frame_of
 from hven_plugins.files.fits_headers import Hdu, fits_hdus
 from hven_plugins.files.fits_layout import described_tables, fits_table_claim, science_tables
+from hven_plugins.files.fits_mixins import is_of_astropy, mixin_rows
 from hven_plugins.files.fits_names import ascii_text, fits_names, is_beyond_ascii
 from hven_plugins.files.table_batch import table_batch
 
@@ -82,12 +84,17 @@ def fits_rows(path: str, where: str, hdu: int | str | None = None) -> "Iterator[
         table = _table_of(hdus, where, hdu)
         if table.is_cut or any(one.is_cut for one in hdus[: table.index]):
             raise UnreadableFileError("the file is cut short", where=where, hint="Fetch or copy the file again.")
-        frame = _frame_of(hdus[0], table)
+        frame = frame_of(hdus[0], table)
         if str(table.header["XTENSION"]).strip() == "TABLE":
             rows, told, notes = _ascii_table(path, table.index)
-            yield rows, told, frame, notes
+            yield rows, told, frame, notes + epoch_notes(hdus[0], table)
             return
-        yield from _binary_table(path, table, frame)
+        if is_of_astropy(table):
+            rows, told, notes = mixin_rows(path, table.index)
+            yield rows, told, "", notes
+            return
+        for number, (rows, told, frame_of_rows, notes) in enumerate(_binary_table(path, table, frame)):
+            yield rows, told, frame_of_rows, [*notes, *([] if number else epoch_notes(hdus[0], table))]
     except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError) as error:
         if isinstance(error, HvenError):
             raise
@@ -143,19 +150,6 @@ def _table_of(hdus: Sequence[Hdu], where: str, wanted: int | str | None) -> Hdu:
             hint="Expand it with: funpack FILE.",
         )
     return found
-
-
-def _frame_of(first: Hdu, table: Hdu) -> str:
-    """Return the frame of positions that the header says; nothing where it says none."""
-    for header in (table.header, first.header):
-        frame = str(header.get("RADESYS", header.get("RADECSYS", ""))).strip()
-        equinox = header.get("EQUINOX")
-        year = float(equinox) if isinstance(equinox, int | float) else 0.0
-        if frame:
-            return f"{frame} {year}" if year else frame
-        if year and year != 2000:
-            return f"FK5 {year}" if year >= 1984 else f"FK4 {year}"
-    return ""
 
 
 def _binary_table(path: str, table: Hdu, frame: str) -> "Iterator[Piece]":

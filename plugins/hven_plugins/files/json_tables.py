@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import hven
 from hven import Batch, Claim, Column, FileHead, Note
 from hven.errors import UnreadableFileError
+from hven_plugins.files.json_labels import are_labelled, labelled_columns
 from hven_plugins.files.table_batch import table_batch
 from hven_plugins.files.text_content import decode_start, text_blocks
 
@@ -105,9 +106,9 @@ def json_records(path: str, **options: Any) -> Iterator[Batch]:
             ) from error
         if isinstance(content, dict) and (words := _error_words(content)):
             raise UnreadableFileError(f"a service answered with an error: {words}", where=path, hint="Ask it again.")
-        columns, told = _columns(content, path)
+        columns, told, doubts = _columns(content, path)
     frame, notes = _frame(columns)
-    yield table_batch(frame, told, path, "", notes, **options)
+    yield table_batch(frame, told, path, "", [*doubts, *notes], **options)
 
 
 def _refused(what: str, why: str, hint: str) -> Claim:
@@ -159,7 +160,15 @@ def _error_words(content: Mapping[str, Any]) -> str:
     return " ".join(str(found).split())[:200]
 
 
+def _unwrapped(content: Any) -> Any:
+    """Return the columns of an object that holds nothing but them under one name."""
+    only = next(iter(content.values())) if isinstance(content, dict) and len(content) == 1 else None
+    is_table = isinstance(only, dict) and len(only) > 1 and all(isinstance(one, list) for one in only.values())
+    return only if is_table and _are_columns(only) else content
+
+
 def _what(content: Any) -> str:
+    content = _unwrapped(content)
     if _are_records(content):
         return f"{len(content)} records in JSON"
     if not isinstance(content, dict) or not content:
@@ -193,13 +202,14 @@ def _wrapper(content: Mapping[str, Any]) -> str:
 
 
 def _are_columns(content: Mapping[str, Any]) -> bool:
-    lengths = {len(value) if isinstance(value, list | dict) else -1 for value in content.values()}
-    return len(lengths) == 1 and -1 not in lengths and lengths != {0}
+    lengths = {len(value) if isinstance(value, list) else -1 for value in content.values()}
+    return (len(lengths) == 1 and -1 not in lengths and lengths != {0}) or are_labelled(content)
 
 
-def _columns(content: Any, path: str) -> tuple[dict[str, list[Any]], list[Column]]:
-    """Return the values of each column, and what is said of the columns."""
+def _columns(content: Any, path: str) -> tuple[dict[str, list[Any]], list[Column], list[Note]]:
+    """Return the values of each column, what is said of the columns, and what is doubtful."""
     told: list[Column] = []
+    content = _unwrapped(content)
     if isinstance(content, dict) and _is_service(content):
         names = []
         for number, field in enumerate(content.get("metadata") or content["columns"], 1):
@@ -208,11 +218,14 @@ def _columns(content: Any, path: str) -> tuple[dict[str, list[Any]], list[Column
             names.append(name)
             texts = [str(named.get(key) or "") for key in ("unit", "description", "ucd")]
             told.append(Column(name, "", ("object",), *texts))
-        return {name: [row[index] for row in content["data"]] for index, name in enumerate(names)}, told
+        return {name: [row[index] for row in content["data"]] for index, name in enumerate(names)}, told, []
     if isinstance(content, dict) and (wrapper := _wrapper(content)):
         content = content[wrapper]
+    elif isinstance(content, dict) and are_labelled(content):
+        columns, notes = labelled_columns(content)
+        return columns, told, notes
     elif isinstance(content, dict) and _are_columns(content):
-        return {n: list(v.values()) if isinstance(v, dict) else v for n, v in content.items()}, told
+        return dict(content), told, []
     elif isinstance(content, dict):
         content = [content]
     if not _are_records(content):
@@ -222,7 +235,7 @@ def _columns(content: Any, path: str) -> tuple[dict[str, list[Any]], list[Column
             expected="an array of objects, an object in each line, or arrays of one length by name",
             hint="Write its table as JSON lines or CSV.",
         )
-    return {name: [one.get(name) for one in content] for name in _names(content)}, told
+    return {name: [one.get(name) for one in content] for name in _names(content)}, told, []
 
 
 def _names(records: Sequence[Mapping[str, Any]]) -> list[str]:
