@@ -92,7 +92,8 @@ def normalise(batch: "Batch", first: int = 0) -> Rows:
     frame, arrays = _split(table)
     frame, vectors, said = split_vectors(frame, told, first)
     units = {column.name: column.unit for column in batch.columns}
-    names, doubts = new_names(frame.columns, batch.position, units), []
+    names = new_names(frame.columns, batch.position, units)
+    doubts: list[Note] = []
     if batch.position is None:
         names, doubts = _without_false_positions(frame, names, units)
     objects, columns, notes = _in_our_words(frame, names, told)

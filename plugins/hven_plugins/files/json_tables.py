@@ -163,8 +163,9 @@ def _error_words(content: Mapping[str, Any]) -> str:
 def _unwrapped(content: Any) -> Any:
     """Return the columns of an object that holds nothing but them under one name."""
     only = next(iter(content.values())) if isinstance(content, dict) and len(content) == 1 else None
-    is_table = isinstance(only, dict) and len(only) > 1 and all(isinstance(one, list) for one in only.values())
-    return only if is_table and _are_columns(only) else content
+    if not isinstance(only, dict) or len(only) < 2 or not all(isinstance(one, list) for one in only.values()):
+        return content
+    return only if _are_columns(only) else content
 
 
 def _what(content: Any) -> str:
