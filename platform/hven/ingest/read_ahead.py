@@ -96,9 +96,11 @@ class _Ahead:
                 self._put(index, None)
             except _ClosedError:
                 return
-            except Exception as error:  # noqa: BLE001 - handed on to the one who takes it
+            except BaseException as error:  # noqa: BLE001 - handed on to the one who takes it, who would wait for ever
+                is_plain = isinstance(error, Exception)
+                handed = error if is_plain else RuntimeError(f"{type(error).__name__}: {error}")
                 try:
-                    self._put(index, error)
+                    self._put(index, handed)
                 except _ClosedError:
                     return
 

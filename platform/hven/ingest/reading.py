@@ -82,9 +82,9 @@ def read_pieces(
     try:
         with nullcontext(path) if path is None else local_file(path) as local:
             yield from _pieces(path, local, reader, options, folders or {})
-    except ParameterError:
+    except (ParameterError, GeneratorExit, KeyboardInterrupt, SystemExit):
         raise
-    except Exception as error:
+    except BaseException as error:  # panics of Polars are no exceptions by their class
         known = placed(error, path, local)
         if known is error:
             raise
@@ -121,7 +121,7 @@ def label(path: str | None) -> str:
     return "the reader's own file" if path is None else path
 
 
-def placed(error: Exception, path: str | None, local: str | None = None) -> HvenError:
+def placed(error: BaseException, path: str | None, local: str | None = None) -> HvenError:
     """Return an error of hven's that says in which file it happened; what nobody foresaw becomes one.
 
     Where the content of the file was expanded to (`local`) is not where people look for it.
@@ -139,7 +139,7 @@ def placed(error: Exception, path: str | None, local: str | None = None) -> Hven
     return copied
 
 
-def _unforeseen(error: Exception, path: str | None) -> HvenError:
+def _unforeseen(error: BaseException, path: str | None) -> HvenError:
     text = str(error).strip().split("\n")[0]
     refused = UnreadableFileError(
         f"the file cannot be read: {type(error).__name__}{f': {text}' if text else ''}",

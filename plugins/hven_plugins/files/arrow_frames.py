@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     Piece = tuple[pl.DataFrame, list[Column], list[Note]]
     Batches = Callable[[Sequence[str] | None], Iterator[pa.RecordBatch]]
 
+_DIGITS = 38
 _LARGEST = 2**63 - 1
 _VOPARQUET = b"IVOA.VOTable-Parquet.content"
 _INDEX = "__index_level_"
@@ -49,6 +50,13 @@ def arrow_pieces(schema: "pa.Schema", batches: "Batches") -> "Iterator[Piece]":
         for n in kept
         if schema.names[n] in texts
     ]
+    wide = {one.name for one in schema if pa.types.is_decimal256(one.type) and one.type.precision > _DIGITS} - texts
+    notes += [
+        Note(f"column {names[n]!r} has decimals of more than {_DIGITS} digits: kept as text", True, names[n])
+        for n in kept
+        if schema.names[n] in wide
+    ]
+    texts |= wide
     told = _described(schema, names)
     is_begun = False
     for batch in batches(None):
@@ -62,7 +70,8 @@ def arrow_pieces(schema: "pa.Schema", batches: "Batches") -> "Iterator[Piece]":
             yield frame, told, [] if is_begun else notes
             is_begun = True
     if not is_begun:
-        empty = pa.table([pa.array([], schema.field(n).type) for n in kept], [names[n] for n in kept])
+        columns = [_plain(pa.array([], schema.field(n).type), schema.names[n] in texts) for n in kept]
+        empty = pa.table(columns, [names[n] for n in kept])
         yield pl.from_arrow(empty), told, notes  # type: ignore[misc]
 
 
@@ -78,6 +87,8 @@ def _plain(column: Any, as_text: bool) -> Any:
         return column.cast(pa.string())
     if pa.types.is_decimal(column.type) and column.type.scale <= 0:
         return column.cast(pa.decimal256(76, 0)).cast(pa.int64()) if column.type.scale < 0 else column.cast(pa.int64())
+    if pa.types.is_decimal256(column.type):
+        return column.cast(pa.decimal128(_DIGITS, column.type.scale))
     if pa.types.is_float16(column.type):
         return column.cast(pa.float32())
     return column

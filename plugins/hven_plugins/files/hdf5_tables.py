@@ -6,6 +6,8 @@ from dataclasses import replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import hven
 from hven import Batch, Column, Note
 from hven.errors import HvenError, MissingDependencyError, UnreadableFileError, did_you_mean
@@ -133,12 +135,31 @@ def _pieces(file: Any, table: Hdf5Table) -> "Iterator[Piece]":
 
     def read(rows: slice) -> "dict[str, NDArray[Any]]":
         if dataset is None:
-            return {name: one[rows] for name, one in sources.items()}
+            return {name: _as_meant(one[rows], one.attrs) for name, one in sources.items()}
         block = dataset[rows]
         return {name: block[name] for name in block.dtype.names}
 
     for frame, notes in array_pieces(read, table.rows, size):
         yield _masked(frame), told, notes
+
+
+def _as_meant(values: "NDArray[Any]", attrs: Mapping[str, Any]) -> "NDArray[Any]":
+    """Return numbers as the attributes of netCDF say: without codes for missing, and with their scale."""
+    if values.dtype.kind not in "iuf":
+        return values
+    missing = np.zeros(values.shape, bool)
+    for key in ("_FillValue", "missing_value"):
+        for code in np.ravel(attrs.get(key, ())):
+            if np.asarray(code).dtype.kind in "iuf":
+                missing |= values == code
+    scale, offset = (float(np.ravel(attrs.get(key, 0.0))[0]) for key in ("scale_factor", "add_offset"))
+    if "scale_factor" in attrs or "add_offset" in attrs:
+        values = values.astype(np.float64) * (scale if "scale_factor" in attrs else 1.0) + offset
+    if not missing.any():
+        return values
+    if values.dtype.kind == "f" or values.ndim > 1:
+        return np.where(missing, np.nan, values.astype(np.result_type(values.dtype, np.float32), copy=False))
+    return np.ma.masked_array(values, missing)
 
 
 def _masked(frame: "pl.DataFrame") -> "pl.DataFrame":

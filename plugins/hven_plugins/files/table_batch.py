@@ -177,9 +177,15 @@ def _without_sentinels(
         names = [_known(frame, name, "sentinels", where)] if name != _EVERY else frame.columns
         for column in names:
             series = frame[column]
+            if series.dtype == pl.String:
+                # The number, however the text writes it: -9999, -9999.0.
+                written = series.str.strip_chars().cast(pl.Float64, strict=False)
+                is_missing = written.is_in(pl.Series(values, dtype=pl.Float64).implode()).fill_null(value=False)
+                frame = frame.with_columns(series.set(is_missing, None))
             if series.dtype.is_numeric():
                 # In the column's own precision: -9999.99 in float32 is not -9999.99 in float64.
-                missing = pl.Series(values, dtype=pl.Float64).cast(series.dtype, strict=False).drop_nulls()
+                whole = [value for value in values if series.dtype.is_float() or float(value).is_integer()]
+                missing = pl.Series(whole, dtype=pl.Float64).cast(series.dtype, strict=False).drop_nulls()
                 frame = frame.with_columns(pl.when(~pl.col(column).is_in(missing.implode())).then(pl.col(column)))
     for name, limits in valid.items():
         if len(limits) != 2:
@@ -190,6 +196,13 @@ def _without_sentinels(
                 hint="Correct the option.",
             )
         column, (low, high) = _known(frame, name, "valid", where), limits
+        if not frame[column].dtype.is_numeric():
+            raise ParameterError(
+                f"option 'valid' has limits for column {name!r}, which is {frame[column].dtype}",
+                where=where,
+                expected="a column of numbers",
+                hint="Leave it out, or say with the option 'sentinels' which texts of numbers are missing.",
+            )
         good = pl.lit(value=True)
         good = good if low is None else good & (pl.col(column) >= low)
         good = good if high is None else good & (pl.col(column) <= high)

@@ -233,3 +233,27 @@ def test_refused_rows_name_what_is_wrong(lake, tmp_path):
     hven.ingest_files(lake, tmp_path / "a.parquet", name="stars")
     with pytest.raises(DataRefusedError, match="object_id that is in the dataset already, for example 2"):
         hven.ingest_files(lake, tmp_path / "b.parquet", name="stars", mode="append")
+
+
+class Panic(BaseException):
+    """What Polars raises where it gives up is no Exception either."""
+
+
+@pytest.mark.parametrize("kind", [Panic, SystemExit])
+def test_a_file_at_which_its_reader_gives_up_is_set_aside_and_nothing_waits_for_ever(lake, tmp_path, kind):
+    @hven.reader(name="giving_up", patterns=("*.txt",))
+    def giving_up(path: str):
+        """Give up at some files."""
+        if "bad" in path:
+            raise kind("no such type")
+        yield hven.Batch({"": pl.DataFrame({"source_id": [1]})}, (), ("source_id",))
+
+    for name in ("good.txt", "bad.txt"):
+        (tmp_path / name).write_text(name)
+    files = [tmp_path / "good.txt", tmp_path / "bad.txt"]
+    report = hven.ingest_files(lake, files, name="t", reader=giving_up, progress=False)
+    assert report.rows == 1
+    ((path, error),) = report.set_aside
+    assert path.endswith("bad.txt")
+    assert kind.__name__ in str(error)
+    assert "no such type" in str(error)
