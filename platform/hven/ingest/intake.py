@@ -182,12 +182,13 @@ class Intake:
 
     def _write(self, waiting: "list[tuple[int, Rows]]") -> None:
         """Write rows as one segment; when they cannot be kept, find the files that are to blame, and set them aside."""
-        waiting = [one for one in waiting if self._lives[one[0]].error is None]
+        waiting[:] = [one for one in waiting if self._lives[one[0]].error is None]
         numbers = list(dict.fromkeys(number for number, _ in waiting))
         if not numbers:
             return
         try:
-            self.sink.write(waiting)
+            # Rows of one file are given away; those of several may have to be written again without some.
+            self.sink.write(waiting if len(numbers) == 1 else [*waiting])
         except _NOT_THE_FILES_FAULT:
             raise
         except Exception as error:  # noqa: BLE001 - the border of one file: recorded whole, the others go on

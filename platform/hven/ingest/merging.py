@@ -114,10 +114,13 @@ def array_digests(identity: "pl.DataFrame", parts: Mapping[str, Any]) -> "pl.Ser
     """Return a digest of the arrays of those rows whose identity repeats: equal rows may still have other spectra."""
     import polars as pl
 
+    arrays = [part for part in parts.values() if hasattr(part, "data_vars")]
+    if not arrays:
+        return pl.Series("\x00arrays", [None], dtype=pl.String).new_from_index(0, identity.height)
     digests: list[str | None] = [None] * identity.height
     rows = identity.is_duplicated().arg_true().to_numpy()
-    for part in parts.values():
-        if len(rows) and hasattr(part, "data_vars"):
+    for part in arrays:
+        if len(rows):
             for name in sorted(str(v) for v in part.variables if "object" in part[v].dims):
                 values = np.asarray(part[name].isel(object=rows).values)
                 for row, value in zip(rows, values, strict=True):

@@ -1,7 +1,7 @@
 """Ids of objects: hashes of what identifies an object in its survey, the same whichever way its files are cut."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from hven.ingest.known_ids import KnownIds
+
+
+_ROWS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,14 @@ class Numbered:
         The id that the first row of the same identity gets when nothing is taken, int64, shape (n,).
     number
         Of each row among those of its identity, int64, shape (n,).
+    first_taken
+        For each set of ids that were taken, whether it has `first`, bool, shape (n,).
     """
 
     ids: "NDArray[np.int64]"
     first: "NDArray[np.int64]"
     number: "NDArray[np.int64]"
+    first_taken: "tuple[NDArray[np.bool_], ...]" = ()
 
 
 def object_ids(identity: "pl.DataFrame", content: "pl.DataFrame", taken: "Sequence[KnownIds]" = ()) -> Numbered:
@@ -62,15 +68,19 @@ def object_ids(identity: "pl.DataFrame", content: "pl.DataFrame", taken: "Sequen
     >>> len(set(made.ids)), made.ids[::-1].tolist() == turned.ids.tolist(), made.number.tolist()
     (3, True, [0, 1, 0])
     """
-    keys = _texts(identity)
-    number, among = _numbers(keys, content)
-    hashes = text_hashes(keys)
+    hashes = _hashes(identity)
+    number, among = _numbers(hashes, identity, content)
     first, ids, at = _numbered(hashes, np.zeros_like(number)), _numbered(hashes, number), number.copy()
-    while (bad := _are_taken(ids, taken) | _repeats(ids, keys)).any():
+    first_taken = tuple(known.contain(first) for known in taken)
+    bad = _any_of(first_taken, len(ids)) & (at == 0)
+    bad[at > 0] = _are_taken(ids[at > 0], taken)
+    while (bad := bad | _repeats(ids, identity)).any():
         # Steps of as many as there are rows of this identity never lead two of them to one number.
         at[bad] += among[bad]
         ids[bad] = _numbered(hashes[bad], at[bad])
-    return Numbered(ids, first, number)
+        changed, bad = bad, np.zeros(len(ids), bool)
+        bad[changed] = _are_taken(ids[changed], taken)
+    return Numbered(ids, first, number, first_taken)
 
 
 def text_hashes(texts: "pl.Series") -> "NDArray[np.uint64]":
@@ -130,16 +140,24 @@ def _bits(series: "pl.Series") -> "pl.Series":
     return pl.select(pl.when(floats.is_not_null()).then(bits)).to_series()
 
 
-def _numbers(keys: "pl.Series", content: "pl.DataFrame") -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
-    """Return the number of each row among those of its key, by content, and how many those are."""
+def _hashes(identity: "pl.DataFrame") -> "NDArray[np.uint64]":
+    """Return the hash of each row's text; texts are made of some rows at a time: all of a segment took 150 MB."""
+    pieces = [text_hashes(_texts(some)) for some in identity.iter_slices(_ROWS_AT_A_TIME)]
+    return np.concatenate([np.empty(0, np.uint64), *pieces])
+
+
+def _numbers(
+    hashes: "NDArray[np.uint64]", identity: "pl.DataFrame", content: "pl.DataFrame"
+) -> "tuple[NDArray[np.int64], NDArray[np.int64]]":
+    """Return the number of each row among those of its identity, by content, and how many those are."""
     import polars as pl
 
-    number, among = np.zeros(keys.len(), np.int64), np.ones(keys.len(), np.int64)
-    rows = keys.is_duplicated().arg_true()
-    if rows.len():
+    number, among = np.zeros(len(hashes), np.int64), np.ones(len(hashes), np.int64)
+    rows = _rows_of_repeated(hashes)  # Equal identities have equal hashes; others are not looked at.
+    if len(rows):
         columns = sorted(content.columns)
-        some = content[rows].select(columns).insert_column(0, keys[rows].alias("\x00key"))
-        some = some.insert_column(1, rows.alias("\x00row")).sort("\x00key", *columns, maintain_order=True)
+        some = content[rows].select(columns).insert_column(0, _texts(identity[rows]).alias("\x00key"))
+        some = some.insert_column(1, pl.Series("\x00row", rows)).sort("\x00key", *columns, maintain_order=True)
         some = some.select(
             pl.col("\x00row"),
             pl.int_range(pl.len()).over("\x00key").alias("number"),
@@ -148,6 +166,16 @@ def _numbers(keys: "pl.Series", content: "pl.DataFrame") -> "tuple[NDArray[np.in
         place = some["\x00row"].to_numpy()
         number[place], among[place] = some["number"].to_numpy(), some["among"].to_numpy()
     return number, among
+
+
+def _rows_of_repeated(values: "NDArray[Any]") -> "NDArray[np.int64]":
+    """Return the rows, ascending, whose value another row has too."""
+    ordered = np.sort(values)
+    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    if not len(twice):
+        return np.empty(0, np.int64)
+    at = np.minimum(np.searchsorted(twice, values), len(twice) - 1)
+    return np.flatnonzero(twice[at] == values)
 
 
 def _numbered(hashes: "NDArray[np.uint64]", number: "NDArray[np.int64]") -> "NDArray[np.int64]":
@@ -164,19 +192,25 @@ def splitmix64(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
 
 
 def _are_taken(ids: "NDArray[np.int64]", taken: "Sequence[KnownIds]") -> "NDArray[np.bool_]":
-    found = np.zeros(len(ids), bool)
-    for known in taken:
-        found |= known.contain(ids)
+    return _any_of([known.contain(ids) for known in taken], len(ids))
+
+
+def _any_of(masks: "Sequence[NDArray[np.bool_]]", size: int) -> "NDArray[np.bool_]":
+    found = np.zeros(size, bool)
+    for mask in masks:
+        found |= mask
     return found
 
 
-def _repeats(ids: "NDArray[np.int64]", keys: "pl.Series") -> "NDArray[np.bool_]":
-    """Return which ids another row has that comes before in the order of keys."""
+def _repeats(ids: "NDArray[np.int64]", identity: "pl.DataFrame") -> "NDArray[np.bool_]":
+    """Return which ids another row has that comes before in the order of the texts of identities."""
     repeated = np.zeros(len(ids), bool)
-    ordered = np.sort(ids)
-    twice = np.unique(ordered[1:][ordered[1:] == ordered[:-1]])
-    if len(twice):
-        for one in twice:
-            rows = sorted(np.flatnonzero(ids == one).tolist(), key=lambda row: str(keys[row]))
-            repeated[rows[1:]] = True
+    rows = _rows_of_repeated(ids)
+    if len(rows):
+        seen: set[int] = set()
+        for _, id_, row in sorted(
+            zip(_texts(identity[rows]).to_list(), ids[rows].tolist(), rows.tolist(), strict=True)
+        ):
+            repeated[row] = id_ in seen
+            seen.add(id_)
     return repeated

@@ -1,7 +1,7 @@
 """Where an ingest goes: the datasets of one transaction, written segment by segment."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -151,8 +151,13 @@ class Sink:
         rows = replace(rows, notes=(*rows.notes, *unit_notes(rows, like)))
         return fitted(rows, self.like) if self.adds else rows
 
-    def write(self, several: Sequence[tuple[int, Rows]]) -> Written:
+    def write(self, several: list[tuple[int, Rows]]) -> Written:
         """Write rows, with the number of the file that each is from, as one segment of each dataset.
+
+        Parameters
+        ----------
+        several
+            The rows. The list is emptied when they have been put in order: no one else's copy of them is kept.
 
         Raises
         ------
@@ -170,8 +175,12 @@ class Sink:
         try:
             # Arrays are put in order, and columns summed up, while the table is written.
             with ThreadPoolExecutor(2) as aside:
-                sheet = aside.submit(quality_of, rows.objects.drop("_healpix_29", strict=False), like.outline.columns)
                 ordered = arranged(rows, ids, files, aside)
+                shown = [name for name in rows.objects.columns if name != "_healpix_29"]
+                sheet = aside.submit(quality_of, ordered.objects.select(shown), like.outline.columns)
+                # Unordered rows are as large as the segment: 70 MB that writing it does not need.
+                several.clear()
+                del rows
                 for part in self.names:
                     held: Any = ordered.parts.get(part, ordered.objects)
                     data = held.result() if isinstance(held, Future) else held
@@ -186,7 +195,7 @@ class Sink:
             self._known.remove(written.gone)
         if self._has_identity and not like.fixed:
             # From now on a number is no fraction in the columns that ids are made from, or they would be others.
-            self.like = replace(like, fixed=frozenset(rows.identity))
+            self.like = replace(like, fixed=frozenset(ordered.identity))
         self.written.append(written)
         return written
 
@@ -267,7 +276,9 @@ class Sink:
         if self._base is None:
             self._base = KnownIds()
             if self.adds:
-                self._base.add(self.lake[self.name].table(["object_id"]).collect()["object_id"].to_numpy())
+                source = self.lake[self.name].source
+                for part in source.parts:
+                    self._base.add(source.scan([part]).select("object_id").collect().to_series().to_numpy())
         return self._base
 
     def _check(self, names: Iterable[str]) -> None:
@@ -325,10 +336,11 @@ class Sink:
         content = rows.objects.with_columns(array_digests(identity, rows.parts))
         known = [self._known, self._mine]
         made = object_ids(identity, content, known)
+        in_lake, in_ingest = made.first_taken
         # Rows without any identity are objects of their own: nothing says that two of them are one.
         is_known = ~identity.select(pl.all_horizontal(pl.all().is_null())).to_series().to_numpy()
-        is_there = self._known.contain(made.first) & is_known
-        repeat = (self._mine.contain(made.first) | (made.number > 0)) & is_known
+        is_there = in_lake & is_known
+        repeat = (in_ingest | (made.number > 0)) & is_known
         if not self._has_identity and any(hasattr(part, "data_vars") for part in rows.parts.values()):
             # Nothing but their content tells rows apart, and of that the arrays were compared with those beside only.
             repeat &= ~content.select(pl.struct(pl.all()).is_first_distinct()).to_series().to_numpy()

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hven")
 _PATTERNS = ("*.fits", "*.fit", "*.fits.gz", "*.fit.gz", "*.fts")
 _DESCRIPTIONS = ("TCOMM", "TDESC", "TDOC")
-BATCH_BYTES = 2**25
+BATCH_BYTES = 2**23
 """How much of a table is in memory at a time, in bytes of the file."""
 
 _EMPTY_COMMENTS = ("label for ", "column name", "field name", "name of column", "name of field")

@@ -70,6 +70,17 @@ def test_hashes_that_collide_still_give_different_ids_in_any_order(monkeypatch):
     assert not set(object_ids(more, more, [KnownIds(ids)]).ids.tolist()) & set(ids.tolist())
 
 
+def test_ids_do_not_depend_on_how_many_rows_are_hashed_at_a_time(monkeypatch):
+    rows = [(name, visit, feh) for name in "abcd" for visit in (0, 1) for feh in (0.5, None, 0.5, -0.25)]
+    whole = ids_of(frame_of(rows))
+    monkeypatch.setattr(module, "_ROWS_AT_A_TIME", 3)
+    assert ids_of(frame_of(rows)).tolist() == whole.tolist()
+    some = whole[::3]
+    taken = object_ids(frame_of(rows).select("name", "visit"), frame_of(rows), [KnownIds(some), KnownIds()])
+    assert not set(taken.ids.tolist()) & set(some.tolist())
+    assert [mask.tolist() for mask in taken.first_taken] == [np.isin(taken.first, some).tolist(), [False] * len(rows)]
+
+
 def test_ids_fit_into_63_bits_and_are_spread():
     frame = pl.DataFrame({"id": np.arange(10_000)})
     ids = object_ids(frame, frame).ids

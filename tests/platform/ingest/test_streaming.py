@@ -10,7 +10,6 @@ import xarray as xr
 import hven
 from hven.errors import DataRefusedError, StorageError
 from hven.ingest import intake
-from hven.ingest.known_ids import KnownIds
 from hven.ingest.read_ahead import read_ahead
 from hven.plugins import Batch
 
@@ -210,21 +209,6 @@ def test_reading_stops_when_nobody_takes_what_is_read():
     read = read_ahead(range(1000), [lambda _: [Piece()] * 10], budget=100)
     next(read)
     read.close()
-
-
-def test_known_ids_are_a_set():
-    random = np.random.default_rng(3)
-    known, truth = KnownIds(), set()
-    for _ in range(50):
-        ids = random.integers(0, 2000, random.integers(0, 60))
-        fresh = np.unique(ids[[i not in truth for i in ids.tolist()]])
-        known.add(fresh)
-        truth |= set(fresh.tolist())
-        gone = random.integers(0, 2000, 10)
-        known.remove(gone)
-        truth -= set(gone.tolist())
-    assert np.flatnonzero(known.contain(np.arange(2000))).tolist() == sorted(truth)
-    assert len(known) == len(truth)
 
 
 def test_refused_rows_name_what_is_wrong(lake, tmp_path):
