@@ -65,7 +65,16 @@ def rivals(names: Sequence[str], units: Mapping[str, str] | None = None) -> tupl
     """
     spelled = {name: canonical for name in names if (canonical := _spelled(name, (units or {}).get(name, "")))}
     others = {_plain(name).lower() for name in names if name not in spelled}
-    return tuple(
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        if (plain := _plain(name, (units or {}).get(name, ""))) in CANONICAL:
+            alike.setdefault(plain, []).append(name)
+    doubts = tuple(
+        Note(f"columns {', '.join(map(repr, several))} are all called {canonical!r}: one of them is kept so", True)
+        for canonical, several in alike.items()
+        if len(several) > 1
+    )
+    return doubts + tuple(
         Note(
             f"columns {', '.join(repr(n) for n in names if spelled.get(n) == canonical)} are all spelled like "
             f"{canonical!r}: none is taken for it",

@@ -73,6 +73,8 @@ _OF_GAL = frozenset(("rgal", "xgal", "ygal", "zgal"))
 _OF_ANY_UNIT = frozenset(("flux", "ivar", "mask", "flux_err"))
 _PREFIX = re.compile(r"(e|err|error|sigma|unc)_+(.+)", re.IGNORECASE)
 _SUFFIX = re.compile(r"(.*?\w)(?:_*(?:err|error)|_+(?:unc|uncertainty|sigma))_*", re.IGNORECASE)
+_SHORT = re.compile(r"(?:err?|e|sig)(?P<behind>(?=[A-Za-z\[]).{4,})|(?P<before>.+)_e", re.IGNORECASE)
+_NO_ERROR_OF = frozenset(("bp_rp", "source_id", "object_id", "_healpix_29", "mask", "flux", "ivar", "wavelength"))
 _FLAG = re.compile(r"flag_+(?P<after>.+)|(?P<before>.+?)_+flag", re.IGNORECASE)
 
 
@@ -208,12 +210,22 @@ def find_column(name: str, columns: Iterable[Column]) -> tuple[str, ...]:
 
 def _error_of(name: str) -> str | None:
     """Return what a name is the error of, None when it is no error's."""
+    name = re.sub(r"[\s.]+", "_", name)
     match = _PREFIX.fullmatch(name)
     # 'E_Age' beside 'e_Age' is VizieR's upper error; 'E_AGE' comes of a format of capitals.
     if match and match[1] == "E" and not name.isupper():
         return None
-    of = match[2] if match else match[1] if (match := _SUFFIX.fullmatch(name)) else ""
+    of = match[2] if match else match[1] if (match := _SUFFIX.fullmatch(name)) else _shortly_of(name)
     return of.strip("_") if _words(of) else None
+
+
+def _shortly_of(name: str) -> str:
+    """Return what ``erTeff``, ``eTeff`` or ``plx_e`` is the error of; empty unless that is known and sure."""
+    match = _SHORT.fullmatch(name)
+    of = (match["behind"] or match["before"]) if match else ""
+    value = read_name(of) if of else Name("", Sureness.UNKNOWN)
+    is_known = value.sureness <= Sureness.ALIAS and not value.value and value.canonical not in _NO_ERROR_OF
+    return of if is_known and canonical_column(value.canonical) is not None else ""
 
 
 def _value(name: str) -> Name | None:

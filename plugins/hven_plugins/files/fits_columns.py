@@ -56,7 +56,7 @@ class FitsColumn:
     width: int
     scale: float = 1.0
     zero: float = 0.0
-    null: int | None = None
+    null: float | None = None
     ragged: bool = False
     wide: bool = False
     as_text: bool = False
@@ -187,9 +187,17 @@ def _width(letter: str, repeat: int) -> int:
     return (repeat + 7) // 8 if letter == "X" else np.dtype(_SIZES[letter]).itemsize * repeat
 
 
-def _null(header: Any, number: int, letter: str) -> int | None:
+def _null(header: Any, number: int, letter: str) -> float | None:
+    """Return what stands for missing, also where the standard has no such code (of floats, or written as text)."""
     value = header.get(f"TNULL{number}")
-    return int(value) if isinstance(value, int) and letter in "BIJK" else None
+    if isinstance(value, str):
+        try:
+            value = int(value) if letter in "BIJK" else float(value)
+        except ValueError:
+            return None
+    if letter in "BIJK":
+        return int(value) if isinstance(value, int | float) and float(value).is_integer() else None
+    return float(value) if isinstance(value, int | float) and letter in "ED" else None
 
 
 def _shape(tdim: Any, letter: str, repeat: int, rest: str) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """FITS tables, in and out."""
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from hven_plugins.files.fits_headers import Hdu, fits_hdus
 from hven_plugins.files.fits_layout import described_tables, fits_table_claim, science_tables
 from hven_plugins.files.fits_mixins import is_of_astropy, mixin_rows
 from hven_plugins.files.fits_names import ascii_text, fits_names, is_beyond_ascii
+from hven_plugins.files.fits_sums import sum_notes
 from hven_plugins.files.table_batch import table_batch
 
 if TYPE_CHECKING:
@@ -84,17 +86,18 @@ def fits_rows(path: str, where: str, hdu: int | str | None = None) -> "Iterator[
         table = _table_of(hdus, where, hdu)
         if table.is_cut or any(one.is_cut for one in hdus[: table.index]):
             raise UnreadableFileError("the file is cut short", where=where, hint="Fetch or copy the file again.")
-        frame = frame_of(hdus[0], table)
+        frame, doubts = frame_of(hdus[0], table), [*epoch_notes(hdus[0], table), *sum_notes(path, table)]
         if str(table.header["XTENSION"]).strip() == "TABLE":
-            rows, told, notes = _ascii_table(path, table.index)
-            yield rows, told, frame, notes + epoch_notes(hdus[0], table)
+            rows, told, notes = _ascii_table(path, table)
+            yield rows, told, frame, notes + doubts
             return
         if is_of_astropy(table):
             rows, told, notes = mixin_rows(path, table.index)
-            yield rows, told, "", notes
+            yield rows, told, "", notes + doubts
             return
-        for number, (rows, told, frame_of_rows, notes) in enumerate(_binary_table(path, table, frame)):
-            yield rows, told, frame_of_rows, [*notes, *([] if number else epoch_notes(hdus[0], table))]
+        for rows, told, said, notes in _binary_table(path, table, frame):
+            yield rows, told, said, notes + doubts
+            doubts = []
     except (OSError, EOFError, ValueError, TypeError, IndexError, KeyError) as error:
         if isinstance(error, HvenError):
             raise
@@ -205,7 +208,7 @@ def _unpacked(series: "pl.Series") -> "pl.Series":
     return values.fill_nan(None) if values.dtype.is_float() else values
 
 
-def _ascii_table(path: str, index: int) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
+def _ascii_table(path: str, table: Hdu) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
     """Return a table that is written as text: small by its nature, so it is read whole by astropy."""
     import polars as pl
     from astropy.io import fits
@@ -213,21 +216,31 @@ def _ascii_table(path: str, index: int) -> "tuple[pl.DataFrame, list[Column], li
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with fits.open(path, memmap=False, character_as_bytes=True) as hdus:
-            header = hdus[index].header
-            names, notes = distinct_names(header)
+            held = hdus[table.index]
+            names, notes = distinct_names(held.header)
             for number, name in enumerate(names, 1):
-                header[f"TTYPE{number}"] = name
-            table = hdus[index]
-            series = [_ascii_series(table, i) for i in range(len(table.columns))]
-            told = [_one(header, i, c.name) for i, c in enumerate(table.columns, 1)]
+                held.header[f"TTYPE{number}"] = name
+            series = [_ascii_series(held, i, _blanks(path, table, i + 1)) for i in range(len(held.columns))]
+            told = [_one(held.header, i, c.name) for i, c in enumerate(held.columns, 1)]
     return pl.DataFrame(series), told, notes
 
 
-def _ascii_series(table: Any, index: int) -> "pl.Series":
+def _ascii_series(table: Any, index: int, missing: "NDArray[np.bool_]") -> "pl.Series":
     column = table.columns[index]
     values = table.data.field(index) if table.header["NAXIS2"] else np.zeros(0, column.dtype.base)
-    missing = values == column.null if column.null is not None else None
     return series_of(column.name, values, missing)
+
+
+def _blanks(path: str, table: Hdu, number: int) -> "NDArray[np.bool_]":
+    """Return where a column of an ASCII table is blank or says TNULL: astropy gives 0 there."""
+    header, width = table.header, int(table.header["NAXIS1"])
+    size = re.match(r"\s*[AIFED](\d+)", str(header[f"TFORM{number}"]))
+    first = int(header[f"TBCOL{number}"]) - 1
+    rows = np.fromfile(path, np.uint8, width * table.rows, offset=table.start).reshape(table.rows, width)
+    field = np.ascontiguousarray(rows[:, first : first + (int(size[1]) if size else 1)])
+    texts = np.char.strip(field.view(f"S{field.shape[1]}").reshape(table.rows)) if field.size else np.zeros(0, "S1")
+    null = str(header.get(f"TNULL{number}", "")).strip().encode()
+    return np.asarray((texts == b"") | (texts == null))
 
 
 def _described(header: Any, columns: Sequence[FitsColumn]) -> list[Column]:

@@ -1,9 +1,11 @@
 """Column names of files become names that hven keeps."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hven.ingest.column_names import new_names, rivals
+from hven.schema import Sureness, read_name
 
 
 @settings(deadline=None)
@@ -65,3 +67,23 @@ def test_two_columns_never_become_one_and_a_note_names_the_rivals():
 def test_a_unit_of_another_quantity_speaks_against_a_spelling():
     assert new_names(["M_H", "AGE"], units={"M_H": "mag", "AGE": "log(yr)"}) == {"M_H": "M_H", "AGE": "AGE"}
     assert new_names(["M_H", "AGE"], units={"M_H": "[Sun]", "AGE": "Myr"}) == {"M_H": "m_h", "AGE": "age"}
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("erTeff", "teff_err"), ("eTeff", "teff_err"), ("plx_e", "parallax_err"), ("pmra_e", "pmra_err"),
+        ("e.teff", "teff_err"), ("Teff err", "teff_err"), ("e[Fe/H]", "feh_err"), ("fe_h_e", "feh_err"),
+        ("ebprp", None), ("era", None), ("type_e", None), ("elevation", None), ("eMask", None), ("z_e", None),
+    ],
+)  # fmt: skip
+def test_short_spellings_of_errors_are_errors_of_what_is_known_and_sure(name, meant):
+    read = read_name(name)
+    assert (read.canonical if read.sureness < Sureness.UNKNOWN else None) == meant
+
+
+def test_columns_that_differ_in_case_alone_need_attention():
+    (note,) = rivals(["Teff", "TEFF", "x", "X"])
+    assert note.needs_attention
+    assert "'Teff', 'TEFF'" in note.text
+    assert not rivals(["teff", "logg"])
