@@ -18,8 +18,6 @@ from hven.compute import open_run
 from hven.schedule import firings
 from simulated import make_spectra, make_stars
 
-pytest.importorskip("moto", reason="moto (an S3 server for tests) is not installed")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
