@@ -65,11 +65,12 @@ class ChunkFiles(WrapperStore[Any]):
     async def _place(self, key: str) -> _Place | None:
         """Return file, offset and length of a chunk; None for what is not a chunk in a file."""
         array, mark, cell = key.rpartition("/c/")
-        if not mark:
+        indices = cell.split("/")
+        if not mark or not all(index.isdigit() for index in indices):  # an array may be called 'c' itself
             return None
         if array not in self._known:
             self._known[array] = await self._places(array)
-        return self._known[array].get(tuple(int(index) for index in cell.split("/")))
+        return self._known[array].get(tuple(map(int, indices)))
 
     async def _places(self, array: str) -> dict[tuple[int, ...], _Place]:
         found = {}

@@ -10,6 +10,8 @@ from hven import Column, Note
 if TYPE_CHECKING:
     import polars as pl
 
+_EXACT = 2**53
+
 
 def astropy_frame(table: Any) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
     """Return an astropy table as a frame, what it says of its columns, and what was made of some.
@@ -121,16 +123,17 @@ def _times(name: str, values: Any) -> "pl.Series":
 
 
 def _vectors(name: str, values: "np.ndarray[Any, Any]", mask: "np.ndarray[Any, Any]") -> "pl.Series":
-    """Return vectors of one length as an array column; masked floats are NaN, other masked elements make a row null."""
+    """Return vectors of one length as an array column, of floats with NaN where elements are masked."""
     import polars as pl
 
-    native = np.ascontiguousarray(values.astype(_native(values.dtype), copy=bool(mask.any())))
-    if mask.any() and native.dtype.kind == "f":
-        native[mask] = np.nan
-    series = pl.Series(name, native)
-    gone = mask.reshape(len(values), -1)
-    gone = gone.all(axis=1) if native.dtype.kind == "f" else gone.any(axis=1)
-    return series.scatter(np.flatnonzero(gone), None) if gone.any() else series
+    if not mask.any():
+        return pl.Series(name, np.ascontiguousarray(values.astype(_native(values.dtype), copy=False)))
+    if values.dtype.kind in "iu" and (np.abs(values[~mask].astype(np.float64)) > _EXACT).any():
+        return _of_lists(name, len(values))
+    kind = _native(values.dtype) if values.dtype.kind == "f" else np.dtype(np.float64)
+    native = np.ascontiguousarray(values.astype(kind))
+    native[mask] = np.nan
+    return pl.Series(name, native)
 
 
 def _lists(name: str, values: "np.ndarray[Any, Any]", null: "np.ndarray[Any, Any]") -> "pl.Series":

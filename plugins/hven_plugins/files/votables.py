@@ -19,6 +19,14 @@ from hven_plugins.files.text_content import decode_start
 if TYPE_CHECKING:
     import polars as pl
 
+_CHANGED = {
+    "W18": "the table has another number of rows than it says",
+    "W30": "some values are no numbers, and are taken as missing",
+    "W36": "the code for missing values of a field is none that it can have, so that 0 is taken as missing",
+    "W46": "some texts are longer than their field, and are cut",
+}
+"""Warnings of astropy that tell of values lost or changed; the others tell of spellings."""
+
 _EVERY = "all"
 _STREAM = re.compile(rb"<(?:\w+:)?STREAM\b[^>]*\bhref\s*=\s*[\"']([^\"']*)", re.IGNORECASE)
 _OVERLAP = 4096
@@ -74,8 +82,8 @@ def votable(path: str, *, table: int | str | None = None, **options: Any) -> Ite
     with hven.local_file(path) as local:
         _ = FileHead(local).raw  # refuses a file that cannot be opened, in words
         _refuse_streams(local, path)
-        document = _parsed(local, path)
-        notes = service_notes(document, path)
+        document, doubts = _parsed(local, path)
+        notes = [*service_notes(document, path), *doubts]
         tables = list(document.iter_tables())
         chosen = _chosen(tables, table, path)
         frames = _frames_of(document, chosen[0])
@@ -106,15 +114,16 @@ def _refuse_streams(local: str, path: str) -> None:
             before = block[-_OVERLAP:]
 
 
-def _parsed(local: str, path: str) -> Any:
+def _parsed(local: str, path: str) -> tuple[Any, list[Note]]:
+    """Return the document, and notes on values that astropy could not take as they are written."""
     from astropy.io.votable import parse
     from astropy.io.votable.exceptions import VOTableSpecError
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(record=True) as warned:
         # Nearly every VOTable in the wild bends the standard somewhere; astropy warns of each place.
-        warnings.simplefilter("ignore")
+        warnings.simplefilter("always")
         try:
-            return parse(local, verify="ignore")
+            document = parse(local, verify="warn")
         except (OSError, ValueError, IndexError, TypeError, KeyError, VOTableSpecError) as error:
             reason = str(error).split("\n")[0].replace(f"{local}:", "line ") or type(error).__name__
             raise UnreadableFileError(
@@ -122,6 +131,22 @@ def _parsed(local: str, path: str) -> Any:
                 where=path,
                 hint="Fetch it again; services answer with an error page instead of a table now and then.",
             ) from error
+    return document, _doubts(warned, path)
+
+
+def _doubts(warned: "Sequence[warnings.WarningMessage]", path: str) -> list[Note]:
+    """Return notes on values that are lost or changed; refuse numbers that their type cannot hold."""
+    first: dict[str, str] = {}
+    for one in warned:
+        first.setdefault(type(one.message).__name__, str(one.message).split("\n")[0].rpartition(": ")[2])
+    if "W51" in first:
+        raise UnreadableFileError(
+            f"the VOTable has numbers that their field cannot hold: {first['W51']}",
+            where=path,
+            expected="numbers within the range of the datatype of their field",
+            hint="Correct the datatype in the file, to int or long for instance.",
+        )
+    return [Note(f"{text}: {first[kind]}", needs_attention=True) for kind, text in _CHANGED.items() if kind in first]
 
 
 def _chosen(tables: list[Any], wanted: int | str | None, path: str) -> list[Any]:

@@ -119,3 +119,13 @@ def test_what_no_array_holds_is_left_out_with_the_reason(values):
     _, arrays, notes = split_vectors(pl.DataFrame({"id": [1, 2], "x": values}), {})
     assert arrays is None
     assert notes[0].needs_attention
+
+
+def test_vectors_called_as_the_keys_of_chunks_are_can_be_read(tmp_path):
+    lake = hven.create(tmp_path / "lake")
+    columns = {"source_id": [1, 2], "c": [[1.0, 2.0], [3.0, 4.0]], "zarr": [[5, 6], [7, 8]], "0": [[1], [2]]}
+    pl.DataFrame(columns, schema_overrides={"c": pl.Array(pl.Float64, 2)}).write_parquet(tmp_path / "t.parquet")
+    hven.ingest_files(lake, tmp_path / "t.parquet", name="t", progress=False)
+    found = lake["t_vectors"].dataset().sortby("source_id")
+    assert found["c"].values.tolist() == columns["c"]
+    assert found["zarr"].values.tolist() == columns["zarr"]
