@@ -14,6 +14,7 @@ from hven.compute.clusters import Cluster, workers_lost
 from hven.compute.confirming import confirm
 from hven.compute.cutting import Cutting
 from hven.compute.following import RunFollower
+from hven.compute.joins import left_out
 from hven.compute.journal import caveats_in
 from hven.compute.presence import Presence, me
 from hven.compute.previous import Previous, earlier_for
@@ -57,6 +58,7 @@ class Execution:
         began = perf_counter()
         self._begin()
         try:
+            self.run.record["joins"] = [join.told for join in left_out(self.request.inputs)]
             if self.request.analysis.per_object:
                 self._by_blocks()
             else:
@@ -138,7 +140,7 @@ class Execution:
         self.run.record["failures"].sort(key=lambda failure: failure["block"])
         self.presence.close()
         if self.run.record["rows"]["out"] == 0:
-            raise _nothing(self.journal.failed, self.work.count)
+            raise _nothing(self.journal.failed, self.work.count, self.run.record["joins"])
         if self.journal.failed:
             count, objects = len(self.journal.failed), self.run.record["objects"]
             self.run.caveat(
@@ -166,7 +168,9 @@ class Execution:
         self.run.record["border"] = list(dict.fromkeys([*known, *found]))
 
     def _note_border(self) -> None:
-        """Make caveats of what is wrong with the values that were read, but for what the analysis says itself."""
+        """Make caveats of what joins leave out and of what is wrong with the values, but for what the analysis says."""
+        for text in self.run.record["joins"]:
+            self.run.caveat(text)
         has_said = any(text.startswith("Assumed: no errors") for text in self.run.record["said"])
         for text in self.run.record["border"]:
             if not (has_said and is_of_missing_errors(text)):
@@ -190,7 +194,11 @@ class Execution:
         for key in ("commit", "figures", "sections", "report"):
             record[key] = before.get(key)
         record["said"] = dict(before.get("said", {}))
+        # What joins leave out was counted anew.
         for text in before["caveats"]:
+            if text not in before.get("joins", []):
+                self.run.caveat(text)
+        for text in record["joins"]:
             self.run.caveat(text)
         confirm(self.run, previous.made_by)
         self.run.was_up_to_date = True
@@ -199,6 +207,8 @@ class Execution:
 
     def _as_whole(self) -> None:
         def counted(rows: int) -> None:
+            if self.request.by_object and not rows:
+                raise _nothing({}, self.work.count, self.run.record["joins"])
             self.run.record["rows"]["in"] = rows
             self.run.record["objects"] = {"of": rows, "done": 0, "set_aside": 0, "left": rows}
             self.run.save()
@@ -353,11 +363,13 @@ def _failure_told(block: Block, outcome: Outcome, failure: Failure) -> dict[str,
     }
 
 
-def _nothing(failed: Mapping[int, tuple[Failure, ...]], blocks: int) -> HvenError:
+def _nothing(failed: Mapping[int, tuple[Failure, ...]], blocks: int, joins: Sequence[str]) -> HvenError:
     """Return the error of a run without a single object in its result."""
     if not failed:
         return TooFewObjectsError(
-            "no object is left by the selection", hint="Loosen where and region, or choose other datasets."
+            "no object is left by the selection",
+            where=" ".join(joins),
+            hint="Loosen where and region, or choose other datasets.",
         )
     first = failed[min(failed)][0].error
     told = "the only block" if blocks == 1 else f"{len(failed):,} of {blocks:,} blocks"

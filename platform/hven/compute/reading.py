@@ -70,7 +70,7 @@ def read_aligned(inputs: "Sequence[BoundInput]", block: Block) -> Aligned:
 
 def count_aligned(inputs: "Sequence[BoundInput]", block: Block) -> int:
     """Return how many objects `read_aligned` would give, reading only what decides it."""
-    slim = [_slim(given, is_only=len(inputs) == 1) for given in inputs]
+    slim = [only_deciding(given, is_only=len(inputs) == 1) for given in inputs]
     return block.rows if len(slim) == 1 and slim[0].takes_all_rows else read_aligned(slim, block).rows
 
 
@@ -121,10 +121,10 @@ def _example_frame(given: "BoundInput") -> "pl.DataFrame":
         for name in leg.flat:
             value = None if name in given.flags else _example(known[name])
             columns.setdefault(name, pl.Series(name, [value], dtype=known[name]))
-    return _with_derived(given, pl.DataFrame(columns))
+    return with_derived(given, pl.DataFrame(columns))
 
 
-def _with_derived(given: "BoundInput", frame: "pl.DataFrame") -> "pl.DataFrame":
+def with_derived(given: "BoundInput", frame: "pl.DataFrame") -> "pl.DataFrame":
     """Return rows of an input with the columns that are computed from those that were read."""
     return frame.with_columns([one.expression for one in given.derived]) if given.derived else frame
 
@@ -166,7 +166,7 @@ def _selected(given: "BoundInput", piece: Piece) -> Piece:
         kept, found = piece.take(here), other.take(there)
         frame = kept.frame.hstack(found.frame.drop(ID))
         piece = Piece(frame, (*kept.deep, *found.deep))
-    piece = replace(piece, frame=_with_derived(given, piece.frame))
+    piece = replace(piece, frame=with_derived(given, piece.frame))
     if given.where is None and given.region is None:
         return piece
     lets = pl.lit(value=True) if given.where is None else given.where.fill_null(value=False)
@@ -200,7 +200,7 @@ def _with_flags(data: "xr.Dataset", given: "BoundInput") -> "xr.Dataset":
     return data
 
 
-def _slim(given: "BoundInput", *, is_only: bool) -> "BoundInput":
+def only_deciding(given: "BoundInput", *, is_only: bool) -> "BoundInput":
     """Return an input that reads just the columns which decide how many objects there are."""
     deciding = set() if given.where is None else set(given.where.meta.root_names())
     derived = needed(given.derived, deciding)
