@@ -22,7 +22,7 @@ from hven.compute.task import BlockTask, Failure, Outcome, Place, Staged, pack
 from hven.compute.window import WorkerLost, each_outcome
 from hven.errors import HvenError, ResultRefusedError, RunFailedError
 from hven.lake import Block, Source, StagedArrays, StagedTable
-from hven.lake.axes import Axes, difference
+from hven.lake.axes import Axes, defining, difference, other_attribute
 from hven.lake.store import Store
 from hven.schema import Schema
 
@@ -33,6 +33,12 @@ _HELD = 0.9
 """The part of a worker's memory that it is held to: at 95 % Dask kills it."""
 
 _IN_WORDS = {"dtype": "of type", "dims": "over", "unit": "in", "ucd": "of UCD", "description": ""}
+
+_ALIKE = "Let the analysis return the same variables and types for any objects, or give it another version."
+_SAY_IT = (
+    "An attribute holds for all objects: make it a variable over 'object', say it by the attribute 'caveats', "
+    "or leave it out."
+)
 
 _AHEAD = 3
 """Tasks on their way for each that runs: enough that no worker waits, though they are handed over a few at once."""
@@ -250,16 +256,20 @@ class BlockWork:
                 continue
             known = Schema.from_json(text.encode())
             new = Schema.from_json(schema.encode())
-            # What only some blocks say holds for none but them.
-            common = {key: value for key, value in known.attrs.items() if new.attrs.get(key) == value}
+            # What tells only of some blocks holds for none but them.
+            own = {key for key in known.attrs if key not in defining(known.attrs)}
+            common = {k: value for k, value in known.attrs.items() if k not in own or new.attrs.get(k) == value}
             told = {**json.loads(text), "attrs": common}
             self.journal.schemas[part] = json.dumps(told, sort_keys=True, separators=(",", ":"))
             where = f" in part {part!r}" if part else ""
             if known.columns != new.columns:
                 what = f"the result has other columns or types{where}: {_change(known, new)}"
                 return _refused(outcome, what)
+            other = other_attribute(known.attrs, new.attrs, exact=True)
+            if other is not None:
+                return _refused(outcome, f"attribute {other[0]!r} of the result{where} {other[1]}", _SAY_IT)
         for part, schema in outcome.schemas.items():
-            found = difference(self._axes(part), axes_in(schema))
+            found = difference(self._axes(part), axes_in(schema), exact=True)
             if found is not None:
                 return _refused(outcome, f"{found[0]!r} of the result{f', part {part!r},' if part else ''} {found[1]}")
         if outcome.needs_arrays:
@@ -305,12 +315,12 @@ def _change(known: Schema, new: Schema) -> str:
     return "they are in another order"
 
 
-def _refused(outcome: Outcome, what: str) -> Outcome:
+def _refused(outcome: Outcome, what: str, hint: str = _ALIKE) -> Outcome:
     error = ResultRefusedError(
         what,
         where=f"block {outcome.index}",
         expected="the same as that of every other block",
-        hint="Let the analysis return the same variables and types for any objects, or give it another version.",
+        hint=hint,
     )
     return _failed(outcome, error)
 

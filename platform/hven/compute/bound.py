@@ -1,6 +1,7 @@
 """A bound input: a selection resolved to pinned datasets, and held against what the analysis asks for."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from hven.compute.derived import Derived, derive, needed, polars_types
 from hven.errors import DataRefusedError, MissingColumnError
 from hven.lake import Block, Lake, Source, check_columns, parse_where, where_text
 from hven.lake import open as open_lake
-from hven.lake.axes import Axes, difference
+from hven.lake.axes import Axes, defining, difference
 from hven.plugins import Analysis, Binding, bind_inputs
 from hven.schema import Column, Schema
 
@@ -115,9 +116,15 @@ class BoundInput:
 
     @property
     def shape(self) -> str:
-        """SHA-256 of what all blocks share beside their values: columns, units, words, and which flags there are."""
+        """SHA-256 of what all blocks share beside their values: columns, units, words, attributes, flags."""
         told = f"{self.schema.to_json().decode()} {sorted(self.flags)}"
+        told += f" {json.dumps(self.attributes, sort_keys=True)}" if self.attributes else ""
         return hashlib.sha256(told.encode()).hexdigest()
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the first dataset says of itself and reaches the analysis, but for what only tells of a part of it."""
+        return defining(self.first.source.schema.attrs)
 
     @property
     def first(self) -> Leg:

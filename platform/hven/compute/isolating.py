@@ -17,6 +17,7 @@ from hven.compute.journal import caveats_in
 from hven.compute.reading import Aligned
 from hven.compute.retrying import cause_of
 from hven.errors import ResultRefusedError
+from hven.lake.axes import axes_of, difference, other_attribute
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -191,6 +192,19 @@ def joined_parts(made: "Sequence[tuple[int, int, Mapping[str, xr.Dataset]]]") ->
                 "the result has other variables for some objects than for others",
                 hint="Let the analysis return the same variables for any objects.",
             )
+        for piece in pieces[1:]:
+            found = other_attribute(pieces[0].attrs, piece.attrs, exact=True)
+            if found is not None:
+                raise ResultRefusedError(
+                    f"attribute {found[0]!r} of the result {found[1]} for some objects",
+                    hint="An attribute holds for all objects: make it a variable over 'object', or leave it out.",
+                )
+            other = difference(axes_of(pieces[0]), axes_of(piece), exact=True)
+            if other is not None:
+                raise ResultRefusedError(
+                    f"{other[0]!r} of the result {other[1]} for some objects",
+                    hint="Let the analysis return the same coordinates and attributes for any objects.",
+                )
         try:
             whole = xr.concat(
                 pieces,

@@ -1,6 +1,5 @@
-"""What a join leaves out: objects of the first dataset of which a joined one has no row, counted before a run begins."""
+"""What a join leaves out: objects of which a joined dataset has no row, counted before a run begins."""
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,8 @@ from hven.compute.reading import only_deciding, with_derived
 from hven.errors import TooFewObjectsError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     import polars as pl
 
     from hven.compute.bound import BoundInput, Leg
@@ -126,9 +127,8 @@ def _admitted(given: "BoundInput", share: int) -> "pl.Series":
     if slim.where is not None:
         frame = frame.filter(slim.where.fill_null(value=True))
     if slim.region is not None:
-        frame = frame.filter(
-            pl.Series(np.asarray(slim.region.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy()), bool))
-        )
+        inside = slim.region.contains(frame["ra"].to_numpy(), frame["dec"].to_numpy())
+        frame = frame.filter(pl.Series(np.asarray(inside, bool)))
     return frame[ID]
 
 

@@ -14,8 +14,9 @@ from hven.compute.records import TOLD, Run
 from hven.compute.request import Request
 from hven.compute.results import kind_of
 from hven.compute.work import Work
-from hven.errors import NameRefusedError
+from hven.errors import NameRefusedError, ResultRefusedError
 from hven.lake import INPUT, StagedArrays, StagedTable, WrittenPart
+from hven.lake.axes import other_attribute
 from hven.plugins import plugins
 from hven.schema import Schema
 from hven.sky import common_coverage
@@ -33,6 +34,7 @@ def publish_blocks(work: Work, run: Run, staged: Mapping[str, StagedTable | Stag
     A run that was killed after its commit finds itself in the catalog, and does not commit again.
     """
     request = work.request
+    _check_what_stays(work)
     lines, written = _results(work)
     write_ledger(run.lake.store, f"{run.folder}/{LEDGER}", ledger_of(lines))
     files = {part: [line.files[at] for line in lines if line.files] for at, part in enumerate(request.outputs)}
@@ -106,6 +108,22 @@ def _schema(work: Work, part: str) -> Schema:
     if part in work.journal.schemas:
         return Schema.from_json(work.journal.schemas[part].encode())
     return work.previous.sources[part].schema  # type: ignore[union-attr]
+
+
+def _check_what_stays(work: Work) -> None:
+    """Refuse blocks that say something else of the result as a whole than the blocks of before that stay in it."""
+    hows = work.journal.hows
+    if work.previous is None or not ((work.kept >= 0).any() or hows["kept"] or hows["moved"]):
+        return
+    for part, source in work.previous.sources.items():
+        found = other_attribute(source.schema.attrs, _schema(work, part).attrs, exact=True)
+        if found is not None:
+            raise ResultRefusedError(
+                f"attribute {found[0]!r} of the blocks that were computed now {found[1]}",
+                where=f"dataset {source.name!r}",
+                expected="what the blocks of before say, which stay in the result",
+                hint="Give the analysis another version, or compute all blocks anew with 'hven run --force'.",
+            )
 
 
 def _upon(work: Work, run: Run, part: str) -> list[int | str] | None:

@@ -70,8 +70,12 @@ class BlockTask:
 
     @cached_property
     def whole_digest(self) -> str:
-        """SHA-256 of the inputs that every block sees whole; empty when there are none."""
-        return digest_of(self.whole) if self.whole else ""
+        """SHA-256 of what all blocks share: inputs that they see whole, attributes; empty when there are none."""
+        told = digest_of(self.whole) if self.whole else ""
+        attributes = {given.name: given.attributes for given in self.inputs if given.attributes}
+        if attributes:
+            told = hashlib.sha256(f"{told}{json.dumps(attributes, sort_keys=True)}".encode()).hexdigest()
+        return told
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Axes: what arrays have beside their objects. It is one for a whole dataset: equal in every segment, or refused.
+"""Axes and attributes: what arrays have beside their objects, one for a whole dataset: equal everywhere, or refused.
 
 Wavelengths, bands, grids and edges do not run over ``object``; neither do the shapes of what does. A segment keeps a
 digest of each (`axes_of`), so that segments are compared without being read.
@@ -18,47 +18,90 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Axes = Mapping[str, Mapping[str, Any]]
-"""By variable: ``dims``, ``shape``, ``unit``, and of what does not run over objects ``values``, a digest."""
+"""By variable: ``dims``, ``shape``, ``unit``, ``attrs``, and of what does not run over objects ``values``, a digest."""
 
 _OBJECT = "object"
 _SAID_OF_ONE = (
-    *("caveats", "history", "title", "description", "comment", "comments", "source", "references", "date"),
+    *("caveats", "assumed", "history", "title", "description", "comment", "comments", "source", "references", "date"),
     *("resolving_power", "resolution"),
 )
-"""Attributes of a dataset that tell where a part of it came from, or that the catalog joins; they define no axis."""
+"""Attributes that tell where a part of a dataset came from, or that catalog or run join; they define nothing."""
+
+_IN_SCHEMA = ("units", "description", "ucd", "assumed")
+"""Attributes of variables that the schema keeps for all segments."""
 
 
 def axes_of(data: "xr.Dataset") -> dict[str, dict[str, Any]]:
-    """Return what has to be the same in every segment, as plain values; nothing of what is 1-D over objects.
+    """Return what has to be the same in every segment, as plain values; of what is 1-D over objects its attributes.
 
     Examples
     --------
     >>> import xarray as xr
     >>> spectra = xr.Dataset({"flux": (("object", "pixel"), np.ones((2, 3)))}, {"pixel": [0, 1, 2]})
     >>> axes_of(spectra)["flux"]
-    {'dims': ['object', 'pixel'], 'shape': [3], 'unit': ''}
+    {'dims': ['object', 'pixel'], 'shape': [3], 'unit': '', 'attrs': {}}
     >>> sorted(axes_of(spectra)["pixel"])
-    ['dims', 'shape', 'unit', 'values']
+    ['attrs', 'dims', 'shape', 'unit', 'values']
     """
     units = {column.name: column.unit for column in Schema.of_dataset(data)}
     told: dict[str, dict[str, Any]] = {}
     for key, variable in data.variables.items():
         name, dims = str(key), [str(dim) for dim in variable.dims]
-        if dims == [_OBJECT]:
-            continue
         if _OBJECT in dims:
             dims = [_OBJECT, *(dim for dim in dims if dim != _OBJECT)]
         shape = [int(variable.sizes[dim]) for dim in dims if dim != _OBJECT]
-        told[name] = {"dims": dims, "shape": shape, "unit": units[name]}
+        attrs = {key: value for key, value in defining(variable.attrs).items() if key not in _IN_SCHEMA}
+        told[name] = {"dims": dims, "shape": shape, "unit": units[name], "attrs": attrs}
         if _OBJECT not in dims:
             told[name]["values"] = _digest(np.asarray(variable.values))
     return told
 
 
-def difference(axes: Axes, others: Axes) -> tuple[str, str] | None:
+def defining(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    """Return the attributes that are part of what a dataset or variable is, as plain values.
+
+    Examples
+    --------
+    >>> defining({"medium": "air", "history": "made on a Tuesday"})
+    {'medium': 'air'}
+    """
+    return {str(key): plain(value) for key, value in attrs.items() if key not in _SAID_OF_ONE}
+
+
+def other_attribute(known: Mapping[Any, Any], others: Mapping[Any, Any], *, exact: bool) -> tuple[str, str] | None:
+    """Return the attribute in which `others` differs from what is known and how, in words; None when none does.
+
+    Parameters
+    ----------
+    known, others
+        Attributes of a dataset or of a variable; those that define nothing (`defining`) are passed over.
+    exact
+        Whether `others` must have all that are known; else what is left out is as it is known.
+
+    Examples
+    --------
+    >>> other_attribute({"medium": "air"}, {"medium": "vacuum"}, exact=True)
+    ('medium', "is 'vacuum', not 'air'")
+    >>> other_attribute({"medium": "air"}, {}, exact=True), other_attribute({"medium": "air"}, {}, exact=False)
+    (('medium', 'is missing'), None)
+    """
+    one, other = defining(known), defining(others)
+    for name in (*other, *one):
+        if name not in other:
+            if exact:
+                return name, "is missing"
+        elif name not in one:
+            return name, f"is {other[name]!r}, and there was none"
+        elif not _is_same(one[name], other[name]):
+            return name, f"is {other[name]!r}, not {one[name]!r}"
+    return None
+
+
+def difference(axes: Axes, others: Axes, *, exact: bool = False) -> tuple[str, str] | None:
     """Return the variable in which `others` differs and how, in words; None when both are the same.
 
-    What has no unit in `others` has the one of `axes`.
+    What has no unit in `others` has the one of `axes`, and so has what has no attribute, unless all must be `exact`.
+    Of what is 1-D over objects the attributes are compared; segments of older lakes do not tell them.
 
     Examples
     --------
@@ -67,7 +110,9 @@ def difference(axes: Axes, others: Axes) -> tuple[str, str] | None:
     >>> difference(one, one), difference(one, two)
     (None, ('wavelength', 'has other values'))
     """
-    for name in (*axes, *others):
+    for name in dict.fromkeys((*axes, *others)):
+        if (axes.get(name) or others[name])["dims"] == [_OBJECT] and not (name in axes and name in others):
+            continue
         if name not in others:
             return name, "is missing"
         if name not in axes:
@@ -81,6 +126,10 @@ def difference(axes: Axes, others: Axes) -> tuple[str, str] | None:
             return name, f"is in {other['unit']!r}, not {one['unit'] or 'without unit'!r}"
         if one.get("values") != other.get("values"):
             return name, "has other values"
+        if "attrs" in one and "attrs" in other:
+            found = other_attribute(one["attrs"], other["attrs"], exact=exact)
+            if found is not None:
+                return name, f"has another attribute {found[0]!r}: it {found[1]}"
     return None
 
 
@@ -130,15 +179,15 @@ def check_attributes(known: Mapping[str, Any], data: "xr.Dataset", where: str) -
     DataRefusedError
         Naming the attribute and both values.
     """
-    for key, value in data.attrs.items():
-        name, told = str(key), plain(value)
-        if name in known and name not in _SAID_OF_ONE and not _is_same(known[name], told):
-            raise DataRefusedError(
-                f"attribute {name!r} is {told!r}",
-                where=where,
-                expected=f"{known[name]!r}, as in the dataset",
-                hint="Leave the attribute out if it does not matter, or write the data as a dataset of their own.",
-            )
+    found = other_attribute(known, data.attrs, exact=False)
+    if found is not None:
+        name = found[0]
+        raise DataRefusedError(
+            f"attribute {name!r} is {plain(data.attrs[name])!r}",
+            where=where,
+            expected=f"{known[name]!r}, as in the dataset" if name in known else "none, as in the dataset",
+            hint="Leave the attribute out if it does not matter, or write the data as a dataset of their own.",
+        )
 
 
 def check_alike(segments: Iterable[tuple[str, Axes]], where: str) -> None:
