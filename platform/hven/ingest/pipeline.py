@@ -15,6 +15,7 @@ from hven.ingest.provenance import provenance
 from hven.ingest.quality_sheets import quality_sheet, save_quality
 from hven.ingest.read_ahead import read_ahead
 from hven.ingest.reading import Piece, label, read_pieces
+from hven.ingest.reading_pace import ReadingPace
 from hven.ingest.reading_processes import process_count, reading_processes
 from hven.ingest.report import IngestReport
 from hven.ingest.sink import Mode, Sink
@@ -111,8 +112,9 @@ def ingest_files(
         files = files_to_read(named, prints, how, known, number, again=again, replaces=mode == "append")
         intake = Intake(sink)
         count = process_count(len(files.new), chosen, options, plugins())
-        with reading_processes(count, chosen, options, folders, plugins()) as processes:
-            reads: list[Callable[[SurveyFile], Iterator[Piece]]] = [_reading(chosen, options, folders)]
+        pace = ReadingPace(files.new)
+        with reading_processes(count, chosen, options, folders, plugins(), pace) as processes:
+            reads: list[Callable[[SurveyFile], Iterator[Piece]]] = [pace.measured(_reading(chosen, options, folders))]
             reads += processes
             with closing(read_ahead(files.new, reads, stop=[one.close for one in processes])) as ahead:
                 for file, piece in ahead:

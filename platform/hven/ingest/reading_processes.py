@@ -2,7 +2,8 @@
 
 Readers hold the interpreter, so threads of one process read no faster than one thread. A reading process takes the path
 of a file on its standard input, and gives its pieces on its standard output, each a pickle with its length before it.
-While processes come up, which takes a second or two, a thread of this one reads already; it goes on beside them.
+A thread of this process reads the first files, and goes on beside the others; they are started when its pace says that
+what is left is worth it (`ReadingPace`).
 """
 
 import json
@@ -22,10 +23,8 @@ from hven.ingest.survey_file import SurveyFile
 
 if TYPE_CHECKING:
     from hven.ingest.hive_folders import Value
+    from hven.ingest.reading_pace import ReadingPace
     from hven.plugins import PluginRegistry, Reader
-
-WORTH_FILES = 64
-"""From this many files on processes are started."""
 
 MOST_PROCESSES = 4
 """How many read at most, this process among them."""
@@ -36,7 +35,7 @@ _CHILD = "import sys; sys.path[:] = {path!r}; from hven.ingest.reading_processes
 
 
 def process_count(files: int, reader: "Reader | None", options: Mapping[str, Any], registry: "PluginRegistry") -> int:
-    """Return how many processes are to read files beside this one; 0 when it does as well alone, or only it can.
+    """Return how many processes may read files beside this one; 0 when there is nothing for them, or only it can.
 
     Parameters
     ----------
@@ -50,12 +49,12 @@ def process_count(files: int, reader: "Reader | None", options: Mapping[str, Any
     Examples
     --------
     >>> from hven.plugins import plugins
-    >>> process_count(3, None, {}, plugins())
+    >>> process_count(1, None, {}, plugins())
     0
     """
     count = min(_cpus(), files, MOST_PROCESSES)
     is_possible = bool(sys.executable) and _is_plain(options) and _is_installed(reader, registry)
-    return count - 1 if files >= WORTH_FILES and is_possible else 0
+    return max(count - 1, 0) if is_possible else 0
 
 
 @contextmanager
@@ -65,8 +64,9 @@ def reading_processes(
     options: Mapping[str, Any],
     folders: "Mapping[str, Mapping[str, Value]]",
     registry: "PluginRegistry",
+    pace: "ReadingPace | None" = None,
 ) -> "Iterator[list[ReadingProcess]]":
-    """Start processes that read files, and end them at the end.
+    """Give processes that read files, and end them at the end.
 
     Parameters
     ----------
@@ -78,16 +78,19 @@ def reading_processes(
         Values that the names of folders carry, by path.
     registry
         The plugins of this process: those that are switched off here are switched off there.
+    pace
+        Says when to start them; at once when not given.
     """
     told = (None if reader is None else reader.name, dict(options))
     off = ",".join(info.name for info in registry.disabled)
     switches = {"HVEN_DISABLE_PLUGINS": off, "HVEN_ENABLE_PLUGINS": "all"}
     threads = {"POLARS_MAX_THREADS": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     environment = {**os.environ, **switches, **threads}
-    processes = [ReadingProcess(told, folders, environment) for _ in range(count)]
+    processes = [ReadingProcess(told, folders, environment, pace) for _ in range(count)]
     try:
-        for process in processes:
-            process.start()
+        if pace is None:
+            for process in processes:
+                process.start()
         yield processes
     finally:
         for process in processes:
@@ -105,12 +108,18 @@ class ReadingProcess:
         Values that the names of folders carry, by path.
     environment
         Of the process.
+    pace
+        Says when to start it; None for at once.
     """
 
     def __init__(
-        self, told: tuple[Any, ...], folders: "Mapping[str, Mapping[str, Value]]", environment: Mapping[str, str]
+        self,
+        told: tuple[Any, ...],
+        folders: "Mapping[str, Mapping[str, Value]]",
+        environment: Mapping[str, str],
+        pace: "ReadingPace | None" = None,
     ) -> None:
-        self.told, self.folders, self.environment = told, folders, environment
+        self.told, self.folders, self.environment, self.pace = told, folders, environment, pace
         self.child: subprocess.Popen[bytes] | None = None
         self.is_up = self.is_closed = False
         self.lock = Lock()
@@ -149,7 +158,11 @@ class ReadingProcess:
             )
 
     def is_ready(self) -> bool:
-        """Whether the process has come up; waits for it."""
+        """Whether the process has come up; waits until it is worth its start, and for it."""
+        if self.pace is not None:
+            if not self.pace.is_worth_more():
+                return False
+            self.start()
         if not self.is_up:
             with suppress(OSError, EOFError, ValueError):
                 self.is_up = self._receive() == "ready"
@@ -158,6 +171,8 @@ class ReadingProcess:
     def close(self) -> None:
         """End the process for good."""
         self.is_closed = True
+        if self.pace is not None:
+            self.pace.close()
         self._end()
 
     def _end(self) -> int:

@@ -4,13 +4,15 @@ import os
 import signal
 from contextlib import closing
 from pathlib import Path
+from threading import Thread
 
 import polars as pl
 import pytest
 
 import hven
 from hven.errors import ParameterError
-from hven.ingest import pipeline, reading_processes
+from hven.ingest import pipeline, reading_pace, reading_processes
+from hven.ingest.known_files import Print
 from hven.ingest.read_ahead import read_ahead
 from hven.ingest.survey_file import SurveyFile
 from hven.plugins import Batch, plugins
@@ -39,7 +41,7 @@ def only_processes(monkeypatch):
         started.extend(reads[1:])
         return read_ahead(files, reads[1:], **rest)
 
-    monkeypatch.setattr(reading_processes, "WORTH_FILES", 2)
+    monkeypatch.setattr(reading_pace, "WORTH_SECONDS", 0)
     monkeypatch.setattr(reading_processes, "_cpus", lambda: 3)
     monkeypatch.setattr(pipeline, "read_ahead", ahead)
     return started
@@ -134,7 +136,7 @@ def test_what_only_this_process_knows_is_read_by_it(monkeypatch):
         return reading_processes.process_count(files, reader, dict(options), registry)
 
     assert count() == count(reader=registry.reader("csv")) == 3
-    assert count(files=reading_processes.WORTH_FILES - 1) == 0
+    assert [count(files=n) for n in (0, 1, 2)] == [0, 0, 1]
     assert count(reader=by_hand) == 0
     assert count(options={"convert": lambda value: value}) == 0
     registry.register(OfAScript, "of a script")
@@ -144,3 +146,57 @@ def test_what_only_this_process_knows_is_read_by_it(monkeypatch):
         registry.unregister("of a script")
     monkeypatch.setattr(reading_processes, "_cpus", lambda: 1)
     assert count() == 0
+
+
+class Clock:
+    """A clock that reading a file moves on by as many seconds as the file's name says."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+    def read(self, file):
+        self.now += float(file.path)
+        yield "rows"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "sizes", "read", "is_worth"),
+    [
+        ([1.0] * 10, [5] * 10, 1, True),  # nine seconds are left
+        ([1.0] * 10, [5] * 10, 5, True),
+        ([1.0] * 6, [5] * 6, 1, False),  # five are
+        ([0.01] * 10_000, [5] * 10_000, 20, False),  # too short to tell
+        ([0.01] * 10_000, [5] * 10_000, 40, True),
+        ([1.0, 1.0, 1.0], [1, 1, 60], 2, True),  # what is left is large
+        ([1.0] * 20, [2**28] * 20, 2, False),  # a file is more than may wait
+        ([1.0] * 20, [None, *[2**28] * 19], 2, True),  # as many files as are left
+    ],
+)
+def test_processes_are_started_when_what_is_left_is_worth_it(monkeypatch, seconds, sizes, read, is_worth):
+    clock = Clock()
+    monkeypatch.setattr(reading_pace, "perf_counter", clock)
+    prints = [None if size is None else Print("name", "place", "hash", size) for size in sizes]
+    survey_files = [SurveyFile(n, str(s), p) for n, (s, p) in enumerate(zip(seconds, prints, strict=True))]
+    pace = reading_pace.ReadingPace(survey_files)
+    for file in survey_files[:read]:
+        for _ in pace.measured(clock.read)(file):
+            clock.now += 100.0  # what was read waits to be taken
+    asked = Thread(target=lambda: answers.append(pace.is_worth_more()))
+    answers = []
+    asked.start()
+    asked.join(5 if is_worth else 0.05)
+    assert answers == [True] * is_worth
+    pace.close()
+    asked.join(5)
+    assert answers == [is_worth]
+
+
+def test_an_ingest_of_little_starts_no_process_and_does_not_wait_for_one(tmp_path, survey, monkeypatch):
+    started = []
+    monkeypatch.setattr(reading_processes, "_cpus", lambda: 3)
+    monkeypatch.setattr(reading_processes.ReadingProcess, "start", started.append)
+    report, _ = ingest(tmp_path, survey, "lake")
+    assert len(report.files) == FILES - 2
+    assert started == []
