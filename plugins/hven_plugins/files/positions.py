@@ -337,6 +337,9 @@ def _without_impossible(
     lon, lat = data[pair.longitude], data[pair.latitude]
     if not (lon.dtype.is_numeric() and lat.dtype.is_numeric()):
         return data, []
+    ends = [lat.min(), lat.max(), lon.min(), lon.max()]
+    if None not in ends and -90 <= ends[0] <= ends[1] <= 90 and -360 <= ends[2] <= ends[3] <= 720:  # type: ignore[operator]
+        return data, []  # As nearly always: a query costs 2 ms, a third of what a small file takes in all.
     impossible = data.select(
         ((pl.col(pair.latitude).abs() > 90) | ~pl.col(pair.longitude).is_between(-360, 720)).fill_null(value=False)
         & ~pl.col(pair.latitude).cast(pl.Float64).is_nan().fill_null(value=False)
