@@ -1,44 +1,23 @@
-"""The chain of catalogs: where the newest is, and the one put that makes a commit."""
+"""The chain of catalogs: reading them, and the one put that makes a commit."""
 
-import json
 from collections.abc import Callable, Collection
 from functools import lru_cache
 
 from hven.catalog import Catalog, Commit, commit_of
-from hven.errors import ConflictError, LakeFormatError, StorageError, VersionNotFoundError
+from hven.errors import ConflictError, StorageError, VersionNotFoundError
+from hven.lake.newest import newest_number, remember, settled_newest
 from hven.lake.schemas import Schemas
 from hven.lake.store import Store
+from hven.lake.tombstones import buried_transaction, catalog_key, is_tombstone
 
-_HINT = "catalogs/latest"
-
-
-def catalog_key(number: int) -> str:
-    """Return the key of a catalog's file.
-
-    Examples
-    --------
-    >>> catalog_key(42)
-    'catalogs/00000042.json'
-    """
-    return f"catalogs/{number:08d}.json"
-
-
-def newest_number(store: Store, at_least: int = 0) -> int:
-    """Return the number of the newest catalog: from the hint (or what the caller knows) forward, without listing."""
-    number = max(at_least, _hint(store))
-    if not store.exists(catalog_key(number)):
-        # No hint, or one that got ahead of us: fall back on what is really there.
-        there = [key for key in store.list("catalogs") if key.endswith(".json")]
-        if not there:
-            raise LakeFormatError(
-                "the lake has no catalog",
-                where=store.url,
-                hint="Restore the folder 'catalogs' from a copy of the lake.",
-            )
-        number = int(there[-1].removeprefix("catalogs/").removesuffix(".json"))
-    while store.exists(catalog_key(number + 1)):
-        number += 1
-    return number
+__all__ = [
+    "catalog_key",
+    "forget_catalogs",
+    "load_catalog",
+    "load_commit",
+    "newest_number",
+    "publish",
+]
 
 
 def load_catalog(store: Store, number: int) -> Catalog:
@@ -47,7 +26,7 @@ def load_catalog(store: Store, number: int) -> Catalog:
     Raises
     ------
     VersionNotFoundError
-        If there is none of that number.
+        If there is none of that number, or a vacuum removed it.
     """
     try:
         return _load(store, number)
@@ -57,8 +36,7 @@ def load_catalog(store: Store, number: int) -> Catalog:
 
 @lru_cache(maxsize=256)
 def _load(store: Store, number: int) -> Catalog:
-    key = catalog_key(number)
-    return Catalog.from_json(store.get(key), store.address(key), Schemas(store))
+    return Catalog.from_json(_text(store, number), store.address(catalog_key(number)), Schemas(store))
 
 
 def load_commit(store: Store, number: int) -> Commit:
@@ -77,8 +55,14 @@ def load_commit(store: Store, number: int) -> Commit:
 
 @lru_cache(maxsize=4096)
 def _load_commit(store: Store, number: int) -> Commit:
-    key = catalog_key(number)
-    return commit_of(store.get(key), store.address(key))
+    return commit_of(_text(store, number), store.address(catalog_key(number)))
+
+
+def _text(store: Store, number: int) -> bytes:
+    text = store.get(catalog_key(number))
+    if is_tombstone(text):
+        raise FileNotFoundError(catalog_key(number))
+    return text
 
 
 def _not_found(store: Store, number: int) -> VersionNotFoundError:
@@ -104,6 +88,7 @@ def publish(
     """Put the next catalog, on top of whatever others committed meanwhile, and return it.
 
     The put-if-absent of the catalog's file is the transaction: before it nothing has changed, after it everything has.
+    The newest catalog is looked for again, for certain, before every put; what `base` was may be long gone.
 
     Parameters
     ----------
@@ -121,20 +106,24 @@ def publish(
     ConflictError
         If another commit changed a dataset that this one touches; it names them.
     """
-    top = base
+    top = load_catalog(store, settled_newest(store, base.number))
     while True:
+        _refuse_clashes(base, top, touched)
         new = build(top, top.number + 1)
         if _put(store, new):
-            _remember(store, new.number)
+            remember(store, new.number, new.commit.transaction)
             return new
-        top = load_catalog(store, newest_number(store, top.number + 1))
-        clashes = sorted(name for name in touched if top.entries.get(name) != base.entries.get(name))
-        if clashes:
-            raise ConflictError(
-                f"{', '.join(map(repr, clashes))} changed since this transaction began",
-                where=f"catalog {top.number}, {top.commit.message or 'no message'}",
-                hint="Nothing of this transaction was published. Open the lake again and redo the change.",
-            )
+        top = load_catalog(store, settled_newest(store, top.number + 1))
+
+
+def _refuse_clashes(base: Catalog, top: Catalog, touched: Collection[str]) -> None:
+    clashes = sorted(name for name in touched if top.entries.get(name) != base.entries.get(name))
+    if clashes:
+        raise ConflictError(
+            f"{', '.join(map(repr, clashes))} changed since this transaction began",
+            where=f"catalog {top.number}, {top.commit.message or 'no message'}",
+            hint="Nothing of this transaction was published. Open the lake again and redo the change.",
+        )
 
 
 def _put(store: Store, catalog: Catalog) -> bool:
@@ -144,26 +133,14 @@ def _put(store: Store, catalog: Catalog) -> bool:
         store.create(key, catalog.to_json())
     except FileExistsError:
         # The store may have retried a put whose answer was lost: then the winner is this very transaction.
-        return _load(store, catalog.number).commit.transaction == catalog.commit.transaction
+        return _transaction(store.get(key), store.address(key)) == catalog.commit.transaction
     except StorageError:
         found = store.get_or_none(key)
         if found is None:
             raise
-        return Catalog.from_json(found).commit.transaction == catalog.commit.transaction
+        return _transaction(found, store.address(key)) == catalog.commit.transaction
     return True
 
 
-def _hint(store: Store) -> int:
-    text = store.get_or_none(_HINT)
-    try:
-        return int(json.loads(text)) if text else 0
-    except ValueError:
-        return 0
-
-
-def _remember(store: Store, number: int) -> None:
-    """Write the hint; it only shortens the search, so a failure to write it is no failure of the commit."""
-    try:
-        store.put(_HINT, str(number).encode())
-    except StorageError:
-        return
+def _transaction(text: bytes, where: str) -> str:
+    return buried_transaction(text) if is_tombstone(text) else commit_of(text, where).transaction

@@ -12,11 +12,10 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from hven.catalog import FORMAT, Catalog, Commit
+from hven.catalog import Catalog, Commit
 from hven.errors import (
     LakeExistsError,
     LakeFormatError,
-    LakeNotFoundError,
     ReadOnlyError,
     ReleaseExistsError,
     VersionNotFoundError,
@@ -25,7 +24,9 @@ from hven.errors import (
 from hven.lake import chain
 from hven.lake.compaction import Compacted
 from hven.lake.handle import DatasetHandle
+from hven.lake.identity import IDENTITY, identity_text, read_identity
 from hven.lake.locks import locked
+from hven.lake.newest import newest_number
 from hven.lake.retention import GRACE, Removed, vacuum
 from hven.lake.store import Store, storage_error
 from hven.lake.transaction import Transaction, transaction
@@ -33,8 +34,6 @@ from hven.schema import check_name
 
 if TYPE_CHECKING:
     import polars as pl
-
-_IDENTITY = "hven.json"
 
 
 class Lake:
@@ -52,11 +51,11 @@ class Lake:
     [2]
     """
 
-    def __init__(self, store: Store, identity: str, number: int | None = None) -> None:
+    def __init__(self, store: Store, identity: str, number: int | None = None, *, known: int = -1) -> None:
         self.store = replace(store, lake=identity)
         self.id = identity
         self._pinned = number
-        self._known = number or 0
+        self._known = known
 
     def __repr__(self) -> str:
         state = "pinned to" if self.is_pinned else "at"
@@ -82,7 +81,7 @@ class Lake:
         """The number of the catalog this view shows."""
         if self._pinned is not None:
             return self._pinned
-        self._known = chain.newest_number(self.store, self._known)
+        self._known = newest_number(self.store, self._known)
         return self._known
 
     @property
@@ -355,31 +354,18 @@ def open(url: str | os.PathLike[str], **options: str) -> Lake:  # noqa: A001
     """
     address, version = _split_version(os.fspath(url))
     store = Store.at(address, **options)
-    text = store.get_or_none(_IDENTITY)
-    if text is None:
-        raise LakeNotFoundError(
-            "there is no lake", where=store.url, hint="Create one with hven.create(url) or 'hven create PATH'."
-        )
-    try:
-        told = json.loads(text)
-        form, identity = int(told["format"]), str(told["lake"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise LakeFormatError(
-            "hven.json is not that of a lake", where=store.url, hint="Restore the file from a copy of the lake."
-        ) from error
-    if form > FORMAT:
-        raise LakeFormatError(
-            f"the lake has format {form}", where=store.url, expected=f"at most {FORMAT}", hint="Install a newer hven."
-        )
-    lake = Lake(store, identity)
-    return lake if version is None else lake.at(version)
+    identity = read_identity(store)[1]
+    if version is not None:
+        return Lake(store, identity).at(version)
+    # Once, for certain: what a copy or a loss of files may hide is found here, and costs no later question anything.
+    return Lake(store, identity, known=newest_number(Store(store.url, store.options, identity), is_certain=True))
 
 
 def _create(store: Store) -> Lake:
     path = store.local_path
     if path is not None and any(folder.is_file() for folder in (path, *path.parents)):
         raise LakeExistsError("a file is in the way", where=store.url, hint="Choose another folder.")
-    taken = store.exists(_IDENTITY)
+    taken = store.exists(IDENTITY)
     if taken or _occupied(store):
         raise LakeExistsError(
             "there is a lake already" if taken else "the folder is not empty",
@@ -390,13 +376,13 @@ def _create(store: Store) -> Lake:
     commit = Commit(number, uuid.uuid4().hex, datetime.now(UTC).isoformat(timespec="milliseconds"), "created the lake")
     # The catalog first: a lake is there once its identity is, and then it must open.
     store.create(chain.catalog_key(number), Catalog(commit).to_json())
-    store.create(_IDENTITY, json.dumps({"format": FORMAT, "lake": identity}).encode())
-    return Lake(store, identity)
+    store.create(IDENTITY, identity_text(identity))
+    return Lake(store, identity, known=number)
 
 
 def _split_version(url: str) -> tuple[str, str | None]:
     match = re.fullmatch(r"(.+)@([A-Za-z0-9_.\-]+)", url)
-    return (url, None) if match is None or Store.at(url).exists(_IDENTITY) else (match[1], match[2])
+    return (url, None) if match is None or Store.at(url).exists(IDENTITY) else (match[1], match[2])
 
 
 def _occupied(store: Store) -> bool:

@@ -10,7 +10,9 @@ from hven.catalog import Catalog
 from hven.errors import VersionNotFoundError
 from hven.lake import arrays, chain, tables
 from hven.lake.locks import locked
+from hven.lake.newest import settled_newest
 from hven.lake.store import Store
+from hven.lake.tombstones import bury
 
 GRACE = timedelta(days=7)
 """What is younger is kept, whoever needs it: a run or a reader may be at work on it."""
@@ -57,7 +59,9 @@ def vacuum(store: Store, newest: int, named: Collection[int], keep: int, grace: 
     oldest = time.time() - grace.total_seconds()
     kept, gone = _sort_catalogs(store, newest, named, keep, oldest)
     if not dry_run:
-        store.delete(*(chain.catalog_key(number) for number in gone))
+        settled_newest(store, newest)
+        for number, transaction in gone.items():
+            bury(store, number, transaction)
         chain.forget_catalogs()
     pins = _pins(kept.values())
     places, files, size = [], [], 0
@@ -84,8 +88,8 @@ def vacuum(store: Store, newest: int, named: Collection[int], keep: int, grace: 
 
 def _sort_catalogs(
     store: Store, newest: int, named: Collection[int], keep: int, oldest: float
-) -> tuple[dict[int, Catalog], list[int]]:
-    kept, gone = {}, []
+) -> tuple[dict[int, Catalog], dict[int, str]]:
+    kept, gone = {}, {}
     for number in range(newest, -1, -1):
         try:
             catalog = chain.load_catalog(store, number)
@@ -95,7 +99,7 @@ def _sort_catalogs(
         if number > newest - max(keep, 1) or young or number in named:
             kept[number] = catalog
         else:
-            gone.append(number)
+            gone[number] = catalog.commit.transaction
     return kept, gone
 
 

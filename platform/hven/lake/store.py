@@ -128,6 +128,17 @@ class Store:
         with _told(self.url, prefix):
             return sorted(item["path"] for batch in _open(self).list(prefix) for item in batch)
 
+    def names_after(self, folder: str, name: str = "") -> tuple[str, ...]:
+        """Return the names of the files right in a folder that sort after `name`, sorted; one request to a store."""
+        path = self.local_path
+        with _told(self.url, folder):
+            if path is not None:
+                there = (path / folder).iterdir() if (path / folder).is_dir() else ()
+                return tuple(sorted(file.name for file in there if file.name > name))
+            found = _open(self).list(folder, offset=f"{folder}/{name}" if name else None)
+            keys = [item["path"] for batch in found for item in batch]
+        return tuple(sorted(key.rsplit("/", 1)[-1] for key in keys))
+
     def folders(self, prefix: str) -> tuple[str, ...]:
         """Return the names of the folders right under a prefix, sorted, without listing what is in them."""
         with _told(self.url, prefix):
