@@ -41,7 +41,8 @@ def compute_whole(
     """
     with _scheduler(cluster):
         inputs, ids = lazy_inputs(request, cluster)
-        rows = int(ids.sizes.get("object", 0))
+        # Not every dataset has ids.
+        rows = max((int(inputs[given.name].sizes.get("object", 0)) for given in request.by_object), default=0)
         counted(rows)
         result = call(request.analysis, inputs, request.parameters)
         parts = parts_of(request.analysis, result, inputs)

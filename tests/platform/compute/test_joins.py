@@ -182,6 +182,17 @@ def test_an_update_counts_anew_what_a_join_leaves_out(lake):
     assert [told[:20] for told in joins_of(hven.run(*asked, **how))] == ["Join: 150 of 602 obj"]
 
 
+@pytest.mark.parametrize("analysis", [late_feh, mean_of_dated])
+def test_a_dataset_without_ids_needs_none_when_nothing_is_joined(tmp_path, analysis):
+    lake = hven.create(tmp_path / "lake")
+    with lake.transaction() as tx:
+        tx.write("stars", pl.DataFrame({"feh": [0.1, 0.2], "age": [1.0, 2.0]}))
+    run = hven.run(lake, analysis, {"stars": "stars"}, cluster="synchronous")
+    assert (run.rows["in"], joins_of(run)) == (2, [])
+    with pytest.raises(errors.TooFewObjectsError, match="no object is left"):
+        hven.run(lake, analysis, {"stars": hven.select("stars", where="feh > 3")}, cluster="synchronous")
+
+
 def test_of_very_many_objects_an_even_share_is_counted(tmp_path):
     lake = hven.create(tmp_path / "lake")
     ids = np.arange(40_000)
