@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from hven.ingest.file_units import standard_unit
 from hven.schema import CANONICAL, Column, Note, Sureness, means, read_name
-from hven.schema.aliases import RENAMED
+from hven.schema.aliases import RENAMED, plain_letters
 
 _LOWER = {name.lower(): name for name in CANONICAL}
 _NEVER_BY_MEANING = frozenset(
@@ -108,7 +108,7 @@ def _spelled(name: str, unit: str) -> str:
 
 
 def _plain(name: str, unit: str = "") -> str:
-    plain = re.sub(r"[^A-Za-z0-9_]+", "_", name.strip())
+    plain = re.sub(r"[^A-Za-z0-9_]+", "_", plain_letters(name).strip())
     plain = plain if plain == name else plain.strip("_")
     canonical = _LOWER.get(plain.lower())
     if canonical and (name == canonical or _agrees(canonical, unit)):  # 'M_H' in mag is no metallicity

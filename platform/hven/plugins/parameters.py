@@ -321,6 +321,8 @@ def _value_of(kind: Any, text: str) -> Any:
     """Return what pydantic is to check: None, a list, parsed JSON, or the text itself, which pydantic converts."""
     origin = get_origin(kind)
     options = [_plain(one) for one in get_args(kind)] if origin in (Union, types.UnionType) else [_plain(kind)]
+    if not text and str in options:
+        return text  # an empty text is one, where texts are allowed: comment= means no comments
     if type(None) in options and text.strip().lower() in _NONE_TEXTS:
         return None
     if any((get_origin(o) or o) in (*_MANY, dict) for o in options):

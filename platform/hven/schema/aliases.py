@@ -6,6 +6,7 @@ only when the unit agrees (``H``, ``dist``, ``z``). `read_name` says which; `fin
 """
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -78,6 +79,31 @@ _NO_ERROR_OF = frozenset(("bp_rp", "source_id", "object_id", "_healpix_29", "mas
 _FLAG = re.compile(r"flag_+(?P<after>.+)|(?P<before>.+?)_+flag", re.IGNORECASE)
 
 
+_GREEK = re.compile(r"GREEK (SMALL|CAPITAL) LETTER (?:FINAL )?(\w+)")
+
+
+def plain_letters(text: str) -> str:
+    """Return a text with Greek letters spelled out and without accents.
+
+    Examples
+    --------
+    >>> plain_letters("[\u03b1/Fe]"), plain_letters("\u00c5ngstr\u00f6m"), plain_letters("teff")
+    ('[alpha/Fe]', 'Angstrom', 'teff')
+    """
+    if text.isascii():
+        return text
+    letters = [letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter)]
+    return "".join(_in_latin(letter) for letter in letters)
+
+
+def _in_latin(letter: str) -> str:
+    match = _GREEK.fullmatch(unicodedata.name(letter, ""))
+    if match is None:
+        return letter
+    word = match[2].lower().replace("lamda", "lambda")
+    return word if match[1] == "SMALL" else word.capitalize()
+
+
 class Sureness(IntEnum):
     """How sure a name stands for a canonical column, the surest first."""
 
@@ -118,7 +144,7 @@ def read_name(name: str) -> Name:
     >>> read_name("e_bv").canonical, read_name("e_B-V").canonical, read_name("h").sureness.name
     ('ebv', 'b-v_err', 'DOUBTFUL')
     """
-    name = name.strip()
+    name = plain_letters(name).strip()
     folded = name.casefold()
     plain = name[: -len("_err")] if folded.endswith("_err") else ""
     if canonical_column(folded) is not None and (plain or folded).casefold() not in {"fe_h", *COLOURS}:

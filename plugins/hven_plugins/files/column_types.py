@@ -20,7 +20,11 @@ _POINTS_OF_THOUSANDS = r"^[+-]?\d{1,3}(?:\.\d{3})+(?:,\d+)?$"
 _MOSTLY = 0.8
 _EXACT = 2**53
 _MINUS = "\u2212"
-_VECTOR = r"^[\[(]\s*[-+.\dnN][-+.\deEnulNaIif\s]*,[-+.\deEnulNaIif,\s]*[\])]$"
+_ELEMENT = r"(?:[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|nan|-?inf)"
+_VECTOR = (
+    r"^[\[(]\s*[-+.\dnN][-+.\deEnulNaIif\s]*,[-+.\deEnulNaIif,\s]*[\])]$"
+    rf"|^\[\s*{_ELEMENT}(?:\s+{_ELEMENT})+\s*\]$"
+)
 
 
 @dataclass
@@ -91,7 +95,7 @@ class ColumnFacts:
         vectors = rest.filter(rest.str.contains(_VECTOR))
         if vectors.len():
             self.vectors += vectors.len()
-            self.lengths |= set((vectors.str.count_matches(",") + 1).unique().to_list())
+            self.lengths |= set((_commas(vectors).str.count_matches(",") + 1).unique().to_list())
             self.other_words += vectors.len()
             rest = rest.filter(~rest.str.contains(_VECTOR))
         self.hours = max(self.hours, _largest_hour(rest))
@@ -195,6 +199,9 @@ def column_type(facts: ColumnFacts, nulls: Collection[str] | None = None) -> Col
             example = next(iter(found))
             text = f"column {facts.name!r} has numbers with separators of thousands, such as {example!r}: kept as text"
             return ColumnType("text", text_nulls, (Note(text, True, facts.name),))
+        if found and all(re.fullmatch(r"\[.*\.\.\..*\]", word, re.DOTALL) for word in found):
+            text = f"column {facts.name!r} holds vectors that were shortened when they were printed (...): kept as text"
+            return ColumnType("text", text_nulls, (Note(text, True, facts.name),))
         known = sum(times for word, times in facts.words.items() if word not in text_nulls)
         notes = _text_notes(facts, found, unknown)
         return ColumnType("text" if known or unknown else "null", text_nulls, tuple(notes))
@@ -275,11 +282,20 @@ def _points(texts: "pl.Series") -> "pl.Series":
     return texts.str.replace(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", "${1}.${2}")
 
 
+def _commas(texts: "pl.Series") -> "pl.Series":
+    """Return vectors with commas between their elements, where NumPy prints blanks."""
+    import polars as pl
+
+    bare = texts.str.strip_chars("()[] \n\t")
+    with_commas = bare.str.replace_all(r"\s+", ",")
+    return pl.select(pl.when(bare.str.contains(",")).then(bare).otherwise(with_commas).alias(texts.name)).to_series()
+
+
 def _as_vectors(texts: "pl.Series", length: int) -> "pl.Series":
     """Return vectors written as (1.0, 2.0) or [1.0, 2.0]: arrays where all have one length."""
     import polars as pl
 
-    inner = texts.str.strip_chars("()[] ").str.split(",")
+    inner = _commas(texts).str.strip_chars("()[] \n\t").str.split(",")
     values = inner.list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
     known = texts.str.contains(_VECTOR).fill_null(value=False)
     values = pl.select(pl.when(known).then(values).alias(texts.name)).to_series()

@@ -1,6 +1,7 @@
 """Text tables, in and out: values between commas, tabs, semicolons, bars or blanks, or at fixed places."""
 
 import gzip
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -171,6 +172,9 @@ def _dialect(
     comments: Sequence[str], lines: Sequence[str], path: str, separator: str, comment: str | None, mark: str = "#"
 ) -> Dialect | None:
     used = mark if comment is None else comment
+    if lines and not separator and (said := re.fullmatch(r'"?sep=(.)"?', lines[0].strip())):  # as Excel is told
+        found = find_dialect(comments, lines[1:], separator=said[1], comment=used)
+        return found and replace(found, skip=found.skip + 1)
     if (
         not separator
         and path.lower().removesuffix(".gz").endswith((".tsv", ".tab"))
@@ -244,8 +248,11 @@ def _dialect_notes(dialect: Dialect, passed: Passed) -> list[Note]:
         notes.append(
             Note("the line of names has one name less than the rows have values: the first column is 'row'", True)
         )
-    if passed.comments:
-        notes.append(Note(f"{passed.comments} lines among the rows begin with {dialect.comment} and are passed over"))
+    if passed.like_rows:
+        what = f"{passed.like_rows:,} lines among the rows begin with {dialect.comment} and have the values of a row"
+        notes.append(Note(f"{what}: passed over as comments; if they are rows, say comment=''", True))
+    elif passed.comments:
+        notes.append(Note(f"{passed.comments:,} lines among the rows begin with {dialect.comment} and are passed over"))
     if passed.headers:
         notes.append(
             Note(f"the line of names comes again {passed.headers} times among the rows, and is left out", True)

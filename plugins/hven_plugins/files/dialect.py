@@ -277,6 +277,9 @@ def _with_names(found: Dialect, rows: Sequence[str], comments: Sequence[str]) ->
         head = head[:-1]
     if len(head) == found.width and _is_header(head, table[1:], found.decimal_comma):
         units = table[1] if len(table) > 2 and _is_units(table[1], table[2:]) else []
+        if not units and _is_second_header(table):
+            head, units = (table[1], []) if len(set(head)) < len(head) else (head, table[1])
+            return replace(found, names=tuple(head), units=tuple(_as_units(units)), skip=start + 2)
         skip = start + 1 + bool(units)
         return replace(found, names=tuple(head), units=tuple(_as_units(units)), skip=skip)
     return _with_names_of_comments(replace(found, skip=start), comments, fields_of)
@@ -357,6 +360,21 @@ def _is_units(line: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
                 return False
             found = True
     return found
+
+
+def _is_second_header(table: Sequence[Sequence[str]]) -> bool:
+    """Return whether a second line holds words above every column of numbers, and there are several."""
+    if len(table) < 5:
+        return False
+    second, rows = table[1], table[2:]
+    above = []
+    for index, field in enumerate(second):
+        known = [row[index] for row in rows if index < len(row) and row[index] not in MISSING]
+        if known and sum(map(is_number, known)) > 0.9 * len(known):
+            above.append(field)
+    words = [field for field in above if field not in MISSING]
+    is_of_words = not any(is_number(field) or field[:1].isdigit() for field in second)
+    return is_of_words and len(words) > 1 and 2 * len(words) >= len(above)
 
 
 def _all_units(fields: Sequence[str]) -> bool:

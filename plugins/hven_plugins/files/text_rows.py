@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hven.errors import UnreadableFileError
 from hven_plugins.files.dialect import WHITESPACE, Dialect, split_line
 from hven_plugins.files.text_content import BLOCK_BYTES, text_blocks
+from hven_plugins.files.words import is_number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,6 +19,7 @@ _TAB = "\t"
 _ENDS = ("[EOD]",)
 _SEVERAL = re.compile(r"(?m)^#\s*(RESOURCE=|Name: |Table[ \t]+\S|Title: )")
 _LONGEST_ROW = 4
+_LOOKED_AT = 10_000
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Passed:
     """What was passed over in a text table: comments among the rows, lines of names that come again, empty rows."""
 
     comments: int = 0
+    like_rows: int = 0
     headers: int = 0
     empty: int = 0
     rows: int = 0
@@ -79,16 +82,25 @@ def text_rows(
 
 
 def _skipped(text: str, skip: int, dialect: Dialect) -> tuple[str, int]:
-    """Return the text behind the lines of names, units and rules, and how many of them are still to come."""
+    """Return the text behind the lines of names, units and rules, and how many of them are still to come.
+
+    A quoted name may run over several lines.
+    """
     start = 0
     while skip and start < len(text):
-        end = text.find("\n", start)
-        end = len(text) if end < 0 else end + 1
+        end = _end_of_line(text, start)
+        while dialect.quote and text.count(dialect.quote, start, end) % 2 and end < len(text):
+            end = _end_of_line(text, end)
         line = text[start:end].strip()
         if line and not (dialect.comment and line.startswith(dialect.comment)):
             skip -= 1
         start = end
     return text[start:], skip
+
+
+def _end_of_line(text: str, start: int) -> int:
+    end = text.find("\n", start)
+    return len(text) if end < 0 else end + 1
 
 
 def _frame(
@@ -115,8 +127,8 @@ def _plain_lines(text: str, dialect: Dialect, passed: Passed, path: str) -> str:
                 expected="one table",
                 hint="Write each table into a file of its own.",
             )
-        text, count = re.subn(rf"(?m)^[ \t]*{mark}[^\n]*\n?", "", text)
-        passed.comments += count if passed.rows else 0
+        _count_comments(text, mark, dialect, passed)
+        text = re.sub(rf"(?m)^[ \t]*{mark}[^\n]*\n?", "", text)
         if dialect.trailing_comments:
             text = re.sub(rf"(?m)[ \t]+{mark}[^\n]*$", "", text)
     if "\n\n" in text or text.startswith("\n") or re.search(r"\n[ \t]+\n", text) or text[:1] in " \t":
@@ -134,6 +146,20 @@ def _plain_lines(text: str, dialect: Dialect, passed: Passed, path: str) -> str:
     if dialect.quote and dialect.quote in text:
         text = _without_blanks_at_quotes(text, dialect.separator, dialect.quote)
     return text
+
+
+def _count_comments(text: str, mark: str, dialect: Dialect, passed: Passed) -> None:
+    """Count the comments behind the first row, and those of them that look like rows."""
+    begin = 0
+    if not passed.rows:
+        first = re.search(rf"(?m)^(?![ \t]*{mark})[ \t]*\S", text)
+        begin = first.start() if first else len(text)
+    for found in re.finditer(rf"(?m)^[ \t]*{mark}[ \t]*(?P<words>[^\n]*)", text[begin:]):
+        passed.comments += 1
+        if passed.comments <= _LOOKED_AT and dialect.separator and len(dialect.names) > 1:
+            fields = split_line(found["words"], dialect.separator, dialect.quote)
+            is_like = len(fields) == len(dialect.names) and any(map(is_number, fields))
+            passed.like_rows += is_like
 
 
 def _without_blanks_at_quotes(text: str, separator: str, quote: str) -> str:

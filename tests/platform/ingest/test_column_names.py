@@ -87,3 +87,12 @@ def test_columns_that_differ_in_case_alone_need_attention():
     assert note.needs_attention
     assert "'Teff', 'TEFF'" in note.text
     assert not rivals(["teff", "logg"])
+
+
+def test_greek_letters_are_spelled_out_and_accents_go():
+    names = ["[\N{GREEK SMALL LETTER ALPHA}/Fe]", "\N{GREEK SMALL LETTER SIGMA}_Teff", "\xc5ngstr\xf6m"]
+    assert list(new_names(names).values()) == ["alpha_fe", "teff_err", "Angstrom"]
+    assert new_names(["\N{GREEK SMALL LETTER LAMDA}", "\N{GREEK CAPITAL LETTER DELTA}\N{GREEK SMALL LETTER NU}"]) == {
+        "\N{GREEK SMALL LETTER LAMDA}": "lambda",
+        "\N{GREEK CAPITAL LETTER DELTA}\N{GREEK SMALL LETTER NU}": "Deltanu",
+    }

@@ -132,3 +132,55 @@ def test_hours_and_minutes_go_before_galactic_coordinates_of_few_digits(tmp_path
     assert batch.parts[""]["RA"].to_list() == [180.0, 195.0]
     batch = read(tmp_path / "t.csv", "id,GLON,GLAT,RA,DEC\n1,0.5,12.5,seen,yes\n2,4,-5,not,no\n")
     assert any("converted from galactic" in str(note) for note in batch.notes)
+
+
+def test_lines_that_begin_as_comments_and_go_on_as_rows_need_attention(tmp_path):
+    text = "# made in May\nname,x\na,1\n#b,2\n# the end\nc,3\n"
+    batch = read(tmp_path / "t.csv", text)
+    assert batch.parts[""].rows() == [("a", 1), ("c", 3)]
+    (note,) = attention(batch)
+    assert "1 lines among the rows begin with #" in note
+    kept = read(tmp_path / "u.csv", text.replace("# made in May\n", "").replace("# the end\n", ""), comment="")
+    assert kept.parts[""].rows() == [("a", 1), ("#b", 2), ("c", 3)]
+    assert not attention(read(tmp_path / "v.csv", "name,x\na,1\n# some, words\nc,3\n"))
+
+
+def test_an_empty_option_of_a_command_line_is_an_empty_text():
+    assert csv.parse_texts({"comment": "", "quote": "none"}) | {} == {
+        **csv.parse_texts({}), "comment": "", "quote": None,
+    }  # fmt: skip
+
+
+def test_names_over_several_lines_in_quotes_are_names(tmp_path):
+    batch = read(tmp_path / "t.csv", 'id,"ra\n(deg)","dec\n(deg)"\n1,10.5,20.5\n2,11,22\n')
+    assert batch.parts[""].rows() == [(1, 10.5, 20.5), (2, 11.0, 22.0)]
+
+
+def test_what_excel_is_told_of_the_separator_is_heard(tmp_path):
+    batch = read(tmp_path / "t.csv", "sep=;\nid;ra;dec\n1;10,5;20,5\n2;11,5;21,5\n")
+    assert batch.parts[""].rows() == [(1, 10.5, 20.5), (2, 11.5, 21.5)]
+
+
+@pytest.mark.parametrize(
+    ("head", "names", "units"),
+    [
+        ("Star,Gaia,Gaia,Spec\nid,ra,dec,teff", ["id", "ra", "dec", "teff"], {}),
+        ("id,x,y,z\n,counts/fib,magg,foo", ["id", "x", "y", "z"], {"x": "counts/fib", "y": "magg", "z": "foo"}),
+    ],
+)
+def test_a_second_line_of_words_above_numbers_is_no_row(tmp_path, head, names, units):
+    rows = [(1, 10.5, 20.5, 5000), (2, 11.5, 21.5, 5100), (3, 12.5, 22.5, 5200)]
+    text = "".join(",".join(map(str, row)) + "\n" for row in rows)
+    batch = read(tmp_path / "t.csv", f"{head}\n{text}")
+    assert batch.parts[""].columns == names
+    assert batch.parts[""].rows() == rows
+    assert {column.name: column.unit for column in batch.columns if column.unit} == units
+
+
+@pytest.mark.parametrize("rows", [("[1. 2.]", "[ 3.  4.5 ]"), ('"[1.\n 2.]"', "[3. nan]")])
+def test_vectors_as_numpy_prints_them_are_vectors(tmp_path, rows):
+    batch = read(tmp_path / "t.csv", f"id,v\n1,{rows[0]}\n2,{rows[1]}\n")
+    assert batch.parts[""]["v"].arr.get(0).to_list() == [1, 3]
+    short = read(tmp_path / "u.csv", "id,v\n1,[1. 2. ... 5.]\n2,[3. 4. ... 7.]\n")
+    assert short.parts[""]["v"].to_list() == ["[1. 2. ... 5.]", "[3. 4. ... 7.]"]
+    assert any("shortened" in note for note in attention(short))
