@@ -1,15 +1,75 @@
-"""From the sky to the Galaxy: Galactocentric positions with their errors, in astropy's right-handed frame."""
+"""From the sky to the Galaxy and back: positions, velocities, angular momenta, frames on the sky, with their errors.
+
+The Galactocentric frame is astropy's, right-handed: the disc has l_z < 0 and v_phi_gal < 0.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from hven.errors import ParameterError
+from hven.methods._phase_space import (
+    CylindricalVelocity,
+    PhaseSpace,
+    SkyMotion,
+    SphericalVelocity,
+    angular_momentum,
+    covariance_of,
+    cylindrical_velocity,
+    from_phase_space,
+    momentum_covariance,
+    normal_draws,
+    spherical_velocity,
+    to_phase_space,
+)
+from hven.methods._sky_frames import (
+    GALACTIC,
+    MAGELLANIC_STREAM,
+    FramePosition,
+    IcrsPosition,
+    SkyFrame,
+    from_frame,
+    galactic,
+    great_circle,
+    great_circle_through,
+    to_frame,
+    turn_covariance,
+)
 
-__all__ = ["SOLAR", "GalacticPosition", "SkyPosition", "SolarFrame", "galactocentric", "sky_position"]
+__all__ = [
+    "GALACTIC",
+    "MAGELLANIC_STREAM",
+    "SOLAR",
+    "CylindricalVelocity",
+    "FramePosition",
+    "GalacticPosition",
+    "IcrsPosition",
+    "PhaseSpace",
+    "SkyFrame",
+    "SkyMotion",
+    "SkyPosition",
+    "SolarFrame",
+    "SphericalVelocity",
+    "angular_momentum",
+    "cylindrical_velocity",
+    "from_frame",
+    "galactic",
+    "galactocentric",
+    "great_circle",
+    "great_circle_through",
+    "momentum_covariance",
+    "normal_draws",
+    "phase_space",
+    "phase_space_covariance",
+    "sky_motion",
+    "sky_position",
+    "spherical_velocity",
+    "to_frame",
+    "turn_covariance",
+]
 
 Array = NDArray[np.float64]
 
@@ -156,6 +216,84 @@ def sky_position(x_gal: ArrayLike, y_gal: ArrayLike, z_gal: ArrayLike, *, solar:
     x, y, z = np.tensordot(matrix.T, galactic, axes=1)
     ra, dec = np.mod(np.rad2deg(np.arctan2(y, x)), 360.0), np.rad2deg(np.arctan2(z, np.hypot(x, y)))
     return SkyPosition(np.where(ra >= 360.0, 0.0, ra), dec, np.sqrt(x**2 + y**2 + z**2))
+
+
+def phase_space(
+    ra: ArrayLike,
+    dec: ArrayLike,
+    distance: ArrayLike,
+    pmra: ArrayLike,
+    pmdec: ArrayLike,
+    radial_velocity: ArrayLike,
+    *,
+    solar: SolarFrame = SOLAR,
+) -> PhaseSpace:
+    """Return Galactocentric positions (..., 3) in kpc and velocities (..., 3) in km/s of what is measured.
+
+    NumPy gives NumPy float64; JAX, as inside `jit` and `grad`, gives JAX.
+
+    Parameters
+    ----------
+    ra, dec, distance
+        ICRS in deg, and kpc, of shapes that broadcast: draws of a distance, (n_draws, n), are fine.
+    pmra, pmdec, radial_velocity
+        In mas/yr, pmra with cos(dec), and in km/s. NaN gives NaN velocities.
+    solar
+        Where the Sun is, and how it moves.
+
+    Examples
+    --------
+    >>> centre = phase_space(266.4051, -28.936175, 8.122, -3.151, -5.547, 0.0)  # Sgr A*, nearly at rest
+    >>> bool(abs(centre.position).max() < 1e-3), bool(abs(centre.velocity).max() < 15)
+    (True, True)
+    """
+    return to_phase_space(_frame(solar), ra, dec, distance, pmra, pmdec, radial_velocity)
+
+
+def phase_space_covariance(
+    ra: ArrayLike,
+    dec: ArrayLike,
+    distance: ArrayLike,
+    pmra: ArrayLike,
+    pmdec: ArrayLike,
+    covariance: ArrayLike,
+    *,
+    solar: SolarFrame = SOLAR,
+) -> Any:
+    """Return the covariance (..., 6, 6) of x, y, z, v_x, v_y, v_z, to first order.
+
+    Errors of ra and dec are left out. Where distances are good to no better than 10 %, draw instead (`normal_draws`).
+
+    Parameters
+    ----------
+    ra, dec, distance, pmra, pmdec, solar
+        As of `phase_space`.
+    covariance
+        Of distance, pmra, pmdec and radial velocity, in this order and their units, shape (..., 4, 4).
+
+    Examples
+    --------
+    >>> spread = phase_space_covariance(0.0, 0.0, 2.0, 0.0, 0.0, np.diag([0.01, 0.0, 0.0, 9.0]))
+    >>> float(np.trace(spread[:3, :3]).round(9)), float(np.trace(spread[3:, 3:]).round(9))
+    (0.01, 9.0)
+    """
+    return covariance_of(_icrs_to_galactocentric(solar)[0], ra, dec, distance, pmra, pmdec, covariance)
+
+
+def sky_motion(position: ArrayLike, velocity: ArrayLike, *, solar: SolarFrame = SOLAR) -> SkyMotion:
+    """Return ra, dec, distance, pmra, pmdec and radial velocity of Galactocentric (..., 3): inverse of `phase_space`.
+
+    Examples
+    --------
+    >>> seen = sky_motion([0.0, 0.0, 0.0], [0.0, 0.0, 0.0])
+    >>> [round(float(v), 2) for v in seen]
+    [266.41, -28.94, 8.12, -3.15, -5.55, -12.88]
+    """
+    return from_phase_space(_frame(solar), position, velocity)
+
+
+def _frame(solar: SolarFrame) -> tuple[Array, Array, Array]:
+    return (*_icrs_to_galactocentric(solar), np.asarray(solar.v_sun, dtype=np.float64))
 
 
 @lru_cache(maxsize=16)

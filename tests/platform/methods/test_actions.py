@@ -105,7 +105,7 @@ def test_actions_in_the_milky_way_are_those_of_galpy():
 
 def test_plane_and_circle_have_no_action_across():
     speed = dynamics.circular_velocity(MILKY_WAY, 8.0)
-    circle = dynamics.actions(MILKY_WAY, [8.0, 0.0, 0.0], [0.0, -speed, 0.0])
+    circle = dynamics.actions(MILKY_WAY, [8.0, 0.0, 0.0], [0.0, -speed, 0.0], focal_distance=3.6)
     assert circle.j_phi == pytest.approx(-8 * speed)
     assert circle.j_r == pytest.approx(0.0, abs=1e-6)
     assert circle.j_z == pytest.approx(0.0, abs=1e-6)
@@ -121,7 +121,7 @@ def test_small_epicycles_have_the_actions_of_oscillators():
     slope = (speed[2] - speed[1]) / 0.02
     kappa = np.sqrt(2 * speed[0] / 8.0 * (slope + speed[0] / 8.0))
     nu = np.sqrt(-dynamics.acceleration(MILKY_WAY, [8.0, 0.0, 1e-3])[2] / 1e-3)
-    found = dynamics.actions(MILKY_WAY, [8.0, 0.0, 0.0], [2.0, speed[0], 1.0])
+    found = dynamics.actions(MILKY_WAY, [8.0, 0.0, 0.0], [2.0, speed[0], 1.0], focal_distance=3.6)
     assert found.j_r == pytest.approx(2.0**2 / (2 * kappa), rel=0.01)
     assert found.j_z == pytest.approx(1.0**2 / (2 * nu), rel=0.01)
 
