@@ -101,7 +101,7 @@ def present(store: Store, folder: str) -> Iterator[Presence]:
     presence, done = Presence(), threading.Event()
     mine = json.dumps({"by": me(), "began": _began(os.getpid()), "id": uuid.uuid4().hex}).encode()
     store.delete(_request_key(folder))
-    store.put(_key(folder), mine)
+    store.put(presence_key(folder), mine)
     is_main = threading.current_thread() is threading.main_thread()
     thread = threading.Thread(target=_attend, args=(store, folder, mine, presence, done, is_main), daemon=True)
     thread.start()
@@ -114,13 +114,13 @@ def present(store: Store, folder: str) -> Iterator[Presence]:
             done.set()
             thread.join()
             with suppress(HvenError):
-                if store.get_or_none(_key(folder)) == mine:
-                    store.delete(_key(folder), _request_key(folder))
+                if store.get_or_none(presence_key(folder)) == mine:
+                    store.delete(presence_key(folder), _request_key(folder))
 
 
 def who_is_present(store: Store, folder: str) -> str:
     """Return which process is at work on a run, as ``host:pid``; empty when none is."""
-    text = store.get_or_none(_key(folder))
+    text = store.get_or_none(presence_key(folder))
     if text is None:
         return ""
     told = json.loads(text)
@@ -128,7 +128,7 @@ def who_is_present(store: Store, folder: str) -> str:
     began = _began(int(pid)) if host == socket.gethostname() else ""
     if host == socket.gethostname() and Path("/proc/self/stat").exists():
         return told["by"] if began and began == told["began"] else ""
-    changed = store.ages(f"{folder}/presence").get(_key(folder), (0.0, 0))[0]
+    changed = store.ages(f"{folder}/presence").get(presence_key(folder), (0.0, 0))[0]
     return told["by"] if time.time() - changed < EXPIRY else ""
 
 
@@ -155,7 +155,7 @@ def _attend(store: Store, folder: str, mine: bytes, presence: Presence, done: th
                 if is_main and not done.wait(_GRACE):
                     presence._interrupt()  # noqa: SLF001 - the presence's own thread
             if time.monotonic() - said > BEAT:
-                store.put(_key(folder), mine)
+                store.put(presence_key(folder), mine)
                 said = time.monotonic()
 
 
@@ -168,7 +168,8 @@ def _began(pid: int) -> str:
     return "" if told[_STATE] in "ZX" else told[_BEGAN]
 
 
-def _key(folder: str) -> str:
+def presence_key(folder: str) -> str:
+    """Return the key of the file that a process at work on a run writes again and again."""
     return f"{folder}/presence/by.json"
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from hven.compute.clusters import Cluster, check_cluster, cluster_for, default_workers
 from hven.compute.execution import Execution
 from hven.compute.forecast import check_fits, forecast
-from hven.compute.presence import present, who_is_present
+from hven.compute.presence import presence_key, present, who_is_present
 from hven.compute.publish import software
 from hven.compute.records import Run, new_run
 from hven.compute.request import Request, bytes_of_object, make_request
@@ -22,7 +22,7 @@ from hven.errors import (
     RunBusyError,
     RunStateError,
 )
-from hven.lake import Block, Lake
+from hven.lake import Block, Hold, Lake, hold
 from hven.plugins import Analysis, source_fingerprint
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def carry_out(
             this = work.run or new_run(lake, request.key, request.output, _told(work))
             _equip(this, request, progress)
             work.journal.folder = f"{this.folder}/journal"
-            with present(lake.store, this.folder) as presence:
+            with hold(lake.store, _hold(this, request)), present(lake.store, this.folder) as presence:
                 return Execution(this, work, at_hand, todo, presence).go()
 
 
@@ -203,8 +203,7 @@ def _check_goes_on(work: Work, only: Run | None) -> None:
 @contextmanager
 def _alone(request: Request) -> Iterator[None]:
     """Hold the lock of this very run, or refuse at once."""
-    key = request.key
-    held = request.lake.lock(f"run-{key[:16]}", patience=0.0)
+    held = request.lake.lock(_lock_name(request), patience=0.0)
     try:
         held.__enter__()
     except ConflictError as error:
@@ -217,6 +216,16 @@ def _alone(request: Request) -> Iterator[None]:
         yield
     finally:
         held.__exit__(None, None, None)
+
+
+def _lock_name(request: Request) -> str:
+    return f"run-{request.key[:16]}"
+
+
+def _hold(run: Run, request: Request) -> Hold:
+    """Return what no vacuum may touch while this run is at work: its outputs, and the catalog that it reads."""
+    beat = presence_key(run.folder)
+    return Hold(run.id, tuple(request.outputs.values()), request.number, _lock_name(request), beat)
 
 
 def _equip(run: Run, request: Request, progress: bool | None) -> None:

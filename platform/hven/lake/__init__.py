@@ -3,6 +3,7 @@
 from hven.lake.compaction import Compacted
 from hven.lake.growth import GrowingArrays, GrowingTable, grow, settle
 from hven.lake.handle import DatasetHandle, Version
+from hven.lake.holds import Hold, hold
 from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, FILE, HIDDEN, INPUT, Block, Part
 from hven.lake.source import Source
@@ -23,6 +24,7 @@ __all__ = [
     "DatasetHandle",
     "GrowingArrays",
     "GrowingTable",
+    "Hold",
     "Lake",
     "Part",
     "Source",
@@ -34,6 +36,7 @@ __all__ = [
     "check_columns",
     "create",
     "grow",
+    "hold",
     "new_segment",
     "open",
     "parse_column",

@@ -90,14 +90,17 @@ def commit(at: ArraysAt, session: "icechunk.Session", message: str) -> str:
         return str(session.commit(message))
 
 
-def expire(at: ArraysAt, snapshots: Collection[str], before: "datetime") -> None:
-    """Keep these snapshots, each by a branch of its own; forget other branches, and what only they held till then."""
+def expire(at: ArraysAt, snapshots: Collection[str], before: "datetime", young: Collection[str] = ()) -> None:
+    """Keep these snapshots, each by a branch of its own; forget other branches, and what only they held till then.
+
+    Branches in `young` stay: somebody may be writing on them.
+    """
     with _told(at), locked(at.store, at.lock):
         repository = _repository(at)
         for snapshot in snapshots:
             if f"keep-{snapshot}" not in set(repository.list_branches()):
                 repository.create_branch(f"keep-{snapshot}", snapshot)
-        for branch in set(repository.list_branches()) - {"main", *(f"keep-{s}" for s in snapshots)}:
+        for branch in set(repository.list_branches()) - {"main", *young, *(f"keep-{s}" for s in snapshots)}:
             repository.delete_branch(branch)
         repository.expire_snapshots(older_than=before)
         repository.garbage_collect(before)

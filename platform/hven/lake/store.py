@@ -1,6 +1,8 @@
 """The store a lake rests in: a folder or an object-store prefix, seen as keys and bytes (obstore's)."""
 
 import os
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -150,6 +152,18 @@ class Store:
         with _told(self.url, prefix):
             items = [item for batch in _open(self).list(prefix) for item in batch]
         return {item["path"]: (item["last_modified"].timestamp(), int(item["size"])) for item in items}
+
+    def now(self) -> float:
+        """Return the time by the clock that dates the files: the machine's, or the object store's own."""
+        if self.is_local:
+            return time.time()
+        key = f"locks/clock-{uuid.uuid4().hex}"
+        self.put(key, b"")
+        try:
+            with _told(self.url, key):
+                return float(_open(self).head(key)["last_modified"].timestamp())
+        finally:
+            self.delete(key)
 
     def delete(self, *keys: str) -> None:
         """Remove keys; one that is not there is no error."""

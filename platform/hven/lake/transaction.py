@@ -1,7 +1,7 @@
 """A transaction: changes to several datasets, published as one commit or not at all."""
 
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,11 +32,12 @@ from hven.lake.incoming import (
     with_types,
 )
 from hven.lake.locks import locked
-from hven.lake.parts import INPUT
 from hven.lake.restoring import entry_at
 from hven.lake.source import Source, schema_key
-from hven.lake.spans import SPANS, check_span, resolution_of, spans_with, wavelength_of
+from hven.lake.spans import resolution_of, spans_with, wavelength_of
 from hven.lake.staging import StagedArrays, StagedTable
+from hven.lake.table_rows import change_rows, next_number
+from hven.lake.texts import check_texts, kept_texts
 from hven.lake.validation import check_arrays, check_frame
 from hven.schema import KINDS, Schema, check_name
 
@@ -45,11 +46,8 @@ if TYPE_CHECKING:
     import xarray as xr
 
     from hven.lake.lake import Lake
-    from hven.lake.parts import Part
     from hven.lake.tables import WrittenPart
     from hven.sky import Region
-
-_TEXTS = ("title", "survey", "description", "citation", "provenance", "identity", *SPANS)
 
 
 @dataclass
@@ -116,7 +114,7 @@ class Transaction:
         import polars as pl
 
         check_name(name)
-        _check_texts(texts)
+        check_texts(texts)
         self._claim(name, must_be_as_found=True)
         where = f"dataset {name!r}"
         told = schema if schema is not None else schema_of(data)
@@ -171,7 +169,7 @@ class Transaction:
         check_array_ids(arrays_, name)
         if "object_id" in arrays_.variables:
             refuse_known_ids(source, arrays_["object_id"].values)
-        pin = self._write_group(entry.pin, arrays_, number=1 + max(map(_number, source.parts), default=-1))
+        pin = self._write_group(entry.pin, arrays_, number=next_number(source.parts))
         cover = joined_coverage(entry, arrays_)
         self._set(name, pin, source.schema, entry.kind, cover, spans_with(entry, arrays_), like=entry)
 
@@ -264,8 +262,9 @@ class Transaction:
         DatasetNotFoundError
             If that catalog did not have it.
         """
-        entry = entry_at(self.lake, check_name(name), at)
-        self._claim(name, must_be_as_found=True)
+        # The lock first: a vacuum that is at work on this dataset has ended when its files are looked for.
+        self._claim(check_name(name), must_be_as_found=True)
+        entry = entry_at(self.lake, name, at)
         self._changes[name] = entry
         beside, older = f"{name}{VECTORS}", self.lake.at(at).catalog
         if beside in older and self._base.entries.get(beside) != older[beside]:
@@ -301,12 +300,12 @@ class Transaction:
         MissingColumnError, DataRefusedError
             For a column or a text that a dataset does not have.
         """
-        _check_texts(texts)
+        check_texts(texts)
         entry = self._claim(name)
         told = {"unit": units or {}, "description": descriptions or {}, "ucd": ucds or {}}
         if any(told.values()):
             entry = redescribed(self._source(entry), entry, told, self.id, is_forced=force)
-        self._changes[name] = replace(entry, **_tupled(texts))
+        self._changes[name] = replace(entry, **kept_texts(texts))
 
     def schedule(self, name: str, rule: Mapping[str, Any] | None) -> None:
         """Keep a schedule in the catalog, or with None remove it."""
@@ -375,7 +374,11 @@ class Transaction:
         self._set(name, source.pin, schema, kind, cover, texts, axis)
 
     def new_path(self, name: str, engine: str) -> str:
-        """Return where a new dataset of that name rests: creating or replacing one makes a new place."""
+        """Return where a new dataset of that name rests, after taking its lock: no vacuum removes what is written there.
+
+        Creating or replacing a dataset makes a new place.
+        """
+        self._claim(name, must_be_as_found=True)
         return f"data/{name}/{uuid.uuid4().hex[:12]}/{engine}"
 
     # ------------------------------------------------------------------ publishing
@@ -457,38 +460,18 @@ class Transaction:
             )
         return source
 
-    def _change_table(
-        self, entry: Entry, add: "list[pl.DataFrame] | None" = None, gone: "pl.Expr | None" = None
-    ) -> None:
-        """Commit new segments, and rewrite the files that hold rows for which `gone` is true."""
+    def _change_table(self, entry: Entry, add: "Sequence[pl.DataFrame]" = (), gone: "pl.Expr | None" = None) -> None:
         import polars as pl
 
         source = self._source(entry)
-        path, parts = entry.pin.path, source.parts
-        removed: list[Part] = []
-        written: list[WrittenPart] = []
-        for part in parts if gone is not None else ():
-            whole = tables.scan_whole(self._store, path, [part], list(source.frame_schema()))
-            frame = whole.collect().drop(INPUT, strict=False)
-            stays = frame.filter(~gone.fill_null(value=False))  # type: ignore[union-attr]
-            if stays.height == frame.height:
-                continue
-            removed.append(part)
-            if stays.height:
-                key = part.path.rsplit("/", 1)[1].rsplit("-", 1)[0]
-                written.append(tables.write_part(self._store, path, part.segment, key, stays))
-        number = 1 + max(map(_number, parts), default=-1)
-        for frame in add or ():
-            if frame.height:
-                written += tables.write_parts(self._store, path, tables.new_segment(number), frame)
-        if not written and not removed:
+        version = change_rows(source, entry.pin, add, gone)
+        if version is None:
             self._changes[entry.name] = self._changes.get(entry.name, entry)
             return
-        version = tables.change_table(self._store, path, int(entry.pin.version), written, removed)
-        pin = replace(entry.pin, version=version)
         cover = entry.coverage
         if cover and add:
             cover = joined_coverage(entry, pl.concat(add))
+        pin = replace(entry.pin, version=version)
         self._set(entry.name, pin, source.schema, entry.kind, cover, _edited(entry), like=entry)
 
     def _write_group(self, pin: Pin, data: "xr.Dataset", number: int) -> Pin:
@@ -533,7 +516,7 @@ class Transaction:
             columns.names,
             tuple(dict.fromkeys(column.unit for column in columns)),
             coverage=cover,
-            **{"wavelength": wavelength_of(data), "resolution": resolution_of(columns.attrs, data)} | _tupled(texts),
+            **{"wavelength": wavelength_of(data), "resolution": resolution_of(columns.attrs, data)} | kept_texts(texts),
         )
 
 
@@ -564,29 +547,9 @@ def _changed_meanwhile(name: str) -> ConflictError:
     )
 
 
-def _check_texts(texts: Mapping[str, Any]) -> None:
-    for name in texts:
-        if name not in _TEXTS:
-            raise DataRefusedError(
-                f"a dataset has no {name!r}",
-                expected=", ".join(_TEXTS),
-                hint=did_you_mean(name, _TEXTS, "Leave it out."),
-            )
-
-
 def _edited(entry: Entry) -> dict[str, Any]:
     """Return that a result which is changed by hand is no longer what its run made."""
     return {"provenance": {**entry.provenance, "edited": True}} if "run" in entry.provenance else {}
-
-
-def _number(part: "Part") -> int:
-    """Return the number of a part's segment: of ``segment-00000003-1a2b3c4d``, and of what runs made of it, 3."""
-    return int(part.segment.split("-")[1].partition(".")[0])
-
-
-def _tupled(texts: Mapping[str, Any]) -> dict[str, Any]:
-    told = {k: tuple(v) if k in ("citation", "identity") and not isinstance(v, str) else v for k, v in texts.items()}
-    return told | {k: check_span(k, told[k]) for k in SPANS if k in told}
 
 
 def _verb(before: Entry | None, after: Entry | None) -> str:
