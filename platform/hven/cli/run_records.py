@@ -29,11 +29,13 @@ def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = Fals
     Example: `hven runs --lake demo-lake`
     """
     from hven.compute import runs as list_runs
+    from hven.compute import unreadable_runs
 
     if context.invoked_subcommand is not None:
         context.obj = lake
         return
-    found = list_runs(open_lake(lake))
+    opened = open_lake(lake)
+    found = list_runs(opened)
     if as_json:
         print_json([r.to_json() for r in found])
         return
@@ -42,6 +44,8 @@ def runs(context: typer.Context, lake: LakeOption = None, as_json: AsJson = Fals
         ([r.id, r.analysis, r.output, r.state, blocks_text(r), objects_text(r), r.commit] for r in found),
         right=["objects", "catalog"],
     )
+    for run_id, why in unreadable_runs(opened, [run.id for run in found]).items():
+        print_text(f"{run_id} cannot be read: {why}")
 
 
 @listed.command()

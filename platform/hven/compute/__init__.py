@@ -22,7 +22,7 @@ from hven.compute.pipelines import (
     run_pipeline,
 )
 from hven.compute.planning import Plan, plan
-from hven.compute.records import Run, open_run, runs
+from hven.compute.records import Run, open_run, runs, unreadable_runs
 from hven.compute.result_summary import ResultTable, result_tables
 from hven.compute.run_file import RunFile, read_run_file
 from hven.compute.runner import run
@@ -70,5 +70,6 @@ __all__ = [
     "runs",
     "select",
     "status",
+    "unreadable_runs",
     "update",
 ]

@@ -52,8 +52,11 @@ def confirmation_of(lake: "Lake", made_by: str) -> Confirmation | None:
     text = lake.store.get_or_none(_key(made_by))
     if text is None:
         return None
-    told = json.loads(text)
-    return Confirmation(str(told["run"]), told["inputs"])
+    try:
+        told = json.loads(text)
+        return Confirmation(str(told["run"]), told["inputs"])
+    except (ValueError, KeyError, TypeError):
+        return None  # Torn: it only saved work.
 
 
 def _key(run_id: str) -> str:

@@ -242,9 +242,11 @@ class Journal:
 
     def _stored(self) -> Iterator[dict[str, Any]]:
         keys = [key for key in self.store.list(self.folder) if key.endswith(".json")]
-        self._files = len(keys)
+        self._files = 1 + max((int(key.rsplit("/", 1)[1].removesuffix(".json")) for key in keys), default=-1)
         for key in keys:
-            told = json.loads(self.store.get(key))
+            told = _checkpoint(self.store.get(key))
+            if told is None:
+                continue
             self.schemas.update(told["schemas"])
             self.snapshots.update({part: (path, snapshot) for part, (path, snapshot) in told["snapshots"].items()})
             if len(told.get("cuts", ())) > len(self.cuts):
@@ -346,6 +348,16 @@ def _caveats_in(attrs: Mapping[str, Any]) -> Iterator[str]:
     yield from [told] if isinstance(told, str) else map(str, told)
     if isinstance(assumed, str) and assumed not in ("", "nothing"):
         yield f"Assumed: {assumed.rstrip('.')}."
+
+
+def _checkpoint(text: bytes) -> dict[str, Any] | None:
+    """Return what a file of the journal says; None when it is cut short: its blocks are not finished then."""
+    try:
+        told = json.loads(text)
+    except ValueError:
+        return None
+    is_whole = isinstance(told, dict) and {"blocks", "schemas", "snapshots"} <= set(told)
+    return told if is_whole else None
 
 
 def _failure_json(failure: Failure, tries: int) -> dict[str, Any]:

@@ -56,11 +56,16 @@ def write_ledger(store: Store, key: str, lines: "pl.DataFrame") -> None:
 
 
 def read_ledger(store: Store, key: str) -> "pl.DataFrame | None":
-    """Return a ledger; None when it is not there, as with runs of older versions."""
+    """Return a ledger; None when there is none, as with runs of older versions, or it is damaged: all is computed."""
     import polars as pl
 
     content = store.get_or_none(key)
-    return None if content is None else pl.read_parquet(io.BytesIO(content))
+    if content is None:
+        return None
+    try:
+        return pl.read_parquet(io.BytesIO(content))
+    except pl.exceptions.PolarsError:
+        return None
 
 
 def ledger_of(lines: Sequence[Line]) -> "pl.DataFrame":

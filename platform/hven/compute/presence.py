@@ -123,13 +123,16 @@ def who_is_present(store: Store, folder: str) -> str:
     text = store.get_or_none(presence_key(folder))
     if text is None:
         return ""
-    told = json.loads(text)
-    host, _, pid = str(told["by"]).rpartition(":")
-    began = _began(int(pid)) if host == socket.gethostname() else ""
+    try:
+        told = json.loads(text)
+        by, host, pid = str(told["by"]), *str(told["by"]).rsplit(":", 1)
+        said, began = told["began"], _began(int(pid)) if host == socket.gethostname() else ""
+    except (ValueError, KeyError, TypeError):
+        by, host, said, began = "a process", "", "", ""  # Torn: its age alone says whether anybody is there.
     if host == socket.gethostname() and Path("/proc/self/stat").exists():
-        return told["by"] if began and began == told["began"] else ""
+        return by if began and began == said else ""
     changed = store.ages(f"{folder}/presence").get(presence_key(folder), (0.0, 0))[0]
-    return told["by"] if time.time() - changed < EXPIRY else ""
+    return by if time.time() - changed < EXPIRY else ""
 
 
 def ask_to_stop(store: Store, folder: str) -> None:
@@ -151,12 +154,20 @@ def _attend(store: Store, folder: str, mine: bytes, presence: Presence, done: th
         with suppress(HvenError):
             text = store.get_or_none(_request_key(folder)) if not presence.request else None
             if text is not None:
-                presence.request = json.loads(text)
+                presence.request = _request(text)
                 if is_main and not done.wait(_GRACE):
                     presence._interrupt()  # noqa: SLF001 - the presence's own thread
             if time.monotonic() - said > BEAT:
                 store.put(presence_key(folder), mine)
                 said = time.monotonic()
+
+
+def _request(text: bytes) -> dict[str, Any]:
+    """Return who asks to stop; a request that is torn is one all the same."""
+    try:
+        return dict(json.loads(text)) or {"by": "a process"}
+    except (ValueError, TypeError):
+        return {"by": "a process"}
 
 
 def _began(pid: int) -> str:

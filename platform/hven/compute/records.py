@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -22,6 +23,8 @@ State = Literal["running", "succeeded", "succeeded with caveats", "partial", "fa
 
 FORMAT = 1
 _ID = re.compile(r"\d{8}T\d{6}-.+-[0-9a-f]{6}(\.\d+)?")
+_COUNT = re.compile(r"\.\d+$")
+_NEEDED = frozenset({"format", "id", "key", "state", "output", "outputs", "blocks", "analysis"})
 
 
 @dataclass
@@ -337,25 +340,48 @@ def runs(lake: Lake) -> list[Run]:
     --------
     >>> [run.state for run in runs(lake)]  # doctest: +SKIP
     """
-    return [open_run(lake, run_id) for run_id in _run_ids(lake)]
+    return list(_readable(lake, _run_ids(lake)))
+
+
+def unreadable_runs(lake: Lake, known: Collection[str] = ()) -> dict[str, str]:
+    """Return run id -> why its record cannot be read; a run that was killed before it had a record is none.
+
+    Those in `known` have been read.
+
+    Examples
+    --------
+    >>> unreadable_runs(lake)  # doctest: +SKIP
+    {}
+    """
+    found = {}
+    for run_id in set(_run_ids(lake)) - set(known):
+        try:
+            open_run(lake, run_id)
+        except RunNotFoundError:
+            continue
+        except LakeFormatError as error:
+            found[run_id] = error.what
+    return dict(sorted(found.items(), reverse=True))
+
+
+def _readable(lake: Lake, ids: Iterable[str]) -> Iterator[Run]:
+    """Give the runs whose records can be read: one that is damaged, or was killed before its record, stops nobody."""
+    for run_id in ids:
+        with suppress(RunNotFoundError, LakeFormatError):
+            yield open_run(lake, run_id)
 
 
 def runs_of(lake: Lake, key: str) -> Iterator[Run]:
     """Give the runs with this key, newest first."""
-    for run_id in _run_ids(lake):
-        if run_id.partition(".")[0].endswith(f"-{key[:6]}"):
-            run = open_run(lake, run_id)
-            if run.key == key:
-                yield run
+    # What follows the key is the count of runs of one second; names of outputs may have dots, too.
+    fitting = (run_id for run_id in _run_ids(lake) if _COUNT.sub("", run_id).endswith(f"-{key[:6]}"))
+    yield from (run for run in _readable(lake, fitting) if run.key == key)
 
 
 def runs_of_output(lake: Lake, output: str) -> Iterator[Run]:
     """Give the runs that make a dataset of this name, newest first."""
-    for run_id in _run_ids(lake):
-        if f"-{output}-" in run_id:
-            run = open_run(lake, run_id)
-            if run.output == output:
-                yield run
+    fitting = (run_id for run_id in _run_ids(lake) if f"-{output}-" in run_id)
+    yield from (run for run in _readable(lake, fitting) if run.output == output)
 
 
 def open_run(lake: Lake, run_id: str) -> Run:
@@ -383,22 +409,39 @@ def open_run(lake: Lake, run_id: str) -> Run:
             where=lake.url,
             hint=did_you_mean(run_id, known, "See which there are with hven.runs(lake) or 'hven runs'."),
         )
-    try:
-        record = json.loads(text)
-        if record["format"] > FORMAT:
-            raise LakeFormatError(
-                f"the run's record has format {record['format']}", where=run_id, hint="Install a newer hven."
-            )
-    except (ValueError, KeyError) as error:
-        raise LakeFormatError(
-            "this is not the record of a run", where=run_id, hint="Remove its folder, or restore it from a copy."
-        ) from error
+    record = _record(text, run_id)
     lines = (lake.store.get_or_none(f"{run_folder(run_id)}/log.jsonl") or b"").splitlines()
     if record["state"] == "running" and not who_is_present(lake.store, run_folder(run_id)):
         # Whoever was at work may have ended it in this very moment.
-        record = json.loads(lake.store.get(f"{run_folder(run_id)}/record.json"))
+        record = _record(lake.store.get(f"{run_folder(run_id)}/record.json"), run_id)
         record["state"] = "interrupted" if record["state"] == "running" else record["state"]
-    return Run(lake, record | {"log": [json.loads(line) for line in lines]})
+    return Run(lake, record | {"log": list(_events(lines))})
+
+
+def _record(text: bytes, run_id: str) -> dict[str, Any]:
+    try:
+        record = json.loads(text)
+        form, missing = record["format"], _NEEDED - set(record)
+    except (ValueError, KeyError, TypeError) as error:
+        raise _no_record(run_id) from error
+    if form > FORMAT:
+        raise LakeFormatError(f"the run's record has format {form}", where=run_id, hint="Install a newer hven.")
+    if missing:
+        raise _no_record(run_id)
+    return dict(record)
+
+
+def _no_record(run_id: str) -> LakeFormatError:
+    return LakeFormatError(
+        "this is not the record of a run", where=run_id, hint="Remove its folder, or restore it from a copy."
+    )
+
+
+def _events(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+    """Give the lines of a log; the last one of a process that was killed may be torn."""
+    for line in lines:
+        with suppress(ValueError):
+            yield json.loads(line)
 
 
 def _run_ids(lake: Lake) -> list[str]:

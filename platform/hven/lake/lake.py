@@ -27,6 +27,7 @@ from hven.lake.handle import DatasetHandle
 from hven.lake.identity import IDENTITY, identity_text, read_identity
 from hven.lake.locks import locked
 from hven.lake.newest import newest_number
+from hven.lake.releases import damaged_release, read_releases, release_key, release_told
 from hven.lake.retention import GRACE, Removed, vacuum
 from hven.lake.store import Store, storage_error
 from hven.lake.transaction import Transaction, transaction
@@ -195,22 +196,18 @@ class Lake:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         try:
-            self.store.create(_release_key(name), json.dumps(told).encode())
+            self.store.create(release_key(name), json.dumps(told).encode())
         except FileExistsError as error:
             raise ReleaseExistsError(
                 f"release {name!r} exists",
-                where=f"catalog {self._release_number(name)}",
+                where=self.url,
                 hint="Releases do not move: choose another name.",
             ) from error
         return number
 
     def releases(self) -> dict[str, int]:
-        """Return release name -> catalog number."""
-        keys = [key for key in self.store.list("releases") if key.endswith(".json")]
-        return {
-            key.removeprefix("releases/").removesuffix(".json"): int(json.loads(self.store.get(key))["catalog"])
-            for key in keys
-        }
+        """Return release name -> catalog number; releases whose files are damaged are left out."""
+        return {name: told[0] for name, told in read_releases(self.store).items() if told is not None}
 
     def lock(self, name: str, patience: float | None = None) -> AbstractContextManager[None]:
         """Hold a lock of this lake (an operating-system lock on local lakes, nothing on object stores)."""
@@ -236,7 +233,12 @@ class Lake:
             raise ReadOnlyError(
                 "this view of the lake is pinned to one commit", where=self.url, hint="Vacuum through hven.open(url)."
             )
-        return vacuum(self.store, self.number, {*self.releases().values(), *pinned}, keep, grace, dry_run=dry_run)
+        released = read_releases(self.store)
+        for name, told in released.items():
+            if told is None:  # Which catalog it keeps is not known: no catalog may go.
+                raise damaged_release(self.url, name)
+        named = {*self.releases().values(), *pinned}
+        return vacuum(self.store, self.number, named, keep, grace, dry_run=dry_run)
 
     def compact(self, name: str, *, rows: int | None = None) -> Compacted | None:
         """Make few large files or segments of the many small ones of a dataset, as one commit; no object changes.
@@ -286,7 +288,7 @@ class Lake:
         return int(tx.commit_number or self.number)
 
     def _release_number(self, name: str) -> int:
-        text = self.store.get_or_none(_release_key(check_name(name, "release")))
+        text = self.store.get_or_none(release_key(check_name(name, "release")))
         if text is None:
             known = self.releases()
             raise VersionNotFoundError(
@@ -294,9 +296,11 @@ class Lake:
                 where=self.url,
                 hint=did_you_mean(name, known, f"The releases are: {', '.join(known) or 'none yet'}."),
             )
-        told = json.loads(text)
-        number = int(told["catalog"])
-        if hashlib.sha256(self.store.get(chain.catalog_key(number))).hexdigest() != told["sha256"]:
+        told = release_told(text)
+        if told is None:
+            raise damaged_release(self.url, name)
+        number, digest = told
+        if hashlib.sha256(self.store.get_or_none(chain.catalog_key(number)) or b"").hexdigest() != digest:
             raise LakeFormatError(
                 f"catalog {number} is not the one that release {name!r} names",
                 where=self.url,
@@ -390,7 +394,3 @@ def _occupied(store: Store) -> bool:
     if path is None:
         return bool(store.list(""))
     return path.is_dir() and any(path.iterdir())
-
-
-def _release_key(name: str) -> str:
-    return f"releases/{name}.json"

@@ -88,7 +88,7 @@ def vacuum(store: Store, newest: int, named: Collection[int], keep: int, grace: 
             continue
         try:
             with locked(store, f"dataset-{name}", patience=_PATIENCE):
-                # Looked for again under the lock: a run that began, or a commit that came, while this one looked around.
+                # Once more, under the lock: what began or was committed while this one looked around.
                 held, now = holds(store, oldest), _pins_after(store, newest)
                 if is_held(name, held):
                     passed_over[place] = "a run is writing it"

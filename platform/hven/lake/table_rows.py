@@ -1,12 +1,13 @@
 """Rows of a table: new ones as segments of their own, and files written anew without those that go."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hven.lake import tables
 from hven.lake.parts import INPUT
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import polars as pl
 
     from hven.catalog import Pin

@@ -374,9 +374,9 @@ class Transaction:
         self._set(name, source.pin, schema, kind, cover, texts, axis)
 
     def new_path(self, name: str, engine: str) -> str:
-        """Return where a new dataset of that name rests, after taking its lock: no vacuum removes what is written there.
+        """Return where a new dataset of that name rests: creating or replacing one makes a new place.
 
-        Creating or replacing a dataset makes a new place.
+        Its lock is taken, so that no vacuum removes what is written there.
         """
         self._claim(name, must_be_as_found=True)
         return f"data/{name}/{uuid.uuid4().hex[:12]}/{engine}"

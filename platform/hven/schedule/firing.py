@@ -130,13 +130,16 @@ def _numbers(lake: "Lake", schedule: str) -> list[int]:
 
 
 def _read(lake: "Lake", schedule: str, number: int) -> Firing | None:
-    """Return a firing; None when another process has removed it since it was listed."""
+    """Return a firing; None when another process has removed it since it was listed, or when its file is torn."""
     text = lake.store.get_or_none(_key(schedule, number))
     if text is None:
         return None
-    told = json.loads(text)
-    kept = {f.name: told[f.name] for f in fields(Firing) if f.name in told}
-    return Firing(**kept | {"runs": tuple(kept.get("runs", ()))})
+    try:
+        told = json.loads(text)
+        kept = {f.name: told[f.name] for f in fields(Firing) if f.name in told}
+        return Firing(**kept | {"runs": tuple(kept.get("runs", ()))})
+    except (ValueError, TypeError):
+        return None
 
 
 def _key(schedule: str, number: int) -> str:

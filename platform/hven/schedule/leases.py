@@ -137,9 +137,13 @@ class _Terms:
         return max((int(stem) for stem in stems if stem.isdecimal()), default=0)
 
     def told(self, term: int) -> dict[str, Any]:
-        """Return what is told of a term; nothing when it is not there."""
+        """Return what is told of a term; nothing when it is not there, or torn."""
         text = self.store.get_or_none(self._key(term))
-        return json.loads(text) if text else {}
+        try:
+            told = json.loads(text) if text else {}
+        except ValueError:
+            return {}
+        return told if isinstance(told, dict) else {}
 
     def put_next(self, newest: int) -> int:
         """Put the term after `newest` and return its number; 0 when another was faster."""
