@@ -35,7 +35,7 @@ def make_spectra(first, count, pixels=20):
             "name": ("object", names),
             "flux": (("object", "wavelength"), rng.normal(size=(count, pixels)).astype("f4"), {"units": "W"}),
             "mask": (("object", "wavelength"), rng.random((count, pixels)) < 0.1),
-            "wavelength": ("wavelength", np.linspace(3000, 4000, pixels)),
+            "wavelength": ("wavelength", np.linspace(3000, 4000, pixels), {"units": "Angstrom"}),
         }
     )
 

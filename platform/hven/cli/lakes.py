@@ -102,25 +102,33 @@ def show(
     name: Annotated[str, typer.Argument(help="The dataset.")],
     lake: LakeOption = None,
     at: AtOption = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Look at all values, however many, if no sheet of their quality is kept.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show a dataset: what it is, its columns with units and the quality of their values, its versions, its origin.
+
+    A quality sheet that no ingest made, or of rows that were changed since, is made now, unless that would take long:
+    with --quality it is made of any dataset.
 
     Example: `hven show apogee --lake demo-lake`
     """
     from hven.catalog import spans_of
     from hven.cli.quality_table import print_quality
-    from hven.ingest.quality_sheets import quality_sheet
+    from hven.ingest.quality_sheets import is_quick, make_quality, quality_sheet
 
     opened = open_lake(lake, at)
     handle = opened[name]
     entry, versions = handle.entry, handle.versions()
     sheet = quality_sheet(opened, entry)
+    if sheet is None and (quality or is_quick(entry)):
+        sheet = make_quality(opened, entry)
     if as_json:
         columns = [{"name": c.name, "dtype": c.dtype, "dims": list(c.dims)} | c.attrs() for c in handle.schema]
         told = [{"number": v.number, "created": v.created, "message": v.message, "rows": v.rows} for v in versions]
-        quality = None if sheet is None else [column.to_json() for column in sheet.columns]
-        print_json(entry.to_json() | {"schema_columns": columns, "versions": told, "quality": quality})
+        told_quality = None if sheet is None else [column.to_json() for column in sheet.columns]
+        print_json(entry.to_json() | {"schema_columns": columns, "versions": told, "quality": told_quality})
         return
     print_text(f"{entry.name}: {entry.title}" if entry.title else entry.name)
     print_fields(
@@ -143,6 +151,8 @@ def show(
     )
     if sheet is not None:
         print_quality(sheet)
+    elif not is_quick(entry):
+        print_text(f"quality: no sheet of these rows is kept; 'hven show {name} --quality' looks at all values")
     print_table(
         ["catalog", "when", "objects", "message"],
         ([v.number, v.created, f"{v.rows:,}", v.message] for v in versions),

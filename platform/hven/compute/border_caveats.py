@@ -140,17 +140,22 @@ def assumed_units(schema: Schema, bound: Mapping[str, str]) -> Iterator[str]:
     >>> distance = Column("distance", "float64", unit="kpc", assumed="unit")
     >>> stars = Schema((distance, Column("age", "float64", unit="Gyr")))
     >>> list(assumed_units(stars, {"distance": "distance", "age": "age"}))
-    ["Unit assumed: the values of 'distance' are taken as kpc, as the file said no unit."]
+    ["Unit assumed: the values of 'distance' are taken as kpc, as the data do not say their unit."]
     """
     for name, source in bound.items():
         if source in schema and schema[source].assumed == "unit" and is_of_several_units(source):
-            unit = schema[source].unit
-            yield f"Unit assumed: the values of {_called(name, bound)} are taken as {unit}, as the file said no unit."
+            taken = f"the values of {_called(name, bound)} are taken as {schema[source].unit}"
+            yield f"Unit assumed: {taken}, as the data do not say their unit."
 
 
 def is_of_missing_errors(caveat: str) -> bool:
     """Return whether a caveat is one of `missing_errors`."""
     return "the analysis ran without errors of" in caveat
+
+
+def is_of_schema(caveat: str) -> bool:
+    """Return whether a caveat follows from what the columns are, whatever values were looked at: it is found anew."""
+    return is_of_missing_errors(caveat) or caveat.startswith("Unit assumed:")
 
 
 def column_caveats(

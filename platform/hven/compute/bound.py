@@ -115,6 +115,12 @@ class BoundInput:
         return {"with": {one.name: one.to_json() for one in self.derived}} if self.derived else {}
 
     @property
+    def assumed_json(self) -> dict[str, Any]:
+        """The columns that are taken in and whose unit was assumed, under a key of their own; empty without any."""
+        names = sorted(c.name for c in self.schema if c.assumed and c.name in self.binding.sources)
+        return {"assumed": names} if names else {}
+
+    @property
     def shape(self) -> str:
         """SHA-256 of what all blocks share beside their values: columns, units, words, attributes, flags."""
         told = f"{self.schema.to_json().decode()} {sorted(self.flags)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
-from hven.compute.border_caveats import Sample, border_caveats, is_of_missing_errors
+from hven.compute.border_caveats import Sample, border_caveats, is_of_missing_errors, is_of_schema
 from hven.compute.clusters import Cluster, workers_lost
 from hven.compute.confirming import confirm
 from hven.compute.cutting import Cutting
@@ -164,6 +164,7 @@ class Execution:
         known = self.run.record.get("border", []) if self.run.record["attempts"] > 1 else []
         if self.work.previous is not None:
             known = [*known, *self.work.previous.run.record.get("border", [])]
+        known = [text for text in known if not is_of_schema(text)]
         found = border_caveats(self.request.analysis, self.request.inputs, sample, self.request.templates)
         self.run.record["border"] = list(dict.fromkeys([*known, *found]))
 
@@ -194,12 +195,12 @@ class Execution:
         for key in ("commit", "figures", "sections", "report"):
             record[key] = before.get(key)
         record["said"] = dict(before.get("said", {}))
-        # What joins leave out was counted anew.
+        # What joins leave out and what is wrong with the values was looked at anew.
+        old = {*before.get("joins", []), *before.get("border", [])}
         for text in before["caveats"]:
-            if text not in before.get("joins", []):
+            if text not in old:
                 self.run.caveat(text)
-        for text in record["joins"]:
-            self.run.caveat(text)
+        self._note_border()
         confirm(self.run, previous.made_by)
         self.run.was_up_to_date = True
         self.run.warnings += source_warnings(self.request.analysis, before["analysis"])

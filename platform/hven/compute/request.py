@@ -87,6 +87,7 @@ class Request:
                     "binding": given.binding.to_json(),
                 }
                 | given.derived_json
+                | given.assumed_json
                 for given in self.inputs
             },
             "output": self.output,

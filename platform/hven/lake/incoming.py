@@ -1,5 +1,6 @@
 """What comes into a lake: told apart into tables and arrays, fitted to the columns there are, its ids checked."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -80,6 +81,34 @@ def schema_of(data: Any) -> Schema | None:
     import xarray as xr
 
     return Schema.of_dataset(data) if isinstance(data, xr.Dataset) else None
+
+
+def with_assumed(columns: Schema, data: Any, schema: Schema | None) -> Schema:
+    """Return columns in which a unit that neither data nor schema say, but the canonical name, counts as assumed.
+
+    Parameters
+    ----------
+    columns
+        Of the data, with the units of canonical names filled in.
+    data
+        A frame, which says no units, or a Dataset.
+    schema
+        What was said beside the data; it counts more.
+    """
+    import xarray as xr
+
+    if schema is not None:
+        said = {column.name for column in schema if column.unit}
+    else:
+        variables = data.variables if isinstance(data, xr.Dataset) else {}
+        said = {str(name) for name, variable in variables.items() if variable.attrs.get("units")}
+    return replace(
+        columns,
+        columns=tuple(
+            replace(c, assumed="unit") if c.unit and c.name not in said and c.dtype not in ("string", "bool") else c
+            for c in columns
+        ),
+    )
 
 
 def aligned(frame: "pl.DataFrame", source: "Source") -> "pl.DataFrame":

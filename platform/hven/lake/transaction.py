@@ -29,6 +29,7 @@ from hven.lake.incoming import (
     misfit,
     refuse_known_ids,
     schema_of,
+    with_assumed,
     with_types,
 )
 from hven.lake.locks import locked
@@ -126,13 +127,14 @@ class Transaction:
             path = self.new_path(name, "table")
             parts = tables.write_parts(self._store, path, tables.new_segment(0), frame)
             version = tables.create_table(self._store, path, frame, parts)
-            pin, columns = Pin("delta", path, version), Schema.of_frame(frame, told or ())
+            pin, columns = Pin("delta", path, version), with_assumed(Schema.of_frame(frame, told or ()), data, schema)
             self._set(name, pin, columns, kind or "table", coverage_of(frame), texts)
             return
         check_arrays(kept, kind or kind_of(kept), where)
         check_array_ids(kept, name)
         pin = self._write_group(Pin("icechunk", self.new_path(name, "arrays"), ""), kept, number=0)
-        self._set(name, pin, Schema.of_dataset(kept), kind or kind_of(kept), coverage_of(kept), texts, kept)
+        columns = with_assumed(Schema.of_dataset(kept), kept, None)
+        self._set(name, pin, columns, kind or kind_of(kept), coverage_of(kept), texts, kept)
 
     def append(self, name: str, data: "pl.DataFrame | xr.Dataset") -> None:
         """Add objects to a dataset, as a new segment.
@@ -505,7 +507,11 @@ class Transaction:
             size = sum(count for _, count in self._store.ages(pin.path).values())
         counts = Counts(sum(p.rows for p in parts), size, len({p.segment for p in parts}))
         if like is not None:
-            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover, **{"same_as": (), **texts})
+            told = {"same_as": (), **texts}
+            # A quality sheet is of the rows of before, unless these have only moved.
+            known = {k: v for k, v in told.get("provenance", like.provenance).items() if k != "quality"}
+            told |= {} if told["same_as"] else {"provenance": known}
+            self._changes[name] = replace(like, pin=pin, counts=counts, coverage=cover, **told)
             return
         self._changes[name] = Entry(
             name,
