@@ -110,6 +110,38 @@ def border_caveats(
     return list(dict.fromkeys(caveats))
 
 
+def few_complete(analysis: "Analysis", inputs: "Sequence[BoundInput]", sample: Sample, rows: int, fewest: int) -> str:
+    """Return the caveat that too few objects have all that an analysis needs; empty when enough do, or nobody knows.
+
+    Parameters
+    ----------
+    analysis, inputs
+        Declares which columns it needs, and of what they are.
+    sample
+        Values of all objects: of some of them it tells nothing.
+    rows
+        How many objects there are.
+    fewest
+        How many the analysis needs.
+    """
+    needed = [
+        f"{given.name}/{name}"
+        for given in inputs
+        if not given.is_whole
+        for name in given.binding.columns
+        if (declared := analysis.inputs[given.name].variable(name)) is not None and declared.is_required
+    ]
+    columns = {name: sample.values(name) for name in needed if name in sample.columns}
+    if not columns or any(len(values) != rows for values in columns.values()):
+        return ""
+    complete = int(np.logical_and.reduce([np.isfinite(values) for values in columns.values()]).sum())
+    if complete >= fewest:
+        return ""
+    names = ", ".join(repr(name.partition("/")[2]) for name in columns)
+    verb = "has" if complete == 1 else "have"
+    return f"Too few: {complete:,} of {rows:,} objects {verb} a value of {names}, and the analysis needs {fewest:,}."
+
+
 def missing_errors(dataset: str, absent: Iterable[str], bound: Mapping[str, str]) -> Iterator[str]:
     """Give a caveat for each optional column of errors that a dataset does not have, though it has the values.
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hven.compute.account import objects_of
 from hven.compute.blocks import BlockWork
-from hven.compute.border_caveats import Sample, border_caveats, is_of_missing_errors, is_of_schema
+from hven.compute.border_caveats import Sample, border_caveats, few_complete, is_of_missing_errors, is_of_schema
 from hven.compute.clusters import Cluster, workers_lost
 from hven.compute.confirming import confirm
 from hven.compute.cutting import Cutting
@@ -222,6 +222,8 @@ class Execution:
         received = found.to_json()
         self.run.record["received"] = received
         self._look(found.sample)
+        rows = max((found.rows.get(given.name, 0) for given in self.request.by_object), default=0)
+        self._check_number(rows, found.sample)
         self.presence.check()
         stands = self.work.standing
         if stands is not None and changed_columns(stands.run.record.get("received"), received) == []:
@@ -244,6 +246,17 @@ class Execution:
         self.run.record["blocks"]["done"] = self.work.count
         self.run.record["commit"] = publish_datasets(self.run, self.request, parts)
         follower.forget()
+
+    def _check_number(self, rows: int, sample: Sample) -> None:
+        """Refuse fewer objects than the analysis needs; a caveat tells when enough of them lack values."""
+        analysis, request = self.request.analysis, self.request
+        fewest = analysis.fewest(request.parameters)
+        if not request.by_object or not fewest:
+            return
+        analysis.check_number(rows, request.parameters, " ".join(self.run.record["joins"]))
+        text = few_complete(analysis, request.inputs, sample, rows, fewest)
+        if text:
+            self.run.record["border"].append(text)
 
     def _outcome(self, block: Block, outcome: Outcome) -> None:
         """Take note of a block that has ended, and tell those who listen."""

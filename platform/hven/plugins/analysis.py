@@ -4,8 +4,15 @@ from collections.abc import Callable, Mapping
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, Literal
 
-from hven.errors import AnalysisNotFoundError, DeclarationError, ParameterError, did_you_mean
-from hven.plugins.declaration import ANGLES, check_block_rows, check_inputs, check_margin, check_units
+from hven.errors import AnalysisNotFoundError, DeclarationError, ParameterError, TooFewObjectsError, did_you_mean
+from hven.plugins.declaration import (
+    ANGLES,
+    check_block_rows,
+    check_inputs,
+    check_margin,
+    check_min_objects,
+    check_units,
+)
 from hven.plugins.docstring import Docstring, read_docstring
 from hven.plugins.importing import find_object, is_importable
 from hven.plugins.parameters import (
@@ -57,6 +64,8 @@ class Analysis:
         How far beyond its block it looks, as ``"10 arcsec"``; None for not at all.
     block_rows
         Objects in a block at most; None for as many as read well.
+    min_objects
+        How many objects it needs at least, or the name of the parameter that says so; None for any number.
     backend
         The arrays it takes: ``"numpy"``, ``"jax"`` or ``"array-api"``.
     summary
@@ -77,6 +86,7 @@ class Analysis:
         per_object: bool,
         margin: str | None,
         block_rows: int | None,
+        min_objects: int | str | None = None,
         backend: Backend,
     ) -> None:
         where = f"{function.__module__}.{function.__qualname__}"
@@ -90,6 +100,7 @@ class Analysis:
         self.version, self.per_object, self.backend = str(version), bool(per_object), backend
         self.margin = check_margin(margin, per_object, where)
         self.block_rows = check_block_rows(block_rows, per_object, where)
+        self.min_objects = check_min_objects(min_objects, per_object, self.parameters.model_fields, where)
         self.doc: Docstring = read_docstring(function.__doc__)
         self.summary = self.doc.summary
         self._figure: Callable[..., Any] | None = None
@@ -125,6 +136,7 @@ class Analysis:
             "per_object": self.per_object,
             "margin": self.margin,
             "block_rows": self.block_rows,
+            "min_objects": self.min_objects,
             "backend": self.backend,
         }
         return _by_value, (self.function, declared, self._figure, self._mock)
@@ -138,6 +150,40 @@ class Analysis:
             For one that is unknown, missing or outside its range.
         """
         return check_parameters(self.parameters, parameters, f"analysis {self.name!r}")
+
+    def fewest(self, parameters: Mapping[str, Any]) -> int:
+        """Return how many objects it needs at least with these validated parameters; 0 for any number.
+
+        Examples
+        --------
+        >>> from hven.plugins import Table
+        >>> @analysis(stars=Table(feh="dex"), produces={"mean": "dex"}, min_objects="n_min")
+        ... def mean_of_many(stars, *, n_min: int = 30):
+        ...     '''Mean of [Fe/H].'''
+        >>> mean_of_many.fewest(mean_of_many.check({})), mean_of_many.fewest({"n_min": 5})
+        (30, 5)
+        """
+        least = parameters[self.min_objects] if isinstance(self.min_objects, str) else self.min_objects
+        return int(least or 0)
+
+    def check_number(self, objects: int, parameters: Mapping[str, Any], where: str = "") -> None:
+        """Refuse fewer objects than the analysis needs (`fewest`).
+
+        Raises
+        ------
+        TooFewObjectsError
+            Saying how many there are, and how many are needed.
+        """
+        least = self.fewest(parameters)
+        if objects >= least:
+            return
+        name = f" (parameter {self.min_objects!r})" if isinstance(self.min_objects, str) else ""
+        raise TooFewObjectsError(
+            f"analysis {self.name!r} is given {objects:,} object{'' if objects == 1 else 's'}",
+            where=where,
+            expected=f"{least:,} at least{name}",
+            hint="Loosen where and region, or choose other datasets.",
+        )
 
     def misfits(self, parameters: Mapping[str, Any]) -> list[ParameterError]:
         """Return everything for which `check` would refuse the parameters, not only the first."""
@@ -249,6 +295,7 @@ class Analysis:
             "references": list(self.references),
             "margin": self.margin,
             "block_rows": self.block_rows,
+            "min_objects": self.min_objects,
             "backend": self.backend,
             "has_figure": self.has_figure,
             "has_mock": self.has_mock,
@@ -263,6 +310,7 @@ def analysis(
     per_object: bool = False,
     margin: str | None = None,
     block_rows: int | None = None,
+    min_objects: int | str | None = None,
     name: str = "",
     backend: Backend = "numpy",
     **inputs: "Input",
@@ -290,6 +338,10 @@ def analysis(
         Objects in a block at most, for a ``per_object`` analysis that takes long for each or makes much of each (a
         sampler of images, an MCMC of each star): workers share few objects too, and little is lost with one. By
         default blocks are what reads well, up to 65,536 objects.
+    min_objects
+        How many objects an analysis of everything at once needs at least, such as the number of parameters that it
+        fits; or the name of the parameter that says so (``"n_min"``). A run on fewer is refused before the function is
+        called, and one in which fewer have all required columns has a caveat. By default any number will do.
     name
         Its name in hven; the function's when empty.
     backend
@@ -327,6 +379,7 @@ def analysis(
             per_object=per_object,
             margin=margin,
             block_rows=block_rows,
+            min_objects=min_objects,
             backend=backend,
         )
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _NUMBERS = "biufc"
 
 
+def _is_by_object(analysis: "Analysis", name: str) -> bool:
+    return name in analysis.inputs and analysis.inputs[name].is_by_object and not analysis.inputs[name].is_whole
+
+
 def call(analysis: "Analysis", datasets: "Mapping[str, xr.Dataset]", parameters: Mapping[str, Any]) -> Any:
     """Return the result of an analysis on bound Datasets, in NumPy (or lazy) arrays whatever it computes with.
 
@@ -52,6 +56,9 @@ def call(analysis: "Analysis", datasets: "Mapping[str, xr.Dataset]", parameters:
     >>> call(twice, {"stars": xr.Dataset({"feh": ("object", [0.25])})}, {}).twice.values
     array([0.5])
     """
+    by_object = (data for name, data in datasets.items() if _is_by_object(analysis, name))
+    if (first := next(by_object, None)) is not None:
+        analysis.check_number(int(first.sizes.get("object", 0)), parameters)
     convert, precision = _mover(analysis.backend)
     with precision():
         inputs = [_moved(datasets[name], convert) for name in analysis.inputs]

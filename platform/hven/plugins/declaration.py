@@ -125,6 +125,40 @@ def check_margin(margin: str | None, per_object: bool, where: str) -> str | None
     return f"{match[1]} {match[2]}"
 
 
+def check_min_objects(
+    min_objects: int | str | None, per_object: bool, parameters: Mapping[str, Any], where: str
+) -> int | str | None:
+    """Return `min_objects` when it is a number, or names a parameter, of an analysis that sees all objects at once.
+
+    Raises
+    ------
+    DeclarationError
+        If it is not.
+
+    Examples
+    --------
+    >>> check_min_objects(3, False, {}, ""), check_min_objects("n_min", False, {"n_min": ...}, "")
+    (3, 'n_min')
+    """
+    if min_objects is None:
+        return None
+    if per_object:
+        raise DeclarationError(
+            "min_objects is declared, and objects are independent of each other (per_object)",
+            where=where,
+            hint="Leave min_objects out, or declare per_object=False.",
+        )
+    is_number = isinstance(min_objects, int) and not isinstance(min_objects, bool) and min_objects > 0
+    if not is_number and not (isinstance(min_objects, str) and min_objects in parameters):
+        raise DeclarationError(
+            f"min_objects is {min_objects!r}",
+            where=where,
+            expected="a whole number of at least 1, or the name of a parameter",
+            hint=did_you_mean(str(min_objects), parameters, "Or leave it out."),
+        )
+    return min_objects
+
+
 def check_block_rows(block_rows: int | None, per_object: bool, where: str) -> int | None:
     """Return `block_rows` when it is a number of objects and blocks are what is computed.
 

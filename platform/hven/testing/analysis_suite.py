@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import numpy as np
 import pytest
 
-from hven.errors import HvenError, MissingColumnError, ParameterError, UnitError
+from hven.errors import HvenError, MissingColumnError, ParameterError, TooFewObjectsError, UnitError
 from hven.plugins import Analysis, Input, bind, call, check_result, evaluate, lazily, named_columns
 from hven.schema import Schema
 from hven.testing.agreement import differences, misses, stated
@@ -225,6 +225,18 @@ class AnalysisSuite:
             for name, variable in data.data_vars.items():
                 if variable.dtype.kind == "f" and variable.size:
                     assert not np.isfinite(variable.values).any(), f"{name} is measured from no objects"
+
+    def test_it_refuses_fewer_objects_than_it_needs(self) -> None:
+        """With less than it declares (`min_objects`) it is refused by name; of one object it makes no other error."""
+        if self.analysis.per_object:
+            pytest.skip("objects are independent of each other")
+        mock, _ = self.baseline()
+        fewest = self.analysis.fewest(self.analysis.check(self.parameters))
+        if fewest > 1:
+            few = self.rows(mock.inputs, np.arange(min(fewest - 1, self.objects(mock.inputs))))
+            with pytest.raises(TooFewObjectsError, match=f"{fewest:,} at least"):
+                self.evaluate(few)
+        assert isinstance(self.outcome(self.rows(mock.inputs, np.arange(1))), dict | HvenError)
 
     def test_it_works_without_its_optional_columns_or_names_the_one_it_then_needs(self) -> None:
         """Each optional column may be absent, and all of them; parameters may make one of them necessary."""

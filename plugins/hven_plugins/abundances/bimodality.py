@@ -71,6 +71,7 @@ _EVERY = 10
     },
     references=("2306.04688", "10.1214/aos/1176346577"),
     version="2",
+    min_objects="n_min",
 )
 def alpha_bimodality(
     stars: xr.Dataset,

@@ -77,6 +77,7 @@ MOCK_ELEMENTS = ("C", "N", "O", "Na", "Mg", "Al", "Si", "S", "Ca", "Cr", "Mn", "
     },
     references=("2507.14572", "2102.04992"),
     version="3",
+    min_objects="n_min",
 )
 def abundance_correlations(
     stars: xr.Dataset,

@@ -45,6 +45,7 @@ _LOCAL = 20_000
     },
     references=("2306.09319",),
     version="1",
+    min_objects="n_min",
 )
 def conditional_correlation_train(
     stars: xr.Dataset,

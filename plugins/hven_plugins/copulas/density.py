@@ -51,6 +51,7 @@ _WHERE = "analysis 'copula_density'"
     },
     references=("2306.09319",),
     version="2",
+    min_objects="n_min",
 )
 def copula_density(
     stars: xr.Dataset,

@@ -55,6 +55,7 @@ _WHERE = "analysis 'copula_fit'"
     },
     references=("2306.09319",),
     version="2",
+    min_objects="n_min",
 )
 def copula_fit(
     stars: xr.Dataset,

@@ -66,6 +66,7 @@ _RANK, _BEND = 0.03, 0.5
     },
     references=("2306.09319", "1901.04502", "1810.12325", "2002.04622", "1903.04030"),
     version="2",
+    min_objects="n_min",
 )
 def alpha_sequence(
     stars: xr.Dataset,

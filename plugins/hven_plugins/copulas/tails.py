@@ -46,6 +46,7 @@ _WHERE = "analysis 'tail_dependence'"
     },
     references=("2306.09319", "10.1023/A:1009963131610", "10.1093/biomet/83.1.169"),
     version="2",
+    min_objects="n_min",
 )
 def tail_dependence(
     stars: xr.Dataset,

@@ -73,6 +73,7 @@ _WHERE = "analysis 'metallicity_gradients'"
     },
     references=("2304.02958",),
     version="3",
+    min_objects="n_min",
 )
 def metallicity_gradients(
     stars: xr.Dataset,

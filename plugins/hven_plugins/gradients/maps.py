@@ -73,6 +73,7 @@ _FINEST = 2000
     },
     references=("2304.02958",),
     version="2",
+    min_objects="n_min",
 )
 def metallicity_maps(
     stars: xr.Dataset,

@@ -78,6 +78,7 @@ UNITS = {
     },
     references=("2304.02958",),
     version="1",
+    min_objects="n_min",
 )
 def metallicity_substructures(
     stars: xr.Dataset,
