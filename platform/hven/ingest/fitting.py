@@ -240,9 +240,11 @@ def cast_series(series: "pl.Series", dtype: "pl.DataType") -> "pl.Series":
 
 
 def _cannot_hold(name: str, found: "pl.DataType", dtype: "pl.DataType") -> DataRefusedError:
+    are_numbers = found.is_numeric() and dtype.is_numeric()
+    together = "Ingest all files anew in one go (mode 'replace'), so that the column is made wide enough for them"
     return DataRefusedError(
         f"column {name!r} is {found} here and {dtype} in the rest, which cannot hold its values",
-        hint="Ingest these files into a dataset of their own, or correct the column.",
+        hint=f"{together if are_numbers else 'Ingest these files into a dataset of their own'}, or correct the column.",
     )
 
 

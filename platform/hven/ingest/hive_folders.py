@@ -1,6 +1,6 @@
 """Values that the names of folders carry (``field=COSMOS``), as columns of the files in them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -51,10 +51,29 @@ def with_folder_values(batch: "Batch", values: Mapping[str, Value]) -> "Batch":
     """
     (name, first), *others = batch.parts.items()
     new = {column: value for column, value in values.items() if column not in _columns(first)}
-    if not new:
-        return batch
     notes = tuple(Note(f"column {column!r} comes from the names of the folders", column=column) for column in new)
+    notes += tuple(_conflicts(first, {name: value for name, value in values.items() if name not in new}))
+    if not new:
+        return replace(batch, notes=(*batch.notes, *notes)) if notes else batch
     return replace(batch, parts={name: _with(first, new), **dict(others)}, notes=(*batch.notes, *notes))
+
+
+def _conflicts(part: Any, values: Mapping[str, Value]) -> Iterator[Note]:
+    """Yield a note on each column of a file that does not say what its folder says."""
+    import polars as pl
+
+    for name, value in values.items():
+        if hasattr(part, "sizes"):
+            continue
+        inside = part[name]
+        is_number = isinstance(value, int) and inside.dtype.is_numeric()
+        told = inside if is_number else inside.cast(pl.String, strict=False)
+        differ = told.ne_missing(pl.Series([value if is_number or value is None else str(value)], dtype=told.dtype))
+        if differ.any():
+            text = (
+                f"column {name!r} of the file has other values than the name of its folder ({name}={value}): they stay"
+            )
+            yield Note(text, True, name)
 
 
 def _with(part: Any, new: Mapping[str, Value]) -> Any:

@@ -152,3 +152,17 @@ def test_a_folder_that_is_another_store_is_refused_by_name_and_not_searched(tmp_
     lake = hven.create(tmp_path / "lake")
     with pytest.raises(hven.HvenError, match=what):
         hven.ingest_files(lake, tmp_path / "store", name="stars", progress=False)
+
+
+@pytest.mark.parametrize(
+    ("folder", "values", "noted"),
+    [("field=A", "A A", False), ("field=A", "A Z", True), ("field=5", "5 5", False), ("field=5", "5 6", True)],
+)
+def test_a_column_that_does_not_say_what_its_folder_says_needs_attention(tmp_path, folder, values, noted):
+    (tmp_path / "data" / folder).mkdir(parents=True)
+    one, two = values.split()
+    (tmp_path / "data" / folder / "a.csv").write_text(f"id,field\n1,{one}\n2,{two}\n")
+    lake = hven.create(tmp_path / "lake")
+    report = hven.ingest_files(lake, tmp_path / "data", name="t", progress=False)
+    assert bool([note for note in report.attention if "name of its folder" in note.text]) == noted
+    assert lake["t"].table(["id", "field"]).sort("id").collect()["field"].cast(str).to_list() == [one, two]
