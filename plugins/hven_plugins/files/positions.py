@@ -1,5 +1,6 @@
 """Where the rows of a table are on the sky: which columns say it, in which frame and unit, and what is doubtful."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -37,6 +38,13 @@ PAIRS: tuple[tuple[str, str, str], ...] = (
     ("right_ascension", "declination", ""),
     ("rightascension", "declination", ""),
     ("raj2000", "dec", ""),
+    ("rahms", "dedms", ""),
+    ("ra_hms", "dec_dms", ""),
+    ("alpha_sky", "delta_sky", ""),
+    ("ra_dr3", "dec_dr3", ""),
+    ("ra_dr2", "dec_dr2", ""),
+    ("ra_gaia", "dec_gaia", ""),
+    ("gaia_ra", "gaia_dec", ""),
     ("rab1950", "deb1950", "fk4"),
     ("_rab1950", "_deb1950", "fk4"),
     ("ra1950", "dec1950", "fk4"),
@@ -181,6 +189,31 @@ def _rank(data: "pl.DataFrame", pair: tuple[str, str, str]) -> int:
     return 1 if is_equatorial and texts and are_angles else 3
 
 
+_LIKE = (
+    re.compile(r"_*(ra|raj2000|right_?asc\w*|glon)(\d|_\w+|h|hms|deg|rad|hours?)?|alpha|alpha_j2000"),
+    re.compile(r"_*(dec?|dej2000|declination|glat)(\d|_\w+|d|dms|deg|rad)?|delta|delta_j2000"),
+)
+
+
+def unknown_positions(names: Sequence[str]) -> list[Note]:
+    """Return a note on columns that may be positions, of a table in which none are known.
+
+    Examples
+    --------
+    >>> str(unknown_positions(["id", "RA_rad", "DEC_rad"])[0])
+    "no columns of positions are known among 'RA_rad', 'DEC_rad': name them with position=[...] and their units, or []"
+    >>> unknown_positions(["id", "ra_err", "dec_err", "rate", "decay"])
+    []
+    """
+    kept = [name for name in names if not re.search(r"err|corr|sigma|unc|pm|flag|^e_", name.lower())]
+    found = [[name for name in kept if like.fullmatch(name.lower())] for like in _LIKE]
+    if not all(found):
+        return []
+    shown = ", ".join(map(repr, [*found[0][:2], *found[1][:2]]))
+    text = f"no columns of positions are known among {shown}: name them with position=[...] and their units, or []"
+    return [Note(text, needs_attention=True)]
+
+
 def with_joined_parts(data: "pl.DataFrame", columns: list[Column]) -> "tuple[pl.DataFrame, list[Column], list[Note]]":
     """Return a table in which RAh, RAm, RAs, DE-, DEd, DEm, DEs are put together as ``ra`` and ``dec`` too.
 
@@ -235,9 +268,10 @@ def in_icrs(
             data = data.with_columns(values)
             known[name] = replace(column, unit="deg")
         notes += noted
+    was_small = any(_small(column.unit) for column in columns if column.name in (pair.longitude, pair.latitude))
     columns = [known.pop(column.name, column) for column in columns] + list(known.values())
     data, noted = _without_impossible(data, pair, where, refuse=refuse)
-    notes += [*noted, *_doubts(data, pair, columns)]
+    notes += [*noted, *_doubts(data, pair, columns, was_small=was_small)]
     used = read_frame(frame or pair.frame or "icrs")
     if used == "icrs":
         return data, columns, (pair.longitude, pair.latitude), notes
@@ -274,6 +308,10 @@ def _converted(
         Note(f"'ra' and 'dec' (ICRS) are converted from {frame} positions, kept in {originals}", column="ra"),
     ]
     return data, columns, ("ra", "dec"), notes
+
+
+def _small(unit: str) -> bool:
+    return _SPELLINGS.get(unit.strip().lower(), unit.strip().lower()) in ("arcmin", "arcsec", "mas")
 
 
 def _not_main(ucd: str) -> str:
@@ -371,7 +409,7 @@ def _without_impossible(
     return data, [Note(f"{count} rows have a position that is nowhere on the sky, such as {example}: null", True, "ra")]
 
 
-def _doubts(data: "pl.DataFrame", pair: Pair, columns: Sequence[Column]) -> list[Note]:
+def _doubts(data: "pl.DataFrame", pair: Pair, columns: Sequence[Column], *, was_small: bool = False) -> list[Note]:
     """Return what looks wrong with positions in degrees."""
     import polars as pl
 
@@ -385,6 +423,13 @@ def _doubts(data: "pl.DataFrame", pair: Pair, columns: Sequence[Column]) -> list
             Note(f"{origin} rows lie at exactly (0, 0), which may stand for no position", True, pair.longitude)
         )
     unit = next((column.unit for column in columns if column.name == pair.longitude), "")
+    if (
+        was_small
+        and data.height > 1
+        and all((data[one].abs().max() or 0) < 1 for one in (pair.longitude, pair.latitude))
+    ):  # type: ignore[operator]
+        text = f"columns {pair.longitude!r} and {pair.latitude!r} are within a degree of (0, 0): they may be offsets"
+        notes.append(Note(text, True, pair.longitude))
     angles = lon.cast(pl.Float64).drop_nulls().drop_nans()
     low, high = (float(angles.to_numpy().min()), float(angles.to_numpy().max())) if angles.len() else (0.0, 0.0)
     if not unit and data.height >= 20 and low >= 0 and 16 < high - low <= high <= 24:

@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from hven import Note
 
 if TYPE_CHECKING:
@@ -9,6 +11,7 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+_SIGN = "\x00south"
 _MINUS, _PRIME, _SECOND = "\u2212", "\u2032", "\u2033"
 PATTERN = (
     rf"^([+\-{_MINUS}]?)\s*(\d{{1,3}})\s*[:hHdD°_\s]\s*(\d{{1,2}}(?:[.,]\d+)?)"
@@ -21,7 +24,10 @@ _SPLIT = (
     ("rah", "ram", "ras", "de-", "ded", "dem", "des"),
     ("rah", "ram", "ras", "de_sign", "ded", "dem", "des"),
     ("ra_h", "ra_m", "ra_s", "dec_sign", "dec_d", "dec_m", "dec_s"),
+    ("rah", "ram", "ras", "", "ded", "dem", "des"),
+    ("ra_h", "ra_m", "ra_s", "", "dec_d", "dec_m", "dec_s"),
 )
+"""Names of hours, minutes and seconds, sign, degrees, minutes and seconds; without a sign the degrees have it."""
 
 
 def is_hours(unit: str) -> bool:
@@ -77,7 +83,9 @@ def degrees(texts: "pl.Series", unit: str, *, is_right_ascension: bool) -> "tupl
 
 
 def joined(data: "pl.DataFrame") -> "tuple[pl.Series, pl.Series] | None":
-    """Return right ascension and declination [deg] from seven columns of hours to seconds, None without them.
+    """Return right ascension and declination [deg] from six or seven columns of hours to seconds, None without them.
+
+    Without a column of signs, whole numbers of degrees do not tell -0 from 0: they are not put together then.
 
     Examples
     --------
@@ -89,17 +97,34 @@ def joined(data: "pl.DataFrame") -> "tuple[pl.Series, pl.Series] | None":
     import polars as pl
 
     lower: Mapping[str, str] = {name.lower(): name for name in reversed(data.columns)}
-    names = next((names for names in _SPLIT if all(name in lower for name in names)), None)
+    names = next((names for names in _SPLIT if all(name in lower for name in names if name)), None)
     if names is None:
         return None
-    h, m, s, sign, d, minutes, seconds = (pl.col(lower[name]) for name in names)
-    numbers = [lower[name] for name in names if name != names[3]]
-    data = data.with_columns(pl.col(numbers).cast(pl.Float64, strict=False), sign.cast(pl.String).str.strip_chars())
+    signs = _signs(data[lower[names[3] or names[4]]], is_degrees=not names[3])
+    if signs is None:
+        return None
+    numbers = [lower[name] for name in names if name and name != names[3]]
+    data = data.with_columns(pl.col(numbers).cast(pl.Float64, strict=False), signs.alias(_SIGN))
+    h, m, s, d, minutes, seconds = (pl.col(name) for name in numbers)
+    d, is_south = d.abs(), pl.col(_SIGN)
     ra = (h + m / 60 + s.fill_null(0.0) / 3600) * 15
     size = d + minutes / 60 + seconds.fill_null(0.0) / 3600
-    dec = pl.when(sign.is_in(["-", _MINUS, "-1"])).then(-size).otherwise(size)
+    dec = pl.when(is_south).then(-size).otherwise(size)
     found = data.select(ra.alias("ra"), dec.alias("dec"))
     return found["ra"], found["dec"]
+
+
+def _signs(column: "pl.Series", *, is_degrees: bool) -> "pl.Series | None":
+    """Return where a declination is negative, by its sign or by the degrees that carry it; None when that is lost."""
+    import polars as pl
+
+    if column.dtype == pl.String or not is_degrees:
+        texts = column.cast(pl.String).str.strip_chars().str.replace(f"^{_MINUS}", "-")
+        return texts.str.starts_with("-").fill_null(value=False)
+    if column.dtype.is_float():
+        return pl.Series(np.signbit(column.fill_null(0.0).to_numpy()))
+    is_lost = bool((column == 0).any()) and bool((column < 0).any())
+    return None if is_lost or not column.dtype.is_integer() else (column < 0).fill_null(value=False)
 
 
 def _hours_or_degrees(texts: "pl.Series", unit: str, name: str, whole: "pl.Series") -> tuple[float, str]:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Literal
 from hven import Batch, Column, Note
 from hven.errors import MissingColumnError, ParameterError, UnreadableFileError, did_you_mean
 from hven_plugins.files.exact_ids import exact_ids, guessed_identity
-from hven_plugins.files.positions import Pair, find_pair, in_icrs, pair_of, with_joined_parts
+from hven_plugins.files.positions import (
+    Pair,
+    find_pair,
+    in_icrs,
+    pair_of,
+    unknown_positions,
+    with_joined_parts,
+)
 
 if TYPE_CHECKING:
     import polars as pl
@@ -109,6 +116,8 @@ def table_batch(
         notes += noted
     pair = _pair(data, position, {c.name: c for c in described}, file_frame, where)
     placed: tuple[str, str] | None = None
+    if pair is None and position is None:
+        notes += unknown_positions(data.columns)
     if pair is not None:
         data, described, placed, noted = in_icrs(data, described, pair, frame, where, refuse=unplaced == "refuse")
         notes += noted

@@ -136,8 +136,9 @@ def _plain_lines(text: str, dialect: Dialect, passed: Passed, path: str) -> str:
     for end in _ENDS:
         if text.rstrip().endswith(end):
             text = text.rstrip()[: -len(end)]
-    if dialect.rule and dialect.rule in text:
-        text = re.sub(rf"(?m)^[ \t]*{re.escape(dialect.rule)}[ \t]*\n?", "", text)
+    if dialect.rule and text.rstrip().endswith(dialect.rule):
+        # Only the last line: a rule between rows parts several tables.
+        text = re.sub(rf"(?:\A|\n)[ \t]*{re.escape(dialect.rule)}\s*\Z", "\n", text)
     if dialect.bars:
         text = re.sub(r"(?m)^[ \t]*\|[-=+:| ]+\|[ \t]*\n?|^[ \t]*\+[-=+ ]+\+[ \t]*\n?", "", text)
         text = re.sub(r"(?m)^[ \t]*\||\|[ \t]*$", "", text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hven.errors import DataRefusedError
+from hven.errors import DataRefusedError, HvenError
 from hven_plugins.files import csv
 
 
@@ -42,6 +42,12 @@ def test_a_rule_below_the_rows_is_no_row(tmp_path, text, count):
     assert batch.parts[""].height == count
     assert batch.parts[""]["teff"].to_list()[:2] == [5000, 4000]
     assert not attention(batch)
+
+
+def test_a_rule_between_rows_parts_tables_and_is_refused(tmp_path):
+    text = "x | y\n-----\n1 | 2\n3 | 4\n-----\nsome words\n-----\n5 | 6\n7 | 8\n"
+    with pytest.raises(HvenError):
+        read(tmp_path / "t.txt", text)
 
 
 @pytest.mark.parametrize("before", [1, 2])

@@ -148,3 +148,44 @@ def test_ids_keep_their_digits_or_are_known_to_have_lost_them():
     assert huge.parts[""]["source_id"].to_list() == [str(2**64 - 1)]
     decimals = pl.DataFrame({"source_id": pl.Series(["5853498713190525697"]).str.to_decimal(scale=0)})
     assert table_batch(decimals, [], "t").parts[""]["source_id"].to_list() == [5853498713190525697]
+
+
+@pytest.mark.parametrize(
+    ("names", "units"), [(("RA_rad", "DEC_rad"), ("rad", "rad")), (("ra_hours", "dec_deg"), ("hourangle", "deg"))]
+)
+def test_columns_that_may_be_positions_are_named_and_what_the_note_says_works(names, units):
+    factors = [{"rad": np.pi / 180, "hourangle": 1 / 15, "deg": 1.0}[unit] for unit in units]
+    table = pl.DataFrame({"id": [1, 2, 3], names[0]: STARS.ra.deg * factors[0], names[1]: STARS.dec.deg * factors[1]})
+    unplaced = table_batch(table, [], "t")
+    assert unplaced.position is None
+    assert any(f"among {names[0]!r}, {names[1]!r}" in str(note) for note in unplaced.notes if note.needs_attention)
+    assert is_there(table_batch(table, [], "t", position=list(names), units=dict(zip(names, units, strict=True))))
+    assert not table_batch(table, [], "t", position=[]).notes
+
+
+@pytest.mark.parametrize("names", [("alpha_fe", "delta_feh"), ("ra_err", "dec_err"), ("rate", "decay"), ("ra", "x")])
+def test_other_columns_are_not_taken_for_positions(names):
+    assert not table_batch(pl.DataFrame({"id": [1], names[0]: [0.5], names[1]: [0.5]}), [], "t").notes
+
+
+@pytest.mark.parametrize(
+    ("degrees", "south"),
+    [(["-00", "+10"], -0.5), ([-0.0, 10.0], -0.5), ([-3, 10], -3.5), ([0, 10], 0.5), ([0, -10], None)],
+)
+def test_degrees_that_carry_the_sign_of_a_declination_are_put_together_unless_it_is_lost(degrees, south):
+    parts = {"RAh": [1, 2], "RAm": [0, 0], "RAs": [0.0, 0.0], "DEd": degrees, "DEm": [30, 30], "DEs": [0.0, 0.0]}
+    batch = table_batch(pl.DataFrame(parts), [], "t")
+    if south is None:
+        assert batch.position is None
+        assert any("no columns of positions" in str(note) for note in batch.notes)
+    else:
+        assert batch.parts[""]["dec"][0] == south
+        assert batch.parts[""]["ra"].to_list() == [15.0, 30.0]
+
+
+def test_positions_of_arc_seconds_around_zero_may_be_offsets():
+    table = pl.DataFrame({"id": [1, 2], "ra": [-10.5, 12.0], "dec": [5.0, -6.0]})
+    told = [Column(name, "", unit="arcsec") for name in ("ra", "dec")]
+    assert any("may be offsets" in str(note) for note in table_batch(table, told, "t").notes if note.needs_attention)
+    far = table.with_columns(pl.col("ra", "dec") + 36000)
+    assert not any(note.needs_attention for note in table_batch(far, told, "t").notes)
