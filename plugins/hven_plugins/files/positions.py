@@ -310,6 +310,12 @@ def _converted(
     return data, columns, ("ra", "dec"), notes
 
 
+def _largest(values: "pl.Series") -> float:
+    import polars as pl
+
+    return float(values.cast(pl.Float64).fill_null(0.0).fill_nan(0.0).abs().to_numpy().max(initial=0.0))
+
+
 def _small(unit: str) -> bool:
     return _SPELLINGS.get(unit.strip().lower(), unit.strip().lower()) in ("arcmin", "arcsec", "mas")
 
@@ -423,11 +429,7 @@ def _doubts(data: "pl.DataFrame", pair: Pair, columns: Sequence[Column], *, was_
             Note(f"{origin} rows lie at exactly (0, 0), which may stand for no position", True, pair.longitude)
         )
     unit = next((column.unit for column in columns if column.name == pair.longitude), "")
-    if (
-        was_small
-        and data.height > 1
-        and all((data[one].abs().max() or 0) < 1 for one in (pair.longitude, pair.latitude))
-    ):  # type: ignore[operator]
+    if was_small and data.height > 1 and _largest(lon) < 1 and _largest(lat) < 1:
         text = f"columns {pair.longitude!r} and {pair.latitude!r} are within a degree of (0, 0): they may be offsets"
         notes.append(Note(text, True, pair.longitude))
     angles = lon.cast(pl.Float64).drop_nulls().drop_nans()
