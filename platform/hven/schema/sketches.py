@@ -75,7 +75,7 @@ class NumberSketch:
             flat = flat[finite]
         if not flat.size:
             return
-        ordered = np.sort(flat)
+        ordered = flat.copy() if (flat[1:] >= flat[:-1]).all() else np.sort(flat)
         ordered[ordered == 0] = 0.0  # -0.0 and 0.0 are one value
         starts = np.flatnonzero(np.r_[True, ordered[1:] != ordered[:-1]])
         distinct, counts = ordered[starts], np.diff(np.r_[starts, ordered.size])
@@ -163,7 +163,9 @@ class NumberSketch:
         if self._hashes.size == _HASHES:
             hashes = hashes[hashes < self._hashes[-1]]
         if hashes.size > _HASHES:  # Those of one batch are distinct, so that no more of it can be among the smallest.
-            hashes = np.partition(hashes, _HASHES)[:_HASHES]
+            # Hashes are spread evenly: those below a bound are nearly always enough, and found in a tenth of the time.
+            few = hashes[hashes < np.uint64(min(2**64 - 1, 2**64 * 5 * _HASHES // (4 * hashes.size)))]
+            hashes = np.partition(few if few.size > _HASHES else hashes, _HASHES)[:_HASHES]
         if hashes.size:
             self._hashes = np.unique(np.concatenate([self._hashes, hashes]))[:_HASHES]
 
