@@ -174,17 +174,14 @@ class Sink:
         segments: dict[str, str] = {}
         try:
             # Arrays are put in order, and columns summed up, while the table is written.
-            with ThreadPoolExecutor(2) as aside:
+            with ThreadPoolExecutor(3) as aside:
                 ordered = arranged(rows, ids, files, aside)
                 shown = [name for name in rows.objects.columns if name != "_healpix_29"]
                 sheet = aside.submit(quality_of, ordered.objects.select(shown), like.outline.columns)
                 # Unordered rows are as large as the segment: 70 MB that writing it does not need.
                 several.clear()
                 del rows
-                for part in self.names:
-                    held: Any = ordered.parts.get(part, ordered.objects)
-                    data = held.result() if isinstance(held, Future) else held
-                    segments[part] = self._growth(part, data).add(data)
+                self._add(ordered, segments, aside)
                 quality = sheet.result()
         except BaseException:
             self._forget(segments)
@@ -320,6 +317,24 @@ class Sink:
 
         held = self._like.outline.parts[part].schema if part else self._like.types
         return pl.Schema({"object_id": pl.Int64(), **{name: t for name, t in held.items() if name != "object_id"}})
+
+    def _add(self, rows: Rows, segments: dict[str, str], aside: ThreadPoolExecutor) -> None:
+        """Write one segment of each dataset, and note their names; tables are written beside arrays."""
+        tables: dict[str, Future[str]] = {}
+        try:
+            for part in self.names:
+                held: Any = rows.parts.get(part, rows.objects)
+                data = held.result() if isinstance(held, Future) else held
+                growth = self._growth(part, data)
+                if isinstance(growth, GrowingTable) and len(self.names) > 1:
+                    tables[part] = aside.submit(growth.add, data)
+                else:
+                    segments[part] = growth.add(data)
+        finally:
+            # Also when others fail: what is written then has a name to be forgotten by.
+            segments |= {part: table.result() for part, table in tables.items() if table.exception() is None}
+        for table in tables.values():
+            table.result()
 
     def _forget(self, segments: Mapping[str, str]) -> None:
         for part, segment in segments.items():

@@ -7,6 +7,7 @@ from hven.plugins.binding import Binding, Bound, bind, named_columns
 from hven.plugins.claims import Claim, Explanation, FileHead
 from hven.plugins.dataset_path import DatasetPath, pin_paths
 from hven.plugins.discovery import PluginInfo, PluginRegistry, plugins
+from hven.plugins.file_limits import check_whole
 from hven.plugins.fingerprint import is_other_source, source_fingerprint
 from hven.plugins.hookspecs import API_VERSION, hookimpl
 from hven.plugins.inputs import ANY, Cube, Images, Input, Model, Spectra, Table, Variable, Whole
@@ -51,6 +52,7 @@ __all__ = [
     "bind_inputs",
     "call",
     "check_result",
+    "check_whole",
     "evaluate",
     "exporter",
     "hookimpl",

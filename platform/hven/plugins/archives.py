@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 from hven.errors import TooMuchDataError, UnreadableFileError
+from hven.plugins.file_limits import EXPANDED_VARIABLE, largest_expanded
 
 MEMBER = "::"
 """What stands between the path of an archive and the name of a file in it: ``survey.zip::stars.csv``."""
 
-LARGEST_BYTES = 10 * 2**30
 LARGEST_RATIO = 200
-"""A file that expands beyond both, in bytes and in multiples of its own size, is refused: it would fill the disk."""
+"""A file that expands to more than this many times its size, and beyond `largest_expanded`, would fill the disk."""
 
 _MAGIC = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _ENDINGS = (".gz", ".bz2", ".xz", ".zst", ".zstd", ".gzip", ".bzip2")
@@ -83,7 +83,7 @@ def local_file(path: str) -> Iterator[str]:
     UnreadableFileError
         If the file is not whole, is encrypted, or has no such member.
     TooMuchDataError
-        If it expands to more than 10 GB and more than 200 times its size.
+        If it expands to more than 200 times its size, and more than ``HVEN_LARGEST_EXPANDED`` (10 GB) allows.
 
     Examples
     --------
@@ -147,14 +147,15 @@ def _expanding(packed: IO[bytes], kind: str) -> Any:
 
 
 def _copy(source: Any, out: IO[bytes], packed: int, path: str) -> None:
-    written = 0
+    written, limit = 0, largest_expanded()
     while block := source.read(2**22):
         written += len(block)
-        if written > max(LARGEST_BYTES, LARGEST_RATIO * packed):
+        if written > max(limit, LARGEST_RATIO * packed):
             raise TooMuchDataError(
-                f"the compressed file expands to more than {LARGEST_BYTES // 2**30} GB, {LARGEST_RATIO} times its size",
+                f"the compressed file expands to more than {limit / 2**30:.3g} GB, and {LARGEST_RATIO} times its size",
                 where=path,
-                hint="Expand it yourself where there is room, and ingest what comes out.",
+                hint=f"Raise {EXPANDED_VARIABLE} if that is right and there is room, or expand it yourself and ingest "
+                "what comes out.",
             )
         out.write(block)
 

@@ -73,6 +73,7 @@ def ascii_layout(path: str, *, layout: str = "", readme: str = "", **options: An
         Those of `table_batch`.
     """
     with hven.local_file(path) as local:
+        hven.check_whole(local, path, "a text table that describes its layout")
         text = "".join(text_blocks(local))
         used = layout or ("cds" if readme else layout_of(text))
         if not used:

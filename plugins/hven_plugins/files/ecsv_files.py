@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from hven import Batch, Column, Note
+from hven import Batch, Column, Note, check_whole
 from hven.errors import UnreadableFileError
 from hven_plugins.files.astropy_tables import astropy_frame
 from hven_plugins.files.dialect import Dialect
@@ -42,6 +42,7 @@ def ecsv_batches(path: str, where: str, options: Mapping[str, Any]) -> Iterator[
     columns = header["datatype"]
     is_plain = all("subtype" not in column and column["datatype"] != "object" for column in columns)
     if not is_plain or "__serialized_columns__" in str(header.get("meta", "")):
+        check_whole(path, where, "an ECSV table with times, sky positions or vectors")
         frame, told, notes = _with_astropy(path, where)
         yield table_batch(frame, told, where, "", notes, **options)
         return

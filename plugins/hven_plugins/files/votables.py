@@ -81,6 +81,7 @@ def votable(path: str, *, table: int | str | None = None, **options: Any) -> Ite
     """
     with hven.local_file(path) as local:
         _ = FileHead(local).raw  # refuses a file that cannot be opened, in words
+        hven.check_whole(local, path, "a VOTable")
         _refuse_streams(local, path)
         document, doubts = _parsed(local, path)
         notes = [*service_notes(document, path), *doubts]

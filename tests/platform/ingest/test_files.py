@@ -14,7 +14,7 @@ import hven
 from hven.errors import TooMuchDataError, UnreadableFileError
 from hven.ingest.files import find_files
 from hven.ingest.hive_folders import folder_values
-from hven.plugins import archives, local_file, plugins
+from hven.plugins import local_file, plugins
 
 ROWS = "source_id,ra,dec\n1,10,20\n2,11,21\n"
 
@@ -115,11 +115,14 @@ def test_a_cut_archive_is_told_under_its_own_name(tmp_path):
 
 
 def test_an_expansion_without_measure_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "LARGEST_BYTES", 10**6)
     packed = tmp_path / "zeros.csv.gz"
     packed.write_bytes(gzip.compress(bytes(5 * 10**6)))
-    with pytest.raises(TooMuchDataError, match="expands"), local_file(str(packed)):
+    monkeypatch.setenv("HVEN_LARGEST_EXPANDED", "1 MB")
+    with pytest.raises(TooMuchDataError, match=r"expands.*HVEN_LARGEST_EXPANDED"), local_file(str(packed)):
         pass
+    monkeypatch.setenv("HVEN_LARGEST_EXPANDED", "6MB")
+    with local_file(str(packed)) as local:
+        assert Path(local).stat().st_size == 5 * 10**6
 
 
 FOREIGN = {
