@@ -135,7 +135,8 @@ class DatasetHandle:
             lazy = self.source.scan()
         else:
             runs, inside = rows_inside(self.source, self.entry, as_region(region))
-            lazy = self.source.scan_runs(runs).filter(inside)
+            wanted = None if names is None or asked is not None else {*names, *inside.meta.root_names()}
+            lazy = self.source.scan_runs(runs, wanted).filter(inside)
         if asked is not None:
             lazy = lazy.filter(asked)
         return lazy if names is None else lazy.select(pl.col(names))

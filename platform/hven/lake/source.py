@@ -1,6 +1,6 @@
 """A source: one pinned dataset as workers see it, small enough to travel, reading only what is asked."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -108,10 +108,21 @@ class Source:
             return tables.scan_parts(self.store, self.pin.path, chosen, self.frame_schema())
         return _scan_arrays(self, [Run(part, 0, part.rows) for part in chosen])
 
-    def scan_runs(self, runs: Sequence[Run]) -> "pl.LazyFrame":
-        """Return rows of some parts as a LazyFrame, in order; what lies around them is not read."""
+    def scan_runs(self, runs: Sequence[Run], columns: Collection[str] | None = None) -> "pl.LazyFrame":
+        """Return rows of some parts as a LazyFrame, in order; what lies around them is not read.
+
+        Parameters
+        ----------
+        runs
+            The rows.
+        columns
+            Those of a table that will be asked for, all when None: a scan of 300 takes 1 ms longer to make than of 5.
+        """
         if self.is_table:
-            return tables.scan_runs(self.store, self.pin.path, runs, self.frame_schema())
+            schema = self.frame_schema()
+            if columns is not None:
+                schema = type(schema)({name: dtype for name, dtype in schema.items() if name in columns})
+            return tables.scan_runs(self.store, self.pin.path, runs, schema)
         return _scan_arrays(self, runs)
 
     def runs(self, ranges: "NDArray[np.int64]", column: str = "_healpix_29") -> tuple[Run, ...]:
