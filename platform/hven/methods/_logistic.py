@@ -114,7 +114,7 @@ def logistic(
     width = np.broadcast_to(np.asarray(prior_err, dtype=np.float64), table.shape[1:])
     if not np.all(width > 0):
         raise ParameterError(
-            f"prior_err is {prior_err}", expected="positive widths", hint="Take 10 for scaled columns."
+            f"prior_err is {prior_err!r}", expected="positive widths", hint="Take 10 for scaled columns."
         )
     is_good = np.isfinite(table).all(axis=1) & (counts > 0)
     table, labels, counts = table[is_good], labels[is_good], counts[is_good]

@@ -118,7 +118,8 @@ def fit(
     low, high = np.quantile(replicates, [0.5 - 0.5 * level, 0.5 + 0.5 * level], axis=0)
     ends = [(float(a), float(b)) for a, b in zip(low, high, strict=True)]
     scatter = float(np.sqrt(np.mean(residual**2)))
-    return ScalingFit(*(float(v) for v in best), *ends, replicates, scatter, level)
+    lowest, amplitude, exponent = (float(v) for v in best)
+    return ScalingFit(lowest, amplitude, exponent, ends[0], ends[1], ends[2], replicates, scatter, level)
 
 
 def _complete(n: Array, value: Array, err: Array | None, least: int) -> tuple[Array, Array, Array | None]:
@@ -151,8 +152,8 @@ def _fitted(n: Array, values: Array, err: Array | None, floor: float | None) -> 
     if err is None:
         found = batched_lm(_relative, start, args, bounds=(lower, upper), max_steps=200)
     else:
-        args = (*args, np.broadcast_to(err, values.shape) / scale[:, None])
-        found = batched_lm(_absolute, start, args, bounds=(lower, upper), max_steps=200)
+        errors = np.broadcast_to(err, values.shape) / scale[:, None]
+        found = batched_lm(_absolute, start, (*args, errors), bounds=(lower, upper), max_steps=200)
     fraction, level, exponent = found.p.T
     return np.stack([fraction * scale, scale * np.exp(level + exponent * np.mean(np.log(n))), exponent], axis=1)
 
