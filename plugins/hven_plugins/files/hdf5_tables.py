@@ -135,7 +135,7 @@ def _pieces(file: Any, table: Hdf5Table) -> "Iterator[Piece]":
 
     def read(rows: slice) -> "dict[str, NDArray[Any]]":
         if dataset is None:
-            return {name: _as_meant(one[rows], one.attrs) for name, one in sources.items()}
+            return {name: _known(_as_meant(one[rows], one.attrs), one, rows) for name, one in sources.items()}
         block = dataset[rows]
         return {name: block[name] for name in block.dtype.names}
 
@@ -160,6 +160,20 @@ def _as_meant(values: "NDArray[Any]", attrs: Mapping[str, Any]) -> "NDArray[Any]
     if values.dtype.kind == "f" or values.ndim > 1:
         return np.where(missing, np.nan, values.astype(np.result_type(values.dtype, np.float32), copy=False))
     return np.ma.masked_array(values, missing)
+
+
+def _known(values: "NDArray[Any]", dataset: Any, rows: slice) -> "NDArray[Any]":
+    """Return values of which those are masked that vaex marks as missing, in a mask or a bitmap beside them."""
+    beside = dataset.parent
+    if not dataset.name.endswith("/data") or values.ndim > 1:
+        return values
+    missing = np.zeros(len(values), bool)
+    if "mask" in beside and beside["mask"].shape == dataset.shape:
+        missing |= beside["mask"][rows].astype(bool)
+    if "null_bitmap" in beside:
+        valid = np.unpackbits(np.asarray(beside["null_bitmap"][()], np.uint8), bitorder="little")[: len(dataset)]
+        missing |= valid[rows] == 0
+    return np.ma.masked_array(values, missing | np.ma.getmaskarray(values)) if missing.any() else values
 
 
 def _masked(frame: "pl.DataFrame") -> "pl.DataFrame":

@@ -171,6 +171,7 @@ def test_units_of_arrays_change_in_the_catalog_and_in_the_arrays(both, spectra):
 def test_a_description_that_does_not_fit_is_refused(both, stars, told, kind, text):
     with both.transaction() as tx:
         tx.write("stars", stars.with_columns(name=pl.lit("x")))
+        tx.describe("stars", units={"ra": "deg"})  # a unit that nobody said is assumed, and gives way
     with pytest.raises(kind, match=text), both.transaction() as tx:
         tx.describe("stars", **told)
     assert both.number == 2

@@ -71,3 +71,20 @@ def test_wide_decimals_are_kept_exact(tmp_path, digits, kept):
     (batch,) = parquet(str(tmp_path / "t.parquet"))
     assert isinstance(batch.parts[""].schema["x"], kept)
     assert [value and Decimal(value) for value in batch.parts[""]["x"]] == values.to_pylist()
+
+
+def test_what_vaex_masks_is_missing(tmp_path):
+    columns = {"source_id": (np.arange(4), None), "teff": (np.array([5000, -1, 4000, -1]), [0, 1, 0, 1])}
+    columns["x"] = (np.array([1.5, 9.9, 2.0, 9.0]), [0, 1, 0, 0])
+    with h5py.File(tmp_path / "t.hdf5", "w") as file:
+        for name, (values, mask) in columns.items():
+            file[f"table/columns/{name}/data"] = values
+            if mask is not None:
+                file[f"table/columns/{name}/mask"] = np.array(mask, "u1")
+        file["table/columns/y/data"] = np.arange(4)
+        file["table/columns/y/null_bitmap"] = np.packbits([1, 0, 1, 1], bitorder="little")
+    (batch,) = hdf5_table(str(tmp_path / "t.hdf5"))
+    frame = batch.parts[""]
+    assert frame["teff"].to_list() == [5000, None, 4000, None]
+    assert frame["x"].to_list() == [1.5, None, 2.0, 9.0]
+    assert frame["y"].to_list() == [0, None, 2, 3]
