@@ -2,6 +2,7 @@
 
 from hven.sky.cover import in_ranges
 from hven.sky.coverage import common_coverage, coverage, join_coverage
+from hven.sky.galactic import from_galactic, to_galactic
 from hven.sky.healpix import healpix_29
 from hven.sky.margins import padded_ranges
 from hven.sky.matching import Pairs, Points, all_within, nearest_within
@@ -10,6 +11,7 @@ from hven.sky.mocs import moc, pixels
 from hven.sky.motion import propagate
 from hven.sky.names import ra_dec_from_2mass
 from hven.sky.nearness import is_near
+from hven.sky.neighbourhood import bilinear_weights, neighbours
 from hven.sky.polygon import Polygon, polygon
 from hven.sky.region_text import parse_region
 from hven.sky.regions import Complement, Intersection, Moc, Region, SymmetricDifference, Union, everywhere, nowhere
@@ -28,11 +30,13 @@ __all__ = [
     "SymmetricDifference",
     "Union",
     "all_within",
+    "bilinear_weights",
     "box",
     "common_coverage",
     "cone",
     "coverage",
     "everywhere",
+    "from_galactic",
     "healpix_29",
     "in_ranges",
     "is_near",
@@ -40,6 +44,7 @@ __all__ = [
     "meeting",
     "moc",
     "nearest_within",
+    "neighbours",
     "nowhere",
     "padded_ranges",
     "parse_region",
@@ -48,4 +53,5 @@ __all__ = [
     "propagate",
     "ra_dec_from_2mass",
     "sky_fraction",
+    "to_galactic",
 ]
