@@ -32,6 +32,7 @@ def no_settings_of_the_user(monkeypatch, tmp_path_factory):
     for name in [name for name in os.environ if name.startswith("HVEN_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HVEN_DASHBOARD_PORT", "0")
+    monkeypatch.setenv("HVEN_FLUSH", "never")  # Lakes of tests are scratch; test_flushing has the rest.
     monkeypatch.setenv("HVEN_CONFIG", str(tmp_path_factory.getbasetemp() / "no-such-settings.yaml"))
 
 

@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from hven.catalog import Catalog, Commit, commit_of
 from hven.errors import ConflictError, StorageError, VersionNotFoundError
+from hven.lake.flushing import flush_all, flush_file
 from hven.lake.newest import newest_number, remember, settled_newest
 from hven.lake.schemas import Schemas
 from hven.lake.store import Store
@@ -106,11 +107,13 @@ def publish(
     ConflictError
         If another commit changed a dataset that this one touches; it names them.
     """
+    flush_all(store)  # What the catalog will name is on the device before it.
     top = load_catalog(store, settled_newest(store, base.number))
     while True:
         _refuse_clashes(base, top, touched)
         new = build(top, top.number + 1)
         if _put(store, new):
+            flush_file(store, catalog_key(new.number))
             remember(store, new.number, new.commit.transaction)
             return new
         top = load_catalog(store, settled_newest(store, top.number + 1))
