@@ -9,6 +9,7 @@ from hven.catalog.entry import Entry
 from hven.catalog.found import Found, search
 from hven.catalog.matching import Conditions
 from hven.catalog.query import Query, names_only
+from hven.catalog.sealing import BEGINNING, is_whole, sealed
 from hven.errors import DatasetNotFoundError, LakeFormatError, did_you_mean
 
 if TYPE_CHECKING:
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
     Schemas = Callable[[Collection[str]], Mapping[str, Schema]]
 
-FORMAT = 1
-_BEGINNING = b'{"version":2,"metadata":'
-"""How the texts of catalogs begin: what stands there is all that a log has to read."""
+FORMAT = 2
+"""Of catalogs. Since format 2 they are sealed (`sealing`)."""
 _TABLE = ("hven.lake.intake_readers:PinnedTable", "hven.lake.intake_readers:PinnedTableReader", "polars:LazyFrame")
 _ARRAYS = ("hven.lake.intake_readers:PinnedArrays", "hven.lake.intake_readers:PinnedArraysReader", "xarray:Dataset")
 
@@ -202,7 +202,7 @@ class Catalog:
             "data": data,
             "entries": entries,
         }
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return sealed(document)
 
     @classmethod
     def from_json(cls, text: bytes, where: str = "", schemas: "Schemas | None" = None) -> Self:
@@ -216,13 +216,15 @@ class Catalog:
         try:
             document = json.loads(text)
             told = document["metadata"]["hven"]
-            commit = _commit(told, where)
+            commit = _commit(told, where, text)
             entries = [Entry.from_json(item["metadata"]) for item in document["entries"].values()]
-        except (ValueError, KeyError, TypeError) as error:
+            for entry in entries:
+                _check_inside(entry, where)
+            return cls(commit, {entry.name: entry for entry in entries}, dict(told.get("schedules", {})), schemas)
+        except LakeFormatError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise _no_catalog(where) from error
-        for entry in entries:
-            _check_inside(entry, where)
-        return cls(commit, {entry.name: entry for entry in entries}, told.get("schedules", {}), schemas)
 
 
 def commit_of(text: bytes, where: str = "") -> Commit:
@@ -239,16 +241,18 @@ def commit_of(text: bytes, where: str = "") -> Commit:
     >>> commit_of(catalog.to_json()).message
     'new stars'
     """
-    if not text.startswith(_BEGINNING):
+    if not text.startswith(BEGINNING):
         return Catalog.from_json(text, where).commit
     try:
-        told, _ = json.JSONDecoder().raw_decode(text[len(_BEGINNING) :].decode())
-        return _commit(told["hven"], where)
-    except (ValueError, KeyError, TypeError) as error:
+        told, _ = json.JSONDecoder().raw_decode(text[len(BEGINNING) :].decode())
+        return _commit(told["hven"], where, text)
+    except LakeFormatError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise _no_catalog(where) from error
 
 
-def _commit(told: Mapping[str, Any], where: str) -> Commit:
+def _commit(told: Mapping[str, Any], where: str, text: bytes) -> Commit:
     number, form = told["number"], told["format"]
     if form > FORMAT:
         raise LakeFormatError(
@@ -257,12 +261,14 @@ def _commit(told: Mapping[str, Any], where: str) -> Commit:
             expected=f"at most {FORMAT}",
             hint="Install a newer hven.",
         )
+    if form != 1 and not is_whole(text):
+        raise _no_catalog(where, "this catalog is damaged: it is not the text that was written")
     return Commit(number, told["transaction"], told["created"], told.get("message", ""), told.get("changed", {}))
 
 
-def _no_catalog(where: str) -> LakeFormatError:
+def _no_catalog(where: str, what: str = "this is not a catalog of a lake") -> LakeFormatError:
     return LakeFormatError(
-        "this is not a catalog of a lake",
+        what,
         where=where,
         hint="Restore the file from a copy of the lake; those before it still open with lake.at(number).",
     )

@@ -67,10 +67,7 @@ class Previous:
     @property
     def sources(self) -> dict[str, Source]:
         """What it takes to read it, by part."""
-        return {
-            part: Source(self.run.lake.store, entry.name, entry.kind, entry.pin, entry.schema)
-            for part, entry in self.entries.items()
-        }
+        return {part: Source.of(self.run.lake.store, entry) for part, entry in self.entries.items()}
 
     def is_of(self, request: "Request") -> bool:
         """Return whether it was made of the very objects that a request is for."""

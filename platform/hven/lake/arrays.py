@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hven.errors import ConflictError, DataRefusedError, LakeFormatError
+from hven.errors import ConflictError, DataRefusedError, HvenError, LakeFormatError
 from hven.lake.axes import Axes, axes_of
 from hven.lake.locks import locked
 from hven.lake.parts import CHUNK, HIDDEN, ROW_GROUP, SHARD, Part
@@ -236,7 +236,8 @@ def open_segment(
     if chunk is not None:
         rows = _comfortable(data) if chunk == "auto" else chunk
         data = data.chunk({"object": rows} if "object" in data.dims else {})
-    return _readable(data)
+    with _told(at), damage_named(at, name):
+        return _readable(data)
 
 
 @lru_cache(maxsize=64)
@@ -273,12 +274,27 @@ def read_segment(
     data = open_segment(at, snapshot, name, None, columns)
     if "object" in data.dims:
         data = data.isel(object=slice(start, stop))
-    with _told(at):
+    with _told(at), damage_named(at, name):
         return data.load()
 
 
+@contextmanager
+def damage_named(at: ArraysAt, group: str) -> Iterator[None]:
+    """Give a block in which chunks that fail their checksum, or cannot be decoded, are a `LakeFormatError`."""
+    try:
+        yield
+    except (ValueError, RuntimeError) as error:
+        if isinstance(error, HvenError):
+            raise
+        raise LakeFormatError(
+            f"a chunk of the arrays is damaged: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            where=f"{at.store.address(at.path)}, {group}",
+            hint="Restore the folder from a copy of the lake, or go back with 'hven restore' to a state that is whole.",
+        ) from error
+
+
 def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
-    from zarr.codecs import BloscCodec
+    from zarr.codecs import BloscCodec, Crc32cCodec, ZstdCodec
 
     text = variable.dtype.kind == "T"
     by_object = variable.dims[:1] == ("object",)
@@ -300,7 +316,8 @@ def _create(group: Any, name: str, variable: "xr.Variable") -> Any:
         dtype=variable.dtype,
         chunks=chunks,
         shards=shards,
-        compressors=BloscCodec(cname="lz4", shuffle="shuffle") if not text else "auto",
+        # The checksum comes last, so that it is looked at before anything is made of what was read.
+        compressors=(ZstdCodec() if text else BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
         fill_value=_fill(variable.dtype),
         # Looking for chunks of nothing but fill values costs more than such chunks take up, compressed.
         config={"write_empty_chunks": True},

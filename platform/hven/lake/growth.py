@@ -312,7 +312,7 @@ def grow(tx: "Transaction", name: str, *, table: bool, anew: bool) -> GrowingTab
     entry, store = tx.entry(check_name(name)), tx.lake.store
     source = None
     if not anew and entry is not None:
-        source = Source(store, name, entry.kind, entry.pin, entry.schema)
+        source = Source.of(store, entry)
     path = tx.new_path(name, "table" if table else "arrays") if source is None else source.pin.path
     if table:
         return GrowingTable(store, path, name, source)

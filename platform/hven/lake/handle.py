@@ -71,7 +71,7 @@ class DatasetHandle:
     @cached_property
     def source(self) -> Source:
         """What a worker needs to read it: small, and it travels."""
-        return Source(self.lake.store, self.name, self.kind, self.entry.pin, self.entry.schema)
+        return Source.of(self.lake.store, self.entry)
 
     def blocks(self, rows: int | None = None) -> tuple[Block, ...]:
         """Return the blocks of work, of about `rows` objects each."""

@@ -23,6 +23,7 @@ from hven.errors import (
 )
 from hven.lake import chain
 from hven.lake.compaction import Compacted
+from hven.lake.flushing import flush_file
 from hven.lake.handle import DatasetHandle
 from hven.lake.identity import IDENTITY, identity_text, read_identity
 from hven.lake.locks import locked
@@ -197,6 +198,7 @@ class Lake:
         }
         try:
             self.store.create(release_key(name), json.dumps(told).encode())
+            flush_file(self.store, release_key(name))
         except FileExistsError as error:
             raise ReleaseExistsError(
                 f"release {name!r} exists",
@@ -381,6 +383,8 @@ def _create(store: Store) -> Lake:
     # The catalog first: a lake is there once its identity is, and then it must open.
     store.create(chain.catalog_key(number), Catalog(commit).to_json())
     store.create(IDENTITY, identity_text(identity))
+    flush_file(store, chain.catalog_key(number))
+    flush_file(store, IDENTITY)
     return Lake(store, identity, known=number)
 
 

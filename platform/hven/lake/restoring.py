@@ -30,7 +30,7 @@ def entry_at(lake: "Lake", name: str, version: int | str) -> "Entry":
             hint=did_you_mean(name, older, known) if not commits else known,
         )
     entry = older.catalog[name]
-    source = Source(lake.store, name, entry.kind, entry.pin, entry.schema)
+    source = Source.of(lake.store, entry)
     try:
         is_there = _is_there(source)
     except StorageError:

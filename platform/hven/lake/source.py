@@ -1,13 +1,14 @@
 """A source: one pinned dataset as workers see it, small enough to travel, reading only what is asked."""
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hven.catalog import Pin
+from hven.catalog import Counts, Entry, Pin
 from hven.errors import LakeFormatError
 from hven.lake import arrays, tables
 from hven.lake.axes import Axes, check_alike
@@ -36,6 +37,8 @@ class Source:
         Engine, path and version.
     schema_digest
         Names the file with its columns.
+    count
+        Objects that the catalog says it has; what its engine tells is held against it. None when there is no entry yet.
 
     Examples
     --------
@@ -48,6 +51,14 @@ class Source:
     kind: str
     pin: Pin
     schema_digest: str
+    count: int | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, store: Store, entry: Entry) -> "Source":
+        """Return the source of an entry of a catalog."""
+        # An entry that was made of an address alone, as Intake's are, counts nothing.
+        count = entry.counts.rows if entry.counts != Counts() else None
+        return cls(store, entry.name, entry.kind, entry.pin, entry.schema, count)
 
     @property
     def schema(self) -> Schema:
@@ -61,10 +72,25 @@ class Source:
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """Files or segments, in the dataset's order."""
+        """Files or segments, in the dataset's order.
+
+        Raises
+        ------
+        LakeFormatError
+            If they do not have as many objects as the catalog says: the log of the engine is damaged.
+        """
         if self.is_table:
-            return tables.table_parts(self.store, self.pin.path, int(self.pin.version))
-        return arrays.array_parts(self._arrays, str(self.pin.version))
+            parts = tables.table_parts(self.store, self.pin.path, int(self.pin.version))
+        else:
+            parts = arrays.array_parts(self._arrays, str(self.pin.version))
+        if self.count is not None and (there := sum(part.rows for part in parts)) != self.count:
+            raise LakeFormatError(
+                f"the files of dataset {self.name!r} have {there:,} objects",
+                where=self.store.address(self.pin.path),
+                expected=f"{self.count:,}, as the catalog says",
+                hint="Restore the folder from a copy, or go back with 'hven restore' to a state that is whole.",
+            )
+        return parts
 
     @property
     def rows(self) -> int:
@@ -249,13 +275,20 @@ def schema_key(digest: str) -> str:
 def load_schema(store: Store, digest: str) -> Schema:
     """Return a schema by the hash under which a lake keeps it."""
     try:
-        return Schema.from_json(store.get(schema_key(digest)))
-    except (FileNotFoundError, ValueError, KeyError, TypeError) as error:
-        raise LakeFormatError(
-            "the file with a dataset's columns is missing or damaged",
-            where=store.address(schema_key(digest)),
-            hint="Restore the folder 'schemas' from a copy of the lake.",
-        ) from error
+        text = store.get(schema_key(digest))
+    except FileNotFoundError as error:
+        raise _no_schema(store, digest) from error
+    if hashlib.sha256(text).hexdigest() != digest:
+        raise _no_schema(store, digest)
+    return Schema.from_json(text)
+
+
+def _no_schema(store: Store, digest: str) -> LakeFormatError:
+    return LakeFormatError(
+        "the file with a dataset's columns is missing or damaged",
+        where=store.address(schema_key(digest)),
+        hint="Restore the folder 'schemas' from a copy of the lake.",
+    )
 
 
 def _polars_dtype(dtype: str) -> Any:

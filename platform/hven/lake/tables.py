@@ -4,6 +4,7 @@ A table is written from its *pinned* version: what crashed or losing writers lef
 pinned version first, so that nobody's uncommitted rows ever become visible.
 """
 
+import hashlib
 import io
 import json
 import math
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _ROWS_A_FILE = 64 * ROW_GROUP
 _HEALPIX = "_healpix_29"
 _FOOTER = 128 * 1024
+_DIGITS = 32
+"""Hexadecimal digits of a file's digest that stand in its name: 128 bits."""
 _ASKED_FOR = frozenset({_HEALPIX, "object_id", "source_id", "ra", "dec"})
 _WITH_REACH = 32
 _CONFIGURATION = {
@@ -73,12 +76,26 @@ def write_part(store: Store, table: str, segment: str, key: str, frame: "pl.Data
     frame
         Its rows, as `tableable` returned them.
     """
-    path = f"{segment}/{key}-{uuid.uuid4().hex[:12]}.parquet"
     buffer = io.BytesIO()
     frame.write_parquet(buffer, row_group_size=ROW_GROUP, compression="zstd", compression_level=1, statistics=True)
     content = buffer.getbuffer()  # Not getvalue: a copy of a large file is much memory.
+    # The name says what is in it, so that a file which has changed is found (`file_digest`).
+    path = f"{segment}/{key}-{uuid.uuid4().hex[:12]}.{hashlib.sha256(content).hexdigest()[:_DIGITS]}.parquet"
     store.put(f"{table}/{path}", content)
     return WrittenPart(path, frame.height, len(content), json.dumps(_statistics(frame), allow_nan=False))
+
+
+def file_digest(path: str) -> str:
+    """Return the beginning of the SHA-256 of a file of a table, which its name says; empty when an older hven wrote it.
+
+    Examples
+    --------
+    >>> file_digest("segment-00000000-1a2b3c4d/part-00000-0123456789ab.00112233445566778899aabbccddeeff.parquet")
+    '00112233445566778899aabbccddeeff'
+    """
+    stem = path.rsplit("/", 1)[-1].removesuffix(".parquet").rsplit("-", 1)[-1]
+    digest = stem.partition(".")[2]
+    return digest if len(digest) == _DIGITS else ""
 
 
 def write_parts(store: Store, table: str, segment: str, frame: "pl.DataFrame") -> list[WrittenPart]:
@@ -277,8 +294,21 @@ def _log(store: Store, table: str, version: int) -> "tuple[pl.DataFrame, pl.Sche
 
     with _told(store, table):
         live = _open(store, table, version)
+        _check_entry(store, table, version)
         empty: Any = pl.DataFrame(pl.from_arrow(_arrow_empty(live)))
         return pl.DataFrame(live.get_add_actions(flatten=True)), pl.Schema(empty.schema)
+
+
+def _check_entry(store: Store, table: str, version: int) -> None:
+    """Refuse an entry of the log that is empty: delta-rs takes it for the version before."""
+    key = f"{table}/_delta_log/{version:020d}.json"
+    text = store.get_or_none(key)  # There is none when a checkpoint stands for it.
+    if text is not None and not text.strip():
+        raise LakeFormatError(
+            "an entry of the log of a table is empty",
+            where=store.address(key),
+            hint="Restore the file from a copy of the lake, or go back with 'hven restore' to a state that is whole.",
+        )
 
 
 def scan_parts(

@@ -452,7 +452,7 @@ class Transaction:
         return now
 
     def _source(self, entry: Entry) -> Source:
-        return Source(self._store, entry.name, entry.kind, entry.pin, entry.schema)
+        return Source.of(self._store, entry)
 
     def _table_source(self, entry: Entry, verb: str) -> Source:
         source = self._source(entry)

@@ -4,6 +4,7 @@ import pytest
 
 from hven import errors
 from hven.catalog import Catalog, Commit, Counts, Entry, Pin, commit_of
+from hven.catalog.sealing import sealed
 from hven.sky import coverage, healpix_29
 
 
@@ -76,12 +77,12 @@ def test_what_is_no_catalog_is_refused(text):
 
 def test_a_newer_format_is_refused_by_name(catalog):
     with pytest.raises(errors.LakeFormatError, match="newer hven"):
-        Catalog.from_json(catalog.to_json().replace(b'"format":1', b'"format":2'))
+        Catalog.from_json(catalog.to_json().replace(b'"format":2', b'"format":3'))
 
 
 @pytest.mark.parametrize("path", ["/etc", "../other/data/x/0a/table", "data/../../x/table", "s3://bucket/data"])
 def test_data_outside_the_lake_are_refused(catalog, path):
-    text = catalog.to_json().replace(b"data/gaia/0a/table", path.encode())
+    text = sealed(json.loads(catalog.to_json().replace(b"data/gaia/0a/table", path.encode())))
     with pytest.raises(errors.LakeFormatError, match="'gaia' is said to rest outside the lake"):
         Catalog.from_json(text)
 
@@ -89,8 +90,12 @@ def test_data_outside_the_lake_are_refused(catalog, path):
 def test_the_commit_of_a_catalog_is_read_without_its_entries(catalog):
     text = catalog.to_json()
     assert commit_of(text) == catalog.commit
-    assert commit_of(text[: text.index(b'"aliases"')]) == catalog.commit
-    assert commit_of(json.dumps(json.loads(text), indent=1).encode()) == catalog.commit
+    with pytest.raises(errors.LakeFormatError, match="damaged"):
+        commit_of(text[: text.index(b'"aliases"')])
+    old = json.loads(text)
+    old["metadata"] = {"hven": old["metadata"]["hven"] | {"format": 1}}
+    assert commit_of(json.dumps(old, separators=(",", ":")).encode()) == catalog.commit
+    assert commit_of(json.dumps(old, indent=1).encode()) == catalog.commit
     with pytest.raises(errors.LakeFormatError, match="not a catalog"):
         commit_of(text[:100])
 
@@ -98,4 +103,4 @@ def test_the_commit_of_a_catalog_is_read_without_its_entries(catalog):
 def test_keys_of_a_newer_hven_are_passed_over(catalog):
     document = json.loads(catalog.to_json())
     document["entries"]["gaia:reader"]["metadata"]["novelty"] = 1
-    assert Catalog.from_json(json.dumps(document).encode()) == catalog
+    assert Catalog.from_json(sealed(document)) == catalog

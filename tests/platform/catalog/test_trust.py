@@ -13,6 +13,7 @@ import yaml
 
 import hven
 from hven.catalog import allowed
+from hven.catalog.sealing import sealed
 from hven.errors import CatalogFormatError, SourceUnreachableError, UntrustedCatalogError
 
 READERS, TYPES = "intake.readers.readers", "intake.readers.datatypes"
@@ -437,7 +438,7 @@ def test_a_lake_whose_catalog_was_tampered_with_runs_nothing_through_hven(small_
     [newest] = sorted((place / "catalogs").glob("*.json"))[-1:]
     catalog = json.loads(newest.read_text())
     catalog["entries"]["stars:reader"] |= {"reader": f"{READERS}:Condition", "kwargs": running(canary)}
-    newest.write_text(json.dumps(catalog))
+    newest.write_bytes(sealed(catalog))  # By someone who knows how.
     lake = hven.open(place)
     assert lake["stars"].table().collect().height == small_lake["stars"].table().collect().height
     assert not canary.exists(), "hven reads the pins itself"
