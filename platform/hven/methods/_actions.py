@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from hven.errors import ParameterError
 from hven.methods._orbits import total_energy
-from hven.methods._potentials import GYR, Potential, phi
+from hven.methods._potentials import GYR, Potential, phi, require_symmetry
 from hven.methods._rowwise import is_jax, rowwise
 
 _HALVINGS = 60
@@ -68,6 +68,11 @@ def spherical_actions(parts: Potential, position: ArrayLike, velocity: ArrayLike
     position, velocity
         Shape (..., 3), in kpc and km/s.
 
+    Raises
+    ------
+    ParameterError
+        A part of the potential is not a sphere at rest.
+
     Examples
     --------
     >>> from hven.methods.dynamics import harmonic
@@ -75,6 +80,7 @@ def spherical_actions(parts: Potential, position: ArrayLike, velocity: ArrayLike
     >>> orbit.j_r.round(9).tolist(), orbit.j_phi.tolist(), orbit.pericentre.round(9).tolist()
     (10.0, 30.0, 1.0)
     """
+    require_symmetry(parts, spherical=True, where="spherical_actions")
     return RadialOrbit(*rowwise(_spherical, parts, (position, 1), (velocity, 1)))
 
 
@@ -90,6 +96,11 @@ def vertical_action(parts: Potential, radius: ArrayLike, z: ArrayLike, v_z: Arra
     radius, z, v_z
         Of shapes that broadcast, in kpc and km/s; z from the plane of the potential.
 
+    Raises
+    ------
+    ParameterError
+        A part of the potential turns, moves or is a bar.
+
     Examples
     --------
     >>> from hven.methods.dynamics import harmonic
@@ -97,6 +108,7 @@ def vertical_action(parts: Potential, radius: ArrayLike, z: ArrayLike, v_z: Arra
     >>> orbit.j_z.round(9).tolist(), orbit.z_max.round(9).tolist(), orbit.frequency.round(2).tolist()
     (1.4, 0.2, 71.59)
     """
+    require_symmetry(parts, spherical=False, where="vertical_action")
     return VerticalOrbit(*rowwise(_vertical, parts, (radius, 0), (z, 0), (v_z, 0)))
 
 
@@ -123,7 +135,7 @@ def actions(
     Raises
     ------
     ParameterError
-        A focal distance is not positive.
+        A focal distance is not positive, or a part of the potential turns, moves or is a bar.
 
     Examples
     --------
@@ -133,6 +145,7 @@ def actions(
     >>> found.j_phi.round(6).tolist(), bool(found.is_bound)
     (-1600.0, True)
     """
+    require_symmetry(parts, spherical=False, where="actions")
     focus = _focal(parts, position) if focal_distance is None else focal_distance
     if focal_distance is not None and not is_jax(focal_distance) and not np.all(np.asarray(focal_distance) > 0):
         raise ParameterError(

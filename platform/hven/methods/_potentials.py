@@ -222,6 +222,21 @@ def milky_way_2014() -> Potential:
     return power_law(bulge, 1.8, 1.9) + miyamoto_nagai(disc, 3.0, 0.28) + nfw(halo, 16.0)
 
 
+def require_symmetry(parts: Potential, *, spherical: bool, where: str) -> None:
+    """Raise ParameterError where a part of the potential turns, moves or is not as symmetric as a method supposes."""
+    for part in parts:
+        for kind, parameters in part.items():
+            flattening = parameters.get("flattening", 1.0)
+            is_round = kind in _SPHERES and not (isinstance(flattening, int | float) and flattening != 1)
+            if not (is_round or (kind in _DISCS and not spherical)):
+                raise ParameterError(
+                    f"the potential has a part {kind!r}",
+                    where=where,
+                    expected="spheres that rest" if spherical else "spheres and discs that rest",
+                    hint="Leave this part out: in it orbits have no such actions.",
+                )
+
+
 def _path(times: ArrayLike, places: ArrayLike) -> dict[str, Any]:
     t, x = np.asarray(times, dtype=np.float64), np.asarray(places, dtype=np.float64)
     is_good = t.ndim == 1 and len(t) >= 3 and np.all(np.diff(t) > 0) and x.shape == (len(t), 3)
@@ -362,3 +377,6 @@ _FORMULAS: dict[str, Callable[[dict[str, Any], Any, Any], Any]] = {
     "moving": lambda p, x, t: phi(p["of"], x - _along(p, t), t),
     "frame_acceleration": lambda p, x, t: _along(p, t) @ x,
 }
+
+_SPHERES = frozenset({"point", "plummer", "hernquist", "isochrone", "nfw", "logarithmic", "power_law", "harmonic"})
+_DISCS = _SPHERES | {"miyamoto_nagai", "kuzmin_kutuzov", "sheet", "slab"}

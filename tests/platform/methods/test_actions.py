@@ -173,3 +173,24 @@ def test_what_is_not_bound_or_missing_is_flagged_in_its_row():
     assert up.is_bound.tolist() == [True, False, False]
     with pytest.raises(ParameterError, match="focal distance"):
         dynamics.actions(DISC, place, velocity, focal_distance=0.0)
+
+
+def test_potentials_without_such_actions_are_refused():
+    place, velocity, barred = (
+        np.ones(3),
+        np.ones(3),
+        MILKY_WAY + dynamics.rotating(dynamics.bar(1e10, 4.0, 1.0, 0.5), -40),
+    )
+    moving = dynamics.moving(ISOCHRONE, [0.0, 1.0, 2.0], np.zeros((3, 3)))
+    for parts in (barred, moving, dynamics.bar(1e10, 4.0, 1.0, 0.5)):
+        with pytest.raises(ParameterError, match="the potential has a part"):
+            dynamics.actions(parts, place, velocity, focal_distance=3.0)
+        with pytest.raises(ParameterError, match="the potential has a part"):
+            dynamics.vertical_action(parts, 8.0, 0.1, 10.0)
+    for parts in (DISC, dynamics.nfw(1e11, 10.0, 0.8), moving):
+        with pytest.raises(ParameterError, match="spheres that rest"):
+            dynamics.spherical_actions(parts, place, velocity)
+
+
+def test_no_rows_give_no_actions():
+    assert dynamics.spherical_actions(ISOCHRONE, np.empty((0, 3)), np.empty((0, 3))).j_r.shape == (0,)
