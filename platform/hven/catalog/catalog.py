@@ -270,7 +270,7 @@ def _no_catalog(where: str, what: str = "this is not a catalog of a lake") -> La
     return LakeFormatError(
         what,
         where=where,
-        hint="Restore the file from a copy of the lake; those before it still open with lake.at(number).",
+        hint="Restore the file from a copy of the lake; older ones open with lake.at(number). See 'hven repair'.",
     )
 
 

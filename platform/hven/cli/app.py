@@ -14,6 +14,7 @@ from hven.cli import (
     demo,
     doctor,
     formats,
+    health,
     lakes,
     pipelines,
     plugin,
@@ -34,7 +35,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for room in (demo, lakes, undoing, data, rows, formats, crossmatching, analyses, runs, pipelines, updating, doctor):
+for room in (
+    demo,
+    lakes,
+    undoing,
+    health,
+    data,
+    rows,
+    formats,
+    crossmatching,
+    analyses,
+    runs,
+    pipelines,
+    updating,
+    doctor,
+):
     app.add_typer(room.verbs)
 app.add_typer(plugin.verbs, name="plugin", rich_help_panel="Plugins")
 app.add_typer(schedules.verbs, name="schedule", rich_help_panel="Runs")

@@ -6,11 +6,13 @@ from hven.lake.handle import DatasetHandle, Version
 from hven.lake.holds import Hold, hold
 from hven.lake.lake import Lake, create, open  # noqa: A004
 from hven.lake.parts import BLOCK_ROWS, FILE, HIDDEN, INPUT, Block, Part
+from hven.lake.repairing import repair
 from hven.lake.source import Source
 from hven.lake.sql_text import sql_expression
 from hven.lake.staging import StagedArrays, StagedTable
 from hven.lake.tables import WrittenPart, new_segment
 from hven.lake.transaction import Transaction
+from hven.lake.verifying import Fault, verify
 from hven.lake.where import check_columns, parse_column, parse_where, where_text
 from hven.lake.where_sql import where_sql
 
@@ -22,6 +24,7 @@ __all__ = [
     "Block",
     "Compacted",
     "DatasetHandle",
+    "Fault",
     "GrowingArrays",
     "GrowingTable",
     "Hold",
@@ -41,8 +44,10 @@ __all__ = [
     "open",
     "parse_column",
     "parse_where",
+    "repair",
     "settle",
     "sql_expression",
+    "verify",
     "where_sql",
     "where_text",
 ]

@@ -15,7 +15,8 @@ from hven.lake.store import Store
 from hven.lake.tombstones import catalog_key, close_gaps
 
 _FOLDER = "catalogs"
-_HINT = "catalogs/latest"
+HINT = "catalogs/latest"
+"""The key of the hint."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,20 @@ def newest_number(store: Store, at_least: int = -1, *, is_certain: bool = False)
     return _look(store, at_least, is_certain=is_certain)[0]
 
 
+def newest_there(store: Store) -> int:
+    """Return the number of the newest catalog that has a file, whatever is known of later ones.
+
+    Raises
+    ------
+    LakeFormatError
+        If there is none.
+    """
+    there = _numbers(store.names_after(_FOLDER))
+    if not there:
+        raise _no_catalog(store)
+    return max(there)
+
+
 def settled_newest(store: Store, at_least: int = -1) -> int:
     """Return the number of the newest catalog for certain, after closing the gaps below it: for writers.
 
@@ -64,7 +79,7 @@ def settled_newest(store: Store, at_least: int = -1) -> int:
 def remember(store: Store, number: int, transaction: str) -> None:
     """Write the hint; it only shortens the search, so a failure to write it is no failure of the commit."""
     try:
-        store.put(_HINT, json.dumps({"catalog": number, "transaction": transaction}).encode())
+        store.put(HINT, json.dumps({"catalog": number, "transaction": transaction}).encode())
     except StorageError:
         return
 
@@ -81,17 +96,21 @@ def _look(store: Store, at_least: int, *, is_certain: bool) -> tuple[int, list[i
             gaps = sorted(set(range(number + 1, max(later))) - set(later)) if number >= 0 else []
             number = max(later)
     if number < 0:
-        raise LakeFormatError(
-            "the lake has no catalog", where=store.url, hint="Restore the folder 'catalogs' from a copy of the lake."
-        )
+        raise _no_catalog(store)
     wanted = max(at_least, hint.number if hint.is_witness else -1)
     if number < wanted:
         raise LakeFormatError(
             f"catalog {wanted} was published, and its file is gone; the newest that is there is {number}",
             where=store.address(catalog_key(wanted)),
-            hint=f"Restore the file from a copy of the lake, or read the older commit as {store.url}@{number}.",
+            hint=f"Restore the file from a copy; {store.url}@{number} opens; 'hven repair' makes it the newest.",
         )
     return number, gaps
+
+
+def _no_catalog(store: Store) -> LakeFormatError:
+    return LakeFormatError(
+        "the lake has no catalog", where=store.url, hint="Restore the folder 'catalogs' from a copy of the lake."
+    )
 
 
 def _last_in_row(store: Store, number: int) -> int:
@@ -115,7 +134,7 @@ def _numbers(names: Iterable[str]) -> list[int]:
 
 def _hint(store: Store) -> _Hint:
     """Return what the hint says. That of format 1 is a bare number, which may also be one that was never published."""
-    text = store.get_or_none(_HINT)
+    text = store.get_or_none(HINT)
     try:
         told = json.loads(text) if text else None
         if isinstance(told, dict):

@@ -283,6 +283,11 @@ def null_columns(store: Store, table: str, version: int) -> frozenset[str]:
     return frozenset(table_columns(store, table, version)) - whole if actions.height else frozenset()
 
 
+def told_statistics(store: Store, table: str, version: int) -> dict[str, dict[str, Any]]:
+    """Return path -> what the log of a pinned version says of each file, by names such as ``min.ra``."""
+    return {row["path"]: row for row in _actions(store, table, version).iter_rows(named=True)}
+
+
 def _actions(store: Store, table: str, version: int) -> "pl.DataFrame":
     return _log(store, table, version)[0]
 
