@@ -13,7 +13,7 @@ from hven.compute.publish import software
 from hven.compute.records import Run, new_run
 from hven.compute.request import Request, bytes_of_object, make_request
 from hven.compute.selection import Selection
-from hven.compute.staleness import source_warnings
+from hven.compute.staleness import declared, source_warnings
 from hven.compute.stopping import stoppable_by_default
 from hven.compute.whole import lazy_inputs
 from hven.compute.work import Work, lay_out
@@ -253,7 +253,7 @@ def _told(work: Work) -> dict[str, Any]:
             "per_object": analysis.per_object,
             "references": list(analysis.references),
             "function": f"{analysis.function.__module__}.{analysis.function.__qualname__}",
-            "fingerprint": source_fingerprint(analysis.function),
+            "fingerprint": source_fingerprint(analysis.function, declared(analysis)),
         },
         "parameters": analysis.parameters_json(request.parameters),
         "asked": dict(request.asked),

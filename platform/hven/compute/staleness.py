@@ -1,5 +1,6 @@
 """Status: which results of a lake are up to date, and what has changed under those that are not."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from graphlib import CycleError, TopologicalSorter
@@ -136,6 +137,11 @@ def own_causes(lake: Lake, recipe: Recipe, *, is_exact: bool = False) -> tuple[s
     return tuple(_causes(lake, lake.catalog, recipe, is_exact=is_exact))
 
 
+def declared(analysis: Analysis) -> str:
+    """Return what an analysis declares and decides what its result means: the units of what it produces."""
+    return json.dumps({part: dict(units) for part, units in analysis.produces.items()}, sort_keys=True, default=str)
+
+
 def source_warnings(analysis: Analysis | None, made: Mapping[str, Any]) -> list[str]:
     """Return a warning when the source of an analysis is not that of which a result was made, though its version is.
 
@@ -148,7 +154,7 @@ def source_warnings(analysis: Analysis | None, made: Mapping[str, Any]) -> list[
     """
     if analysis is None or analysis.version != made.get("version"):
         return []
-    if not is_other_source(made.get("fingerprint", ""), source_fingerprint(analysis.function)):
+    if not is_other_source(made.get("fingerprint", ""), source_fingerprint(analysis.function, declared(analysis))):
         return []
     changed = f"the source of analysis {analysis.name!r} has changed under version {analysis.version}"
     return [f"{changed}: raise its version= to make its results stale, or run it once with --force"]

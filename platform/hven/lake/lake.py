@@ -37,6 +37,8 @@ from hven.schema import check_name
 if TYPE_CHECKING:
     import polars as pl
 
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
 
 class Lake:
     """A store of datasets, versioned as one: a folder or an object-store prefix.
@@ -119,6 +121,8 @@ class Lake:
         VersionNotFoundError
             If there is no such commit or release.
         """
+        if isinstance(version, str) and _DATE.match(version) and version not in self.releases():
+            raise self._no_date(version)
         if isinstance(version, str) and not version.isdecimal():
             return Lake(self.store, self.id, self._release_number(version))
         number = int(version)
@@ -288,6 +292,17 @@ class Lake:
         with self.transaction(f"restored {name} as in {at}") as tx:
             tx.restore(name, at)
         return int(tx.commit_number or self.number)
+
+    def _no_date(self, date: str) -> VersionNotFoundError:
+        """Return (not raise) the error for a date, with the catalog that was the newest at the end of that day."""
+        newest = next((commit for commit in self._commits() if commit.created[:10] <= date[:10]), None)
+        known = f"{date[:10]} (UTC) ended with catalog {newest.number}: say {newest.number}." if newest else ""
+        return VersionNotFoundError(
+            f"{date!r} is a date",
+            where=self.url,
+            expected="the number of a catalog, or the name of a release",
+            hint=known or "The lake has no commit of that day or before; 'hven log' lists them all.",
+        )
 
     def _release_number(self, name: str) -> int:
         text = self.store.get_or_none(release_key(check_name(name, "release")))

@@ -1,13 +1,14 @@
-"""The fingerprint of a function: a hash of its source and of what it uses of its own module.
+"""The fingerprint of a function: a hash of its source, of what it uses of its own module, and of what it closes over.
 
 It tells that a function was changed under the same version. Comments, docstrings and layout do not count; what it
-imports from elsewhere does not either.
+imports from elsewhere does not either. Of a notebook or a session, functions and plain values that it uses count.
 """
 
 import ast
 import hashlib
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
@@ -15,27 +16,51 @@ from typing import Any
 _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
+_FORM = 2
+"""Of the fingerprint: those of another form cannot be compared."""
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None))
+
+
 @lru_cache(maxsize=512)
-def source_fingerprint(function: Callable[..., Any]) -> str:
+def source_fingerprint(function: Callable[..., Any], declared: str = "") -> str:
     """Return the fingerprint of a function, and the version of Python whose syntax it was read with; ``""`` if unknown.
 
     Parameters
     ----------
     function
         A function with a source: of a module, a notebook or a script.
+    declared
+        What is declared of it and decides its result: the units that it produces.
 
     Examples
     --------
     >>> source_fingerprint(len)
     ''
-    >>> source_fingerprint(source_fingerprint).split(":")[0] == f"{sys.version_info.major}.{sys.version_info.minor}"
+    >>> source_fingerprint(source_fingerprint).split("/")[0] == f"{sys.version_info.major}.{sys.version_info.minor}"
     True
+    >>> source_fingerprint(source_fingerprint, "dex") == source_fingerprint(source_fingerprint, "K")
+    False
     """
+    texts = _texts(function, set())
+    if not texts:
+        return ""
+    digest = hashlib.sha256("\n".join([*texts, declared]).encode()).hexdigest()
+    return f"{sys.version_info.major}.{sys.version_info.minor}/{_FORM}:{digest[:32]}"
+
+
+def _texts(function: Callable[..., Any], known: set[int]) -> list[str]:
+    """Return what is hashed of a function: its source, the rest in the order of names; nothing without a source.
+
+    `known` are the functions that are at it already: functions may use each other.
+    """
+    known.add(id(function))
     try:
         own = _without_decorators(_definition(inspect.getsource(function), function.__name__))
         around = _module_level(function)
-    except (OSError, TypeError, SyntaxError, ValueError, IndexError):
-        return ""
+        used = inspect.getclosurevars(inspect.unwrap(function))
+    except (OSError, TypeError, SyntaxError, ValueError, IndexError, StopIteration):
+        return []
     texts, seen, waiting = [_text(own)], {function.__name__}, list(_names(own))
     while waiting:
         name = waiting.pop()
@@ -44,8 +69,25 @@ def source_fingerprint(function: Callable[..., Any]) -> str:
         seen.add(name)
         texts += [f"{name} {_text(node)}" for node in around[name]]
         waiting += [used for node in around[name] for used in _names(node)]
-    digest = hashlib.sha256("\n".join([texts[0], *sorted(texts[1:])]).encode()).hexdigest()
-    return f"{sys.version_info.major}.{sys.version_info.minor}:{digest[:32]}"
+    values = {**used.nonlocals, **({} if around else used.globals)}
+    more = [f"{name} = {_value(value, known)}" for name, value in values.items() if name != function.__name__]
+    return [texts[0], *sorted(texts[1:]), *sorted(more)]
+
+
+def _value(value: Any, known: set[int]) -> str:
+    """Return a text that is the same for the same value: whole of plain ones and functions, the class of others."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        parts = [_value(part, known) for part in value]
+        return f"{type(value).__name__}({', '.join(sorted(parts) if isinstance(value, set | frozenset) else parts)})"
+    if isinstance(value, dict):
+        return f"dict({', '.join(f'{_value(k, known)}: {_value(v, known)}' for k, v in value.items())})"
+    if inspect.isfunction(value):
+        return "" if id(value) in known else "\n".join(_texts(value, known))
+    if type(value).__module__ == "numpy" and hasattr(value, "tobytes") and not getattr(value.dtype, "hasobject", True):
+        return f"{value.dtype} {value.shape} {hashlib.sha256(value.tobytes()).hexdigest()}"
+    return f"{type(value).__module__}.{type(value).__qualname__}"
 
 
 def is_other_source(before: str, now: str) -> bool:
@@ -61,7 +103,7 @@ def is_other_source(before: str, now: str) -> bool:
 
 
 def _definition(source: str, name: str) -> _Definition:
-    tree = ast.parse(inspect.cleandoc(source) if source[:1].isspace() else source)
+    tree = ast.parse(textwrap.dedent(source))
     return next(node for node in ast.walk(tree) if isinstance(node, _Definition) and node.name == name)
 
 

@@ -37,7 +37,7 @@ def lake(tmp_path):
 
 def test_an_analysis_takes_a_column_that_is_computed_as_it_is_read(lake):
     done = run(lake, derived={"feh [dex]": "metals + 0.5*log10(teff/5000)"})
-    assert [caveat[:10] for caveat in done.caveats] == ["Join: 300 "]
+    assert done.state == "succeeded"
     expected = lake["stars"].table().select(pl.col("metals") + 0.5 * (pl.col("teff") / 5000).log10()).collect()
     assert mean(lake) == pytest.approx(np.nanmean(expected.to_series().to_numpy()), rel=1e-6)
     assert "feh" not in lake["stars"].schema
@@ -74,7 +74,7 @@ def test_a_derived_column_of_joined_datasets_uses_both(lake):
     done = hven.run(
         lake, trial.mean_feh, {"stars": hven.select("stars+offsets", derived={"feh": "metals + offset"})}, **HOW
     )
-    assert done.state == "succeeded"
+    assert [caveat[:6] for caveat in done.caveats] == ["Join: "]
     assert mean(lake) == pytest.approx(stars["metals"][::2].mean() + 0.25, rel=1e-6)
 
 

@@ -78,7 +78,8 @@ def lake(tmp_path):
 def spectra(frame):
     columns = {name: ("object", frame[name].to_numpy()) for name in ("object_id", "ra", "dec", "_healpix_29")}
     flux = frame["snr"].to_numpy()[:, None] * np.linspace(0, 1, 7)
-    return xr.Dataset({**columns, "flux": (("object", "wavelength"), flux), "wavelength": np.linspace(4e3, 5e3, 7)})
+    wavelength = ("wavelength", np.linspace(4e3, 5e3, 7), {"units": "Angstrom"})
+    return xr.Dataset({**columns, "flux": (("object", "wavelength"), flux), "wavelength": wavelength})
 
 
 def computed(lake, *arguments, **options):

@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 import polars as pl
 import pytest
+import xarray as xr
 
 import hven
 import trial_analyses as trial
@@ -183,6 +184,42 @@ def test_fingerprints_follow_helpers_and_not_words():
     before = source_fingerprint(trial.doubled.function)
     assert before == source_fingerprint(trial.doubled.function) != source_fingerprint(trial.fragile.function)
     assert not is_other_source("", before)
+
+
+def closing_over(factor, more=None):
+    def scaled(stars):
+        return factor * stars if more is None else more(stars)
+
+    return scaled
+
+
+def test_fingerprints_follow_what_a_function_closes_over_and_what_it_declares():
+    table = np.arange(3.0)
+    one = source_fingerprint(closing_over(2.0))
+    assert one == source_fingerprint(closing_over(2.0)) != source_fingerprint(closing_over(3.0))
+    assert source_fingerprint(closing_over(table)) == source_fingerprint(closing_over(table.copy()))
+    assert source_fingerprint(closing_over(table)) != source_fingerprint(closing_over(table + 1))
+    assert source_fingerprint(closing_over({"a": [1]})) != source_fingerprint(closing_over({"a": [2]}))
+    inner = [source_fingerprint(closing_over(1, closing_over(factor))) for factor in (2, 2, 3)]
+    assert inner[0] == inner[1] != inner[2]
+    assert is_other_source(one, source_fingerprint(closing_over(2.0), "kpc"))
+
+
+@pytest.mark.parametrize("change", ["unit", "closure"])
+def test_another_unit_or_closure_under_one_version_is_a_warning(lake, change):
+    def made(unit, factor):
+        @hven.analysis(stars=hven.Table(feh="dex"), produces={"scaled": unit}, per_object=True)
+        def scaled(stars):
+            """Scaled."""
+            return xr.Dataset({"scaled": ("object", factor * stars.feh.values)})
+
+        return scaled
+
+    first = hven.run(lake, made("K", 2.0), STARS, cluster="synchronous")
+    same = hven.run(lake, made("K", 2.0), STARS, cluster="synchronous")
+    assert (same.id, same.warnings) == (first.id, [])
+    other = hven.run(lake, made("kpc" if change == "unit" else "K", 2.0 + (change == "closure")), STARS)
+    assert (other.was_up_to_date, "has changed under version 1" in other.warnings[0]) == (True, True)
 
 
 def test_retention_leaves_what_a_confirmation_stands_upon(lake):

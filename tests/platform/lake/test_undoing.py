@@ -195,3 +195,15 @@ def test_a_conflict_is_told_when_another_changed_the_dataset(both, stars):
             other.write("stars", stars.head(3))
         tx.restore("stars", 1)
     assert hven.open(both.url)["stars"].entry.counts.rows == 3
+
+
+def test_a_date_is_told_which_catalog_it_ended_with(tmp_path):
+    lake = hven.create(tmp_path / "lake")
+    with lake.transaction() as tx:
+        tx.write("stars", pl.DataFrame({"a": [1]}))
+    for date in ("2999-01-01", "2999-01-01T10:00"):
+        told = r"is a date.* 2999-01-01 \(UTC\) ended with catalog 1: say 1"
+        with pytest.raises(hven.errors.VersionNotFoundError, match=told):
+            lake.restore("stars", date)
+    with pytest.raises(hven.errors.VersionNotFoundError, match="no commit of that day or before; 'hven log'"):
+        lake.at("1999-01-01")

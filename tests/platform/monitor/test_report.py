@@ -121,5 +121,5 @@ def test_a_report_counts_in_words_and_shows_markup_as_code(stars):
     assert "1 row in all" in page.text
     assert "in one process" in page.text
     assert "Mean of <code>feh</code>, one number." in text
-    assert "It has no <code>feh_err</code>." in text
+    assert "No <code>feh_err</code>." in text
     assert 'class="state succeeded with caveats"' in text
