@@ -8,6 +8,9 @@ from hven.errors import ConflictError
 from hven.lake.store import Store, storage_error
 
 PATIENCE = 120.0
+"""Seconds to wait for a lock."""
+SHORT_PATIENCE = 5.0
+"""Seconds that one who holds a lock waits for another that comes before it: two could wait for one another."""
 
 
 @contextmanager

@@ -32,7 +32,7 @@ from hven.lake.incoming import (
     with_assumed,
     with_types,
 )
-from hven.lake.locks import locked
+from hven.lake.locks import SHORT_PATIENCE, locked
 from hven.lake.restoring import entry_at
 from hven.lake.source import Source, schema_key
 from hven.lake.spans import resolution_of, spans_with, wavelength_of
@@ -429,7 +429,10 @@ class Transaction:
             return entry
         check_name(name)
         if name not in self._locked:
-            self._held.enter_context(locked(self._store, f"dataset-{name}"))
+            # Whoever waits holds names before this one only, so that no two wait for one another; out of order, the
+            # wait is short.
+            patience = None if all(name > other for other in self._locked) else SHORT_PATIENCE
+            self._held.enter_context(locked(self._store, f"dataset-{name}", patience=patience))
             self._locked.add(name)
         newest = chain.load_catalog(self._store, chain.newest_number(self._store, self._base.number))
         found, now = self._base.entries.get(name), newest.entries.get(name)

@@ -4,6 +4,7 @@ import random
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import polars as pl
@@ -197,3 +198,31 @@ def test_a_star_table_survives_many_small_appends(lake):
     assert lake["stars"].entry.counts.rows == 1120
     assert lake.at(50)["stars"].table().collect().height == 500
     assert hven.open(lake.url)["stars"].table().collect().height == 1120
+
+
+def test_two_writers_in_opposite_order_do_not_wait_for_one_another(lake, monkeypatch):
+    """The one that is out of order gives up soon, with a code; the other one, which may wait for long, goes on."""
+    monkeypatch.setattr("hven.lake.transaction.SHORT_PATIENCE", 1.0)
+    with lake.transaction() as tx:
+        tx.write("a", batch_rows(0))
+        tx.write("b", batch_rows(0))
+    holds_both, ended = threading.Barrier(2), []
+
+    def write(first, second, number):
+        try:
+            with hven.open(lake.url).transaction(f"writer {number}") as tx:
+                tx.append(first, batch_rows(number))
+                holds_both.wait(timeout=60)
+                tx.append(second, batch_rows(number))
+            ended.append((number, "published"))
+        except errors.ConflictError:
+            ended.append((number, "conflict"))
+
+    writers = [threading.Thread(target=write, args=args) for args in (("a", "b", 1), ("b", "a", 2))]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(timeout=60)
+    assert sorted(ended) == [(1, "published"), (2, "conflict")]
+    assert [c.message for c in lake.log(1)] == ["writer 1"]
+    assert {name: lake[name].entry.counts.rows for name in lake} == {"a": 10, "b": 10}
