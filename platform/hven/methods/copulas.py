@@ -15,7 +15,9 @@ from hven.errors import DataRefusedError, ParameterError, TooFewObjectsError, di
 from hven.methods._copula import CORNERS, Copula, check_open, pair
 from hven.methods._copula_families import FAMILIES
 from hven.methods._copula_fits import fit_family
+from hven.methods._copula_null import sample_as_observed
 from hven.methods.ranks import kendall, pseudo_observations
+from hven.methods.weights import scaled
 
 __all__ = [
     "CANDIDATES",
@@ -271,13 +273,21 @@ def bootstrap(
 
 
 def goodness_of_fit(
-    u: ArrayLike, v: ArrayLike, copula: Copula, *, n_boot: int = 100, seed: int = 0, cells: int = 50
+    u: ArrayLike,
+    v: ArrayLike,
+    copula: Copula,
+    *,
+    weights: ArrayLike | None = None,
+    n_boot: int = 100,
+    seed: int = 0,
+    cells: int = 50,
 ) -> tuple[float, float]:
     """Return the Cramer-von Mises distance between the empirical copula and `copula`, and its p-value.
 
-    S = sum over stars of (C_n - C)^2, both on a grid of `cells` x `cells`, so that it costs O(n). The p-value comes
-    from samples of the copula, ranked and fitted as the data were (parametric bootstrap, Genest & Remillard 2008):
-    p = (1 + exceedances) / (1 + n_boot).
+    S = n times the mean over stars of (C_n - C)^2, both on a grid of `cells` x `cells`, so that it costs O(n). The
+    p-value comes from samples of the copula, ranked and fitted as the data were (parametric bootstrap, Genest &
+    Remillard 2008): p = (1 + exceedances) / (1 + n_boot). Samples have the ties of the data, as rounding makes them,
+    and their weights, in the places where the data have them.
 
     Parameters
     ----------
@@ -285,6 +295,8 @@ def goodness_of_fit(
         Pseudo-observations, shape (n,).
     copula
         What `fit` chose.
+    weights
+        One over the chance that a star was selected, in proportion, shape (n,).
     n_boot
         Number of samples; 0 gives no p-value (NaN).
     seed
@@ -300,16 +312,17 @@ def goodness_of_fit(
     True
     """
     a, b = pair(u, v)
-    known = ~np.isnan(a + b)
-    a, b = a[known], b[known]
-    distance = _cramer_von_mises(a, b, copula, cells)
+    w = np.ones(len(a)) if weights is None else scaled(weights)
+    known = ~np.isnan(a + b) & (w > 0)
+    a, b, w = a[known], b[known], w[known]
+    distance = _cramer_von_mises(a, b, w, copula, cells)
     if n_boot == 0:
         return distance, float("nan")
     rng = np.random.default_rng(seed)
-    samples = [copula.sample(len(a), rng) for _ in range(n_boot)]
-    x, y = (np.stack([pseudo_observations(s[side]) for s in samples]) for side in (0, 1))
-    fitted = _refitted(x, y, np.ones(x.shape), copula)
-    beyond = sum(_cramer_von_mises(x[i], y[i], fitted[i], cells) >= distance for i in range(n_boot))
+    samples = [sample_as_observed(copula, a, b, w, rng) for _ in range(n_boot)]
+    x, y, counts = (np.stack([s[side] for s in samples]) for side in range(3))
+    fitted = _refitted(x, y, counts, copula)
+    beyond = sum(_cramer_von_mises(x[i], y[i], counts[i], fitted[i], cells) >= distance for i in range(n_boot))
     return distance, (1 + beyond) / (1 + n_boot)
 
 
@@ -326,9 +339,9 @@ def _refitted(x: Array, y: Array, w: Array, copula: Copula) -> list[Copula]:
     return [replace(copula, theta=float(t), nu=float(n)) for t, n in zip(sign * done.parameters[:, 0], nu, strict=True)]
 
 
-def _cramer_von_mises(u: Array, v: Array, copula: Copula, cells: int) -> float:
-    counts = np.histogram2d(u, v, bins=cells, range=((0, 1), (0, 1)))[0]
-    empirical = counts.cumsum(axis=0).cumsum(axis=1) / len(u)
+def _cramer_von_mises(u: Array, v: Array, w: Array, copula: Copula, cells: int) -> float:
+    counts = np.histogram2d(u, v, bins=cells, range=((0, 1), (0, 1)), weights=w)[0]
+    empirical = counts.cumsum(axis=0).cumsum(axis=1) / w.sum()
     edges = (np.arange(cells) + 1) / cells
     return float((counts * (empirical - copula.distribution(edges[:, None], edges)) ** 2).sum())
 

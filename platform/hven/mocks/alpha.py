@@ -8,8 +8,8 @@ from hven.methods.mixtures import Track
 from hven.mocks.mock import Mock
 
 M_KNOTS = (-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4)
-HIGH = (0.28, 0.25, 0.215, 0.17, 0.135, 0.10, 0.06, 0.04)
-LOW = (0.16, 0.13, 0.095, 0.065, 0.04, 0.02, 0.015, 0.015)
+HIGH = (0.292, 0.279, 0.271, 0.247, 0.208, 0.142, 0.081, 0.055)
+LOW = (0.157, 0.096, 0.092, 0.076, 0.036, 0.017, 0.018, 0.018)
 
 
 def alpha_stars(
@@ -23,7 +23,7 @@ def alpha_stars(
     mean: float = -0.4,
     width: float = 0.25,
 ) -> Mock:
-    """Return stars of two alpha sequences about 0.1 dex apart, with errors in both abundances.
+    """Return stars of two alpha sequences 0.12 to 0.18 dex apart, with errors in both abundances.
 
     Parameters
     ----------

@@ -1,13 +1,14 @@
 """How elements correlate from star to star and from place to place, and what physics that tells."""
 
 import hven
-from hven_plugins.abundances.bimodality import alpha_bimodality
+from hven_plugins.abundances.bimodality import alpha_bimodality, alpha_bimodality_with_templates
 from hven_plugins.abundances.channels import Channels, default_channels
 from hven_plugins.abundances.correlations import abundance_correlations
 from hven_plugins.abundances.diffusion import Field, Physics, field
 from hven_plugins.abundances.fit import abundance_correlation_fit
 from hven_plugins.abundances.maps import abundance_map_correlations
 from hven_plugins.abundances.prediction import abundance_correlation_prediction
+from hven_plugins.abundances.templates import alpha_templates_train
 
 __all__ = [
     "Channels",
@@ -18,6 +19,8 @@ __all__ = [
     "abundance_correlations",
     "abundance_map_correlations",
     "alpha_bimodality",
+    "alpha_bimodality_with_templates",
+    "alpha_templates_train",
     "default_channels",
     "field",
     "hven_analyses",
@@ -33,4 +36,6 @@ def hven_analyses() -> list[hven.Analysis]:
         abundance_correlation_fit,
         abundance_map_correlations,
         alpha_bimodality,
+        alpha_bimodality_with_templates,
+        alpha_templates_train,
     ]

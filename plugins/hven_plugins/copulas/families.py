@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 import hven
-from hven.methods import caveats, copulas, ranks
+from hven.methods import caveats, copulas
 from hven.methods.copulas import CANDIDATES, CORNERS, Copula
 from hven.mocks import Mock, copula_stars
+from hven_plugins.copulas.attenuation import attenuation
 from hven_plugins.copulas.density import GRID, Two, density_of
 from hven_plugins.copulas.pairs import MEASURED, RESAMPLED, Pairs, caveats_of, pairs_by_group
 
@@ -54,7 +55,7 @@ _WHERE = "analysis 'copula_fit'"
         "model_density": "",
     },
     references=("2306.09319",),
-    version="2",
+    version="3",
     min_objects="n_min",
 )
 def copula_fit(
@@ -82,8 +83,14 @@ def copula_fit(
     between the empirical and the fitted copula by parametric bootstrap. Both use at most 4000 stars of a group, errors
     being scaled by sqrt(4000/N).
 
-    Errors of measurement pull tau towards zero. ``attenuation`` tells by what factor, when errors are bound: that by
-    which tau falls when errors of the same size are added once more.
+    The samples of the test have the weights and the ties of the data: of 75 groups of 1000 stars of a true family, 4 %
+    are rejected at 5 % with weights of a selection, and 1 % of values rounded to 0.1 Gyr and 0.01 dex. A family is a
+    smooth form: a few thousand real stars reject every one.
+
+    Errors of measurement pull tau towards zero. ``attenuation`` is the factor, when errors are bound: true values are
+    drawn from the distributions that the errors leave, and observed with the errors, until their tau is as observed. It
+    is right to 0.04 for errors of 25 to 80 % of the scatter (0.82 for 0.80, 0.65 for 0.66; 0.73 for 0.77 where errors
+    grow with the value). Null where the errors leave no tau as large as the observed one: they are overestimated.
 
     Parameters
     ----------
@@ -138,30 +145,13 @@ def copula_fit(
     return caveats.with_caveats(result, texts)
 
 
-def attenuation(group: Pairs, seed: int, draws: int = 5) -> float:
-    """Return tau(x + noise, y + noise) / tau(x, y) for noise of the size of the errors; NaN where there are none."""
-    if group.x_err is None and group.y_err is None:
-        return float("nan")
-    rng = np.random.default_rng([seed, group.n])
-    x_err, y_err = (np.zeros(group.n) if e is None else e for e in (group.x_err, group.y_err))
-    known = np.isfinite(x_err) & np.isfinite(y_err) & (x_err >= 0) & (y_err >= 0)
-    w = None if group.w is None else group.w[known]
-    before = ranks.kendall(group.u[known], group.v[known], w).value
-    after = []
-    for _ in range(draws):
-        noise = rng.standard_normal((2, group.n))
-        x, y = group.x + np.nan_to_num(x_err) * noise[0], group.y + np.nan_to_num(y_err) * noise[1]
-        after.append(ranks.kendall(x[known], y[known], w).value)
-    return float(np.mean(after) / before) if before else float("nan")
-
-
 def _fitted(group: Pairs, families: list[Family], n_boot: int, n_gof: int, seed: int) -> dict[str, Any]:
     done = copulas.fit(group.u, group.v, group.w, families=families)
     copula = done.copula
     some = group.some(RESAMPLED, seed)
     spread = _spreads(copula, some, n_boot, seed)
     scale = np.sqrt(some.n / group.n)
-    cvm, p = copulas.goodness_of_fit(some.u, some.v, copula, n_boot=n_gof, seed=seed)
+    cvm, p = copulas.goodness_of_fit(some.u, some.v, copula, weights=some.w, n_boot=n_gof, seed=seed)
     grid = np.meshgrid(GRID, GRID, indexing="ij")
     model = np.exp(copula.log_density(grid[0].ravel(), grid[1].ravel())).reshape(len(GRID), len(GRID))
     return {
@@ -179,7 +169,7 @@ def _fitted(group: Pairs, families: list[Family], n_boot: int, n_gof: int, seed:
         "aic": np.array(list(done.aic.values())),
         "cvm": cvm,
         "gof_p": p,
-        "attenuation": attenuation(group, seed),
+        "attenuation": attenuation(group, copula, seed),
         "converged": done.converged,
         "n": group.n,
         "reason": group.reason,

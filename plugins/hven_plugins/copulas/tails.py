@@ -1,6 +1,6 @@
 """Tail dependence of two columns: whether extremes go together beyond what a correlation says."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import xarray as xr
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
+Corner = Literal["upper-upper", "lower-lower", "upper-lower", "lower-upper"]
 
 LEVELS = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.99)
 
@@ -39,13 +40,16 @@ _WHERE = "analysis 'tail_dependence'"
         "eta_err": "",
         "chi_limit": "",
         "chi_limit_err": "",
+        "eta_gaussian": "",
+        "depth": "",
+        "n_tail": "",
         "tail_of_family": "",
         "family": "",
         "n": "",
         "reason": "",
     },
     references=("2306.09319", "10.1023/A:1009963131610", "10.1093/biomet/83.1.169"),
-    version="2",
+    version="3",
     min_objects="n_min",
 )
 def tail_dependence(
@@ -69,8 +73,11 @@ def tail_dependence(
     method on the fraction `tail_fraction` of stars deepest in the corner (at that depth a Gaussian of rho = 0.6
     gives 0.76).
 
-    ``chi_limit`` is chi at q = 1 - `tail_fraction`, the estimate of lambda from counts; ``tail_of_family`` is the
-    lambda of the parametric copula with the lowest AIC (``family``), for comparison.
+    ``chi_limit`` is chi at q = 1 - `tail_fraction` (``depth`` holds this q), the estimate of lambda from counts;
+    ``tail_of_family`` is the lambda of the parametric copula with the lowest AIC (``family``), for comparison. Neither
+    ``eta`` nor ``chi_limit`` is the limit: both are values at ``depth``, on ``n_tail`` stars (of effective number), and
+    ``eta_gaussian`` is what a Gaussian of the same tau has there. Of a Gaussian of rho = 0.6, chi_limit at the depth
+    0.975 is 0.25 with a limit of 0, and eta 0.76 with a limit of 0.80.
 
     Corners are 'upper-upper' (both large), 'lower-lower', 'upper-lower' (the first large, the second small) and
     'lower-upper'. Errors and the 68 % band of chi come from a bootstrap that ranks each replicate anew.
@@ -109,7 +116,7 @@ def tail_dependence(
     over: dict[str, tuple[str, ...]] = {
         name: ("group", "corner", "q") for name in rows[0] if name.startswith(("chi_", "chi", "chibar"))
     }
-    by_corner = ("eta", "eta_err", "chi_limit", "chi_limit_err", "tail_of_family")
+    by_corner = ("eta", "eta_err", "eta_gaussian", "chi_limit", "chi_limit_err", "n_tail", "tail_of_family")
     over |= dict.fromkeys(by_corner, ("group", "corner"))
     result = xr.Dataset(
         {name: (over.get(name, ("group",)), np.array([row[name] for row in rows])) for name in rows[0]},
@@ -143,13 +150,31 @@ def _of_corner(u: Array, v: Array, w: Array, levels: Array, fraction: float, cor
     return np.concatenate([chi, chibar[:-1], [eta]])
 
 
+def eta_at(copula: Copula, fraction: float, corner: Corner) -> float:
+    """Return the mean excess of the log depth of the `fraction` deepest in the corner: Hill's eta at that depth.
+
+    Examples
+    --------
+    >>> round(eta_at(Copula("gaussian", 0.6), 0.025, "upper-upper"), 2)
+    0.76
+    """
+    depth = np.linspace(0.0, 18.0, 2001)
+    share = np.exp(-depth)
+    beyond = np.nan_to_num(copula.chi(1 - share, corner)) * share
+    deep = depth[beyond <= fraction]
+    if not len(deep):
+        return float("nan")
+    inside = beyond[beyond <= fraction]
+    return float(np.trapezoid(inside, deep) / inside[0]) if inside[0] > 0 else float("nan")
+
+
 def _measured(group: Pairs, levels: Array, fraction: float, n_boot: int, seed: int) -> dict[str, Any]:
     m, corners = len(levels), len(CORNERS)
     row: dict[str, Any] = {"n": group.n, "reason": group.reason, "family": ""}
     numbers = value = np.full((corners, 2 * m + 2), np.nan)
     low = high = error = numbers
     references = np.full((2, corners, m), np.nan)
-    tails = np.full(corners, np.nan)
+    tails = etas = counts = np.full(corners, np.nan)
     if group.reason == MEASURED:
 
         def statistics(u: Array, v: Array, w: Array) -> Array:
@@ -166,6 +191,8 @@ def _measured(group: Pairs, levels: Array, fraction: float, n_boot: int, seed: i
             [[gaussian.chi(levels, c) for c in CORNERS], [gaussian.chibar(levels, c) for c in CORNERS]]
         )
         tails = np.array([chosen.copula.tail(c) for c in CORNERS])
+        etas = np.array([eta_at(gaussian, fraction, c) for c in CORNERS])
+        counts = value[:, m] * fraction * group.n_effective
         row["family"] = chosen.copula.name
     return {
         **row,
@@ -181,6 +208,9 @@ def _measured(group: Pairs, levels: Array, fraction: float, n_boot: int, seed: i
         "eta_err": error[:, -1],
         "chi_limit": value[:, m],
         "chi_limit_err": error[:, m],
+        "eta_gaussian": etas,
+        "depth": 1 - fraction if group.reason == MEASURED else np.nan,
+        "n_tail": counts,
         "tail_of_family": tails,
     }
 
