@@ -18,6 +18,7 @@ from hven_plugins.generative.streaming import content_ids, copy_numbers, keys
 from hven_plugins.generative.summary import Settings, Summary, summarised
 from hven_plugins.generative.training import THETA
 from hven_plugins.generative.variances import ratios
+from hven_plugins.generative.verdict import Evidence, Limits, verdict
 
 QUICK = {"scales": 3, "n_boot": 10, "classifier_rows": 60}
 
@@ -223,6 +224,30 @@ def test_a_gaussian_field_with_the_right_spectrum_is_found_though_its_spectrum_i
     assert float(result.precision[1]) < 0.1
     assert float(result.auc) > 0.95
     assert "collapsed" not in str(result.verdict.values)
+
+
+@pytest.mark.parametrize("seed", [11, 12])
+def test_more_contrast_or_a_tilt_is_no_collapse_and_no_loss_of_variety(seed):
+    """Before, "collapsed" was said of 4 of 20 sets of 10 % more contrast, and "variety is lost" of a tilt."""
+    reference, other = maps(300, seed), maps(300, seed + 50)
+    ramp = np.linspace(-0.5, 0.5, other.image.shape[-1]) * float(reference.image.std())
+    for changed in (other.image * 1.1, other.image + ramp):
+        result = generative_evaluation(reference, other.assign(image=changed), **QUICK)
+        assert float(result.duplicates[1]) < 0.05
+        assert "collapsed" not in str(result.verdict.values)
+        if "variety: smallest ratio of variances" not in flagged(result):
+            assert "variety" not in str(result.verdict.values)
+
+
+def test_low_coverage_alone_is_said_to_be_a_difference():
+    limits = Limits(0.002, 0.2, 0.7, 0.4, 0.7, 0.05)
+    shares = {"precision": (0.9, 0.8), "recall": (0.9, 0.9), "density": (1.0, 1.0), "coverage": (0.9, 0.3)}
+    numbers = {"fsd": 0.01, "fsd_floor": 0.001, "auc": 0.5, "auc_err": 0.01, "power_sigmas": 1.0, "unusable": 0.0}
+    for twins, ratio, word in ((0.01, 0.8, "distributions differ"), (0.3, 0.8, "collapsed"), (0.01, 0.1, "collapsed")):
+        found = verdict(
+            Evidence(**numbers, **shares, duplicates=(0.01, twins), smallest_ratio=ratio, limits=limits)
+        )  # fmt: skip
+        assert word in found.text.lower()
 
 
 def test_parameters_that_both_sets_share_are_held_fixed():
