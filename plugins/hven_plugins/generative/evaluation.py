@@ -148,8 +148,9 @@ def generative_evaluation(
     the generated are, and of as many images. The last three must also be clearly less than usual (0.2, 0.8 and 0.8 of
     it), and twins more than chance gives. A generator has collapsed when, with such a distance, it has less than half
     the usual coverage, and images have twins or a direction of the features has lost its variance; without either the
-    sets differ, as fields of 10 % more contrast or a tilt do, and nothing is said of variety. ``covariance_share`` tends
-    to be large in a collapse, but need not be. ``power_sigmas``, which must be above three, takes the scatter of both sets together.
+    sets differ, as fields of 10 % more contrast or a tilt do, and nothing is said of variety. ``covariance_share``
+    tends to be large in a collapse, but need not be. ``power_sigmas``, which must be above three, takes the scatter of
+    both sets together.
 
     All images are seen in one pass, any number of them; one more of the reference finds the scale of its pixels, and
     one more of a set that has no ``object_id``, or not a different one for each image, counts copies of images. What
