@@ -16,6 +16,7 @@ from hven_plugins.gradients.lines import Options, deblurred, fitted, refuse_blur
 from hven_plugins.gradients.places import COLUMNS, places
 from hven_plugins.gradients.populations import Population, limits_and_medians, split
 from hven_plugins.gradients.profiles import counts_and_medians
+from hven_plugins.gradients.sightlines import sightlines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,7 +73,7 @@ _WHERE = "analysis 'metallicity_gradients'"
         "prior_edge": "kpc",
     },
     references=("2304.02958",),
-    version="3",
+    version="4",
     min_objects="n_min",
 )
 def metallicity_gradients(
@@ -86,6 +87,7 @@ def metallicity_gradients(
     outliers: bool = False,
     vertical: bool = False,
     z_max: Annotated[float | None, hven.Unit("kpc"), Field(gt=0)] = None,
+    r_range: list[float] | None = None,
     deblur: bool = False,
     errors: Literal["information", "hmc"] = "information",
     n_min: Annotated[int, Field(ge=30)] = 50,
@@ -106,9 +108,18 @@ def metallicity_gradients(
     stands in the attributes. A column of errors that is not there at all means no errors, which is a caveat. For
     [M/H] bind ``feh`` to it.
 
-    Radii come from ``r_gal``, or from ``ra, dec, distance`` when there is none. Errors of R count as known. Where they
-    are computed from the observed distance the slope keeps a bias: -.0601, -.0611 and -.0626 for a truth of -.060 with
-    distances good to 10, 20 and 30 %.
+    Radii come from ``r_gal``, or from ``ra, dec, distance`` when there is none. Errors of a bound ``r_gal`` count as
+    known. Where they are computed from the observed distance the slope keeps a bias: -.0601, -.0611 and -.0626 for a
+    truth of -.060 with distances good to 10, 20 and 30 %. Bind ``ra, dec, distance, distance_err`` instead of
+    ``r_gal``, and errors count as those of the true distance, of which the density is deconvolved along the lines of
+    sight: -.0600, -.0599 and -.0598 for the same stars, 68 % intervals covering .62 (3,000 stars, 16 samples); -.0602
+    and -.0604 with .44 and .38 where the errors themselves vary by 40 % from star to star. What breaks this: errors
+    computed at the true distance (-.0591 and -.0584 at 20 and 30 %), distances with lognormal errors (-.0588 and
+    -.0574). Errors that grow faster than the distance, as those of inverted parallaxes, are taken as with ``r_gal``,
+    and a caveat says so.
+
+    Cuts on the observed radius go into `r_range`: -.0596 and -.0588 for 5 to 14 kpc with distances good to 10 and 30 %,
+    -.0603 and -.0637 without it. Errors of the slope are then 20 to 25 % too small: 68 % intervals cover .50 and .38.
 
     Errors of the age (or temperature) mix neighbouring populations and flatten the trend of their gradients. `deblur`
     takes this into account: each star belongs to all populations, with the chances that follow from its error and from
@@ -149,6 +160,9 @@ def metallicity_gradients(
         Fits a vertical gradient along, in |z|.
     z_max
         Leaves out stars farther from the plane, if given.
+    r_range
+        Lowest and highest observed radius in kpc that the stars were selected by, as with a ``where`` that cuts on
+        ``r_gal``; needs ``ra, dec, distance, distance_err``.
     deblur
         Takes errors of the age or temperature into account, ``age_err`` or ``teff_err``. All radii then have one prior
         whatever their errors: where errors grow with distance, slopes come out too steep by some per cent.
@@ -170,7 +184,8 @@ def metallicity_gradients(
         Populations are asked for and neither age nor teff is there; `vertical` or `z_max` without heights; `deblur`
         without errors.
     ParameterError
-        The edges do not ascend, or `deblur` comes with one population, outliers, heights or chains.
+        The edges do not ascend, `r_range` is no range or comes without lines of sight, or `deblur` comes with one
+        population, outliers, heights or chains.
     DataRefusedError
         An error is negative.
     TooFewObjectsError
@@ -188,7 +203,9 @@ def metallicity_gradients(
             where=_WHERE,
             hint="Loosen the selection, ask for fewer bins, or lower n_min.",
         )
-    options = Options(r_ref, n_components, outliers, vertical, errors, n_min, seed)
+    options = Options(
+        r_ref, n_components, outliers, vertical, errors, n_min, seed, solar, r_range=cut_of(r_range, flat, solar)
+    )  # fmt: skip
     variable = populations[0].variable
     if deblur:
         refuse_blurring(variable, flat, options)
@@ -214,6 +231,11 @@ def metallicity_gradients(
     columns["r_ref"] = ("population", np.full(len(rows), r_ref))
     result = xr.Dataset({**columns, **limits_and_medians(populations), **counts_and_medians(populations)}, attrs=attrs)
     texts = caveats_of_stars(stars, int(usable.sum()), assumed) + caveats_of_lines(populations, rows)
+    if "distance_err" in flat and sightlines(flat, solar) is None:
+        texts.append(
+            "Errors of distance grow faster than the distance, or some are not above zero: errors of the radius count"
+            " as known, which biases the gradient where they are large."
+        )
     return caveats.with_caveats(result, texts)
 
 
@@ -227,7 +249,33 @@ def located(stars: xr.Dataset, solar: SolarFrame, *, needs_height: bool) -> tupl
     for name in without:
         columns[f"{name}_err"] = np.zeros(stars.sizes["object"])
     assumed = f"no errors in {' and '.join(without)}" if without else "nothing"
+    if "r_gal" not in stars and "distance_err" in stars:
+        columns |= {n: np.asarray(stars[n].values, dtype=np.float64) for n in ("ra", "dec", "distance", "distance_err")}
     return xr.Dataset({name: ("object", values) for name, values in columns.items()}), assumed
+
+
+def cut_of(r_range: list[float] | None, stars: xr.Dataset, solar: SolarFrame) -> tuple[float, float] | None:
+    """Return the range of observed radii that stars were selected by.
+
+    Raises
+    ------
+    ParameterError
+        It is no range of radii, or the stars have no lines of sight that serve.
+    """
+    if r_range is None:
+        return None
+    if len(r_range) != 2 or not 0 <= r_range[0] < r_range[1]:
+        raise hven.errors.ParameterError(
+            f"r_range is {r_range}", where=_WHERE, expected="a lowest and a highest radius in kpc",
+            hint="Give it as [5, 14].",
+        )  # fmt: skip
+    if sightlines(stars, solar) is None:
+        raise hven.errors.ParameterError(
+            "r_range is given for stars without lines of sight", where=_WHERE,
+            expected="ra, dec, distance and distance_err without r_gal, errors that grow no faster than the distance",
+            hint="Bind these columns, or leave r_range away.",
+        )  # fmt: skip
+    return r_range[0], r_range[1]
 
 
 def complete(stars: xr.Dataset) -> NDArray[np.bool_]:

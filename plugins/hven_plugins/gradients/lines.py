@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 import hven
 from hven.methods import eiv
+from hven.methods.frames import SolarFrame
 from hven_plugins.gradients.bearing import reliability
 from hven_plugins.gradients.blurring import chances, fit_blurred
 from hven_plugins.gradients.populations import Population
+from hven_plugins.gradients.sightlines import expected_radii, sightlines
 
 Array = NDArray[np.float64]
 
@@ -22,6 +24,7 @@ EXACT = "exactly on a line"
 MOST_COMPONENTS = 3
 MOST_BINS, _STARS_OF_BIN = 12, 100
 _EVEN, _SMALL = 1.3, 0.002
+_TURNS = 3
 
 NUMBERS = (
     "slope",
@@ -55,6 +58,8 @@ class Options:
     errors: Literal["information", "hmc"]
     n_min: int
     seed: int
+    solar: SolarFrame
+    r_range: tuple[float, float] | None = None
 
 
 def fitted(population: Population, options: Options) -> dict[str, Any]:
@@ -81,12 +86,13 @@ def fitted(population: Population, options: Options) -> dict[str, Any]:
         x, y, x_err, y_err, x0=options.r_ref, n_components=components, error_bins=bins, outliers=options.outliers,
         covariates=heights, errors=options.errors, seed=options.seed,
     )  # fmt: skip
+    prior, line = line, _along_sightlines(population, line, heights, options)
     told = (EXACT if line.is_exact else NO_SCATTER) if line.at_boundary else FITTED
     return {
         **row,
         "n": line.n,
-        "n_components": line.n_components,
-        "fit": told if line.converged else NOT_CONVERGED,
+        "n_components": prior.n_components,
+        "fit": told if line.converged and prior.converged else NOT_CONVERGED,
         "slope": line.slope,
         "slope_err": line.slope_err,
         "intercept": line.intercept,
@@ -96,15 +102,32 @@ def fitted(population: Population, options: Options) -> dict[str, Any]:
         "slope_intercept_cov": line.cov[0, 1],
         "slope_sigma_int_cov": line.cov[0, 2],
         "intercept_sigma_int_cov": line.cov[1, 2],
-        "slope_ols": line.ols.slope,
-        "slope_ols_err": line.ols.slope_err,
-        "intercept_ols": line.ols.intercept,
+        "slope_ols": prior.ols.slope,
+        "slope_ols_err": prior.ols.slope_err,
+        "intercept_ols": prior.ols.intercept,
         "slope_z": line.coefficients[0] if options.vertical else np.nan,
         "slope_z_err": line.coefficients_err[0] if options.vertical else np.nan,
         "outlier_fraction": line.outlier_fraction,
-        "bic": line.bic,
-        **_prior(line),
+        "bic": prior.bic,
+        **_prior(prior),
     }
+
+
+def _along_sightlines(population: Population, line: eiv.EivFit, heights: Array | None, options: Options) -> eiv.EivFit:
+    """Return the line through the radii that are expected, or `line` where lines of sight do not serve."""
+    stars = population.stars
+    seen = sightlines(stars, options.solar)
+    x, y, x_err, y_err = (stars[name].values for name in ("r_gal", "feh", "r_gal_err", "feh_err"))
+    if seen is None or np.median(x_err) ** 2 < _SMALL * np.var(x):
+        return line
+    mean, variance = expected_radii(seen, r_range=options.r_range)
+    for turn in range(_TURNS):
+        line = eiv.fit(
+            mean, y, None, np.sqrt(y_err**2 + line.slope**2 * variance), x0=options.r_ref, n_components=1,
+            outliers=options.outliers, covariates=heights, seed=options.seed,
+            errors=options.errors if turn + 1 == _TURNS else "information",
+        )  # fmt: skip
+    return line
 
 
 def deblurred(
