@@ -254,3 +254,12 @@ def test_the_split_of_bensbys_dwarfs_is_that_of_the_thick_and_the_thin_disc(bens
     age = np.asarray(table["Age"], dtype=np.float64)
     assert np.nanmedian(age[labels == 1]) == pytest.approx(12.2, abs=0.5)
     assert np.nanmedian(age[labels == 0]) == pytest.approx(6.0, abs=0.5)
+
+
+def test_a_split_that_is_not_supported_in_few_stars_says_how_little_that_means():
+    """A single skewed sequence of 1,500 stars; before, 2,000 stars were "enough", and real giants need 8,000."""
+    rng = np.random.default_rng(21)
+    feh = -0.1 - 0.2 * rng.gamma(2.0, 0.8, 1500)
+    stars = xr.Dataset({"feh": ("object", feh), "mg_fe": ("object", 0.1 - 0.1 * feh + rng.laplace(0, 0.03, 1500))})
+    texts = alpha_sequence(stars, n_boot=5)[""].attrs["caveats"]
+    assert any("giants of the disc, about" in text and "says little" in text for text in texts)
