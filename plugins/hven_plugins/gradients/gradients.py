@@ -185,7 +185,7 @@ def metallicity_gradients(
         without errors.
     ParameterError
         The edges do not ascend, `r_range` is no range or comes without lines of sight, or `deblur` comes with one
-        population, outliers, heights or chains.
+        population, outliers, heights, chains or `r_range`.
     DataRefusedError
         An error is negative.
     TooFewObjectsError

@@ -228,14 +228,16 @@ def refuse_blurring(variable: str, stars: Any, options: Options) -> None:
     MissingColumnError
         There is no column of errors.
     ParameterError
-        There is one population only, or outliers, heights or chains are asked for as well.
+        There is one population only, or outliers, heights, chains or a cut are asked for as well.
     """
     where = "analysis 'metallicity_gradients'"
-    if not variable or options.outliers or options.vertical or options.errors == "hmc":
+    with_cut = options.r_range is not None
+    if not variable or options.outliers or options.vertical or options.errors == "hmc" or with_cut:
         raise hven.errors.ParameterError(
-            "deblur is asked for with " + ("one population only" if not variable else "outliers, vertical or hmc"),
+            "deblur is asked for with "
+            + ("one population only" if not variable else "outliers, vertical, hmc or r_range"),
             where=where,
-            expected="populations cut by age or temperature, and none of outliers, vertical, errors='hmc'",
+            expected="populations cut by age or temperature, and none of outliers, vertical, errors='hmc', r_range",
             hint="Give bins or edges, and leave the other options off.",
         )
     if f"{variable}_err" not in stars:

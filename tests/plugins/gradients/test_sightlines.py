@@ -91,3 +91,11 @@ def test_what_lines_of_sight_cannot_serve_is_a_caveat_or_refused():
         metallicity_gradients(stars, n_components=1, r_range=[5.0, 14.0])
     with pytest.raises(ParameterError, match="r_range is"):
         metallicity_gradients(stars, n_components=1, r_range=[14.0, 5.0])
+
+
+def test_deblurring_knows_of_no_cut_and_says_so():
+    stars, _ = disc(4, 0.1, 400, r_range=(5.0, 14.0))
+    hot = {"teff": ("object", np.linspace(5000, 7000, 400), {"units": "K"})}
+    stars = stars.assign(hot).assign(teff_err=("object", np.full(400, 100.0), {"units": "K"}))
+    with pytest.raises(ParameterError, match="hmc or r_range"):
+        metallicity_gradients(stars, bins=2, n_components=1, deblur=True, r_range=[5.0, 14.0])
