@@ -85,7 +85,7 @@ def copula_fit(
 
     The samples of the test have the weights and the ties of the data: of 75 groups of 1000 stars of a true family, 4 %
     are rejected at 5 % with weights of a selection, and 1 % of values rounded to 0.1 Gyr and 0.01 dex. A family is a
-    smooth form: a few thousand real stars reject every one.
+    smooth form with one or two parameters: with enough stars of a real survey ``gof_p`` rejects every one.
 
     Errors of measurement pull tau towards zero. ``attenuation`` is the factor, when errors are bound: true values are
     drawn from the distributions that the errors leave, and observed with the errors, until their tau is as observed. It
