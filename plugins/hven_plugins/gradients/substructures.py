@@ -25,6 +25,7 @@ Array = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 _WHERE = "analysis 'metallicity_substructures'"
+_UNEVEN = 1.4
 _BINS = np.arange(-0.6, 0.6001, 0.03)
 
 UNITS = {
@@ -121,6 +122,11 @@ def metallicity_substructures(
     turning the rings of width `ring` against each other: it keeps what hangs together along a ring, and is careful
     rather than sharp.
 
+    What breaks it: a scatter that differs with azimuth counts as patches. Where it does by 15 and 30 %, 3.5 and 5 false
+    ones are found in a disc of 20,000 stars, and 2 where errors are overestimated by 30 %. A caveat says so in 5, 6 and
+    4 of 6 discs, in none of 6 without, and in 4 of 6 with five true patches. Wholly metal-poor patches pass
+    for the field: of five of -0.12 dex 2.3 are found.
+
     The result has a row for each candidate, from the strongest; part ``map`` has the evidence, the field, which
     candidate a pixel belongs to (``patch``, -1 for none) and histograms of residuals of candidates and controls.
 
@@ -190,7 +196,25 @@ def metallicity_substructures(
     }  # fmt: skip
     result = xr.Dataset({name: ("patch", columns[name]) for name in UNITS}, attrs=attrs)
     texts = caveats_of_residuals(table, held.sizes["object"], missing(held))
+    if use == "both":
+        texts += _of_uneven_scatter(told)
     return {"": caveats.with_caveats(result, texts), "map": _map(told, patch, count, grid, where, bars, attrs)}
+
+
+def _of_uneven_scatter(told: Evidence) -> list[str]:
+    """Return a caveat where the scatter differs from place to place more than stars by chance, and than patches do.
+
+    Patches only raise it, so that places of less scatter than elsewhere at their radius tell.
+    """
+    below = told.scatter_z[told.scatter_z < 0]
+    seen = float(np.sqrt(np.mean(below**2))) if len(below) else 0.0
+    if seen < _UNEVEN:
+        return []
+    text = (
+        f"The scatter of stars differs from place to place by {seen:.1f} times what chance gives: candidates may be "
+        "places of larger scatter, or of misjudged errors, and not of metal-poor stars; use='mean' ignores the scatter."
+    )
+    return [text]
 
 
 _OF_ROWS = {"x_gal", "y_gal", "r_gal", "phi_gal", "area", "z_score", "mean_z", "scatter_z", *Compared._fields}
