@@ -57,8 +57,9 @@ def call(analysis: "Analysis", datasets: "Mapping[str, xr.Dataset]", parameters:
     array([0.5])
     """
     by_object = (data for name, data in datasets.items() if _is_by_object(analysis, name))
-    if (first := next(by_object, None)) is not None:
-        analysis.check_number(int(first.sizes.get("object", 0)), parameters)
+    # A Dataset without a column of objects does not say how many there are; the analysis names what it misses.
+    if (first := next(by_object, None)) is not None and "object" in first.sizes:
+        analysis.check_number(int(first.sizes["object"]), parameters)
     convert, precision = _mover(analysis.backend)
     with precision():
         inputs = [_moved(datasets[name], convert) for name in analysis.inputs]

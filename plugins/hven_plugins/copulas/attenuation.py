@@ -32,7 +32,7 @@ def attenuation(group: Pairs, copula: Copula, seed: int) -> float:
         return 1.0
     rng = np.random.default_rng([seed, group.n])
     n = min(int(known.sum()), RESAMPLED)
-    share = None if w is None else w / w.sum()
+    share = None if w is None or np.ptp(w) == 0 else w / w.sum()
     taken = np.sort(rng.choice(int(known.sum()), n, replace=share is not None, p=share))
     x, y = (np.asarray(v, dtype=np.float64)[known][taken] for v in (group.x, group.y))
     x_err, y_err = (e[known][taken] for e in columns)
