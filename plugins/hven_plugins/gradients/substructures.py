@@ -196,7 +196,7 @@ def metallicity_substructures(
     }  # fmt: skip
     result = xr.Dataset({name: ("patch", columns[name]) for name in UNITS}, attrs=attrs)
     texts = caveats_of_residuals(table, held.sizes["object"], missing(held))
-    if use == "both":
+    if use == "both" and len(peaks):
         texts += _of_uneven_scatter(told)
     return {"": caveats.with_caveats(result, texts), "map": _map(told, patch, count, grid, where, bars, attrs)}
 
