@@ -58,7 +58,7 @@ class VerticalOrbit(NamedTuple):
 def spherical_actions(parts: Potential, position: ArrayLike, velocity: ArrayLike) -> RadialOrbit:
     """Return actions, pericentre and apocentre in a spherical potential, by quadrature to about 1e-10.
 
-    j_r = 1 / pi int sqrt(2 (E - phi) - L^2 / r^2) dr between the turning points, j_z = L - |l_z|, j_phi = l_z. The
+    j_r = 1 / pi int sqrt(2 (E - phi) - L^2 / r^2) dr between the turning points, j_z = L - abs(l_z), j_phi = l_z. The
     potential is read along the x axis, so it must be spherical.
 
     Parameters
@@ -161,7 +161,7 @@ def focal_distance(parts: Potential, position: ArrayLike) -> Any:
     """Return the focal distance in kpc, shape (...), of the Staeckel potential that fits best at places (..., 3).
 
     d^2 = z^2 - R^2 + (3 z phi_R - 3 R phi_z + R z (phi_RR - phi_zz)) / phi_Rz (Sanders 2012, arXiv:1208.2813, equation
-    9), taken at |z| >= 0.01 R, where it is not 0 / 0, and never below 0.01 r: in a sphere it vanishes.
+    9), taken at abs(z) >= 0.01 R, where it is not 0 / 0, and never below 0.01 r: in a sphere it vanishes.
 
     Examples
     --------

@@ -175,8 +175,8 @@ def slab(mass_density: float) -> Potential:
 def bar(mass: float, half_length: float, width: float, height: float) -> Potential:
     """Return the bar of Long & Murali (1992): a needle of length 2 a on the x axis, softened by b and c; all in kpc.
 
-    G M / 2a ln((x - a + T_-) / (x + a + T_+)) with T_+-^2 = (a +- x)^2 + y^2 + (b + sqrt(c^2 + z^2))^2. Turn it with
-    `rotating`.
+    G M / 2a ln((x - a + T1) / (x + a + T2)) with T1^2 = (a - x)^2 + s^2, T2^2 = (a + x)^2 + s^2 and
+    s^2 = y^2 + (b + sqrt(c^2 + z^2))^2. Turn it with `rotating`.
     """
     return ({"bar": {"mass": mass, "half_length": half_length, "width": width, "height": height}},)
 

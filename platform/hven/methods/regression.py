@@ -190,7 +190,7 @@ class NormalEquations:
     def posterior(self, prior_mean: ArrayLike, prior_covariance: ArrayLike, noise: float = 1.0) -> LinearPosterior:
         """Return the posterior under a normal prior N(m0, S0): S^-1 = S0^-1 + X^T W X, and the evidence.
 
-        ln p(y) = -1/2 (sum ln 2 pi err^2 + ln |S0| - ln |S| + chi^2(m) + (m - m0)^T S0^-1 (m - m0)).
+        ln p(y) = -1/2 (sum ln 2 pi err^2 + ln det S0 - ln det S + chi^2(m) + (m - m0)^T S0^-1 (m - m0)).
 
         Parameters
         ----------
